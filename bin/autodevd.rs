@@ -1,0 +1,3 @@
+//! The daemon and the keeper.
+
+fn main() {}

@@ -1,0 +1,128 @@
+//! Settings: every one has a name, a default and a reason (config/autodev.toml documents
+//! them all). Precedence: `AUTODEV_*` environment, the user's file, the default.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Span;
+
+/// All settings.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What runs at once.
+    pub queue: Queue,
+    /// What a submit means when it does not say.
+    pub submit: Submit,
+    /// The daemon itself.
+    pub daemon: Daemon,
+    /// Kept output.
+    pub recording: Recording,
+    /// Attaching to sessions.
+    pub attach: Attach,
+    /// What tasks inherit.
+    pub environment: Environment,
+    /// Limits by provider, over those of its table.
+    pub providers: BTreeMap<String, ProviderLimits>,
+}
+
+/// What runs at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Queue {
+    /// Attempts under way at once, 1 to 1 000.
+    pub slots: u32,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Queue { slots: 4 }
+    }
+}
+
+/// What a submit means when it does not say.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Submit {
+    /// The provider of a task submitted without one; empty takes the first installed
+    /// agent.
+    pub provider: String,
+    /// Retries of a task submitted without a number.
+    pub retries: u32,
+    /// Time limit of a task submitted without one; zero is none.
+    pub timeout: Span,
+}
+
+/// The daemon itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Daemon {
+    /// A newer command line restarts an older daemon by itself; agents are not touched.
+    pub auto_restart: bool,
+    /// Log filter.
+    pub log: String,
+    /// Log lines as JSON.
+    pub log_json: bool,
+    /// Client connections at once, 4 to 10 000.
+    pub connections: u32,
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Daemon { auto_restart: true, log: "info".into(), log_json: false, connections: 256 }
+    }
+}
+
+/// Kept output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recording {
+    /// Bytes kept for each session; the oldest go first. At least two segments.
+    pub max_bytes: u64,
+    /// Bytes in one file. At least 64 KiB.
+    pub segment_bytes: u64,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Recording { max_bytes: 256 * 1024 * 1024, segment_bytes: 8 * 1024 * 1024 }
+    }
+}
+
+/// Attaching to sessions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Attach {
+    /// The key that begins a command while attached: `C-b`, `C-a`, `C-Space`…
+    pub prefix: String,
+    /// Lines of history printed at the first attach.
+    pub history_lines: u32,
+    /// Memory for lines that have scrolled off, in each keeper, in bytes.
+    pub history_bytes: u64,
+}
+
+impl Default for Attach {
+    fn default() -> Self {
+        Attach { prefix: "C-b".into(), history_lines: 500, history_bytes: 3 * 1024 * 1024 }
+    }
+}
+
+/// What tasks inherit.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Environment {
+    /// Names of variables, besides the built-in ones, that a task takes from the shell it
+    /// was submitted in; `*` at the end stands for anything.
+    pub allow: Vec<String>,
+}
+
+/// Limits of one provider.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderLimits {
+    /// Attempts at once; 0 is no limit, none given takes the table's.
+    pub slots: Option<u32>,
+    /// Attempts at once in one directory; 0 is no limit, none given takes the table's.
+    pub per_directory: Option<u32>,
+}

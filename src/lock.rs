@@ -1,0 +1,93 @@
+//! File locks that say who is alive.
+//!
+//! Open-file-description locks: held as long as the file stays open, gone with the
+//! process, not shared with children that exec, and they can be asked about without
+//! being taken. Lock files are never removed.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+
+/// A lock held until this is dropped.
+#[derive(Debug)]
+pub struct FileLock(File);
+
+impl FileLock {
+    /// Takes the lock at `path`, making the file (0600) if need be; `None` when another
+    /// process holds it.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or the file system knows no locks.
+    pub fn take(path: &Path) -> io::Result<Option<FileLock>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path)?;
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file())) {
+            Ok(_) => Ok(Some(FileLock(file))),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The locked file, for what is written in it.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+
+    /// Whether anybody holds the lock at `path`. Takes nothing: asking at the wrong
+    /// moment cannot make the holder's start fail. A missing file is not held.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for another reason than not being there.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        // A read lock would conflict only with a holder's write lock, which is what we ask.
+        let mut lock = libc::flock { l_type: libc::F_RDLCK as libc::c_short, ..whole_file() };
+        // SAFETY: F_OFD_GETLK reads and writes one flock, which outlives the call.
+        let answer = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
+        Errno::result(answer)?;
+        Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+    }
+}
+
+fn whole_file() -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asking_takes_nothing_and_dropping_frees() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert!(!FileLock::is_held(&path).unwrap());
+        let lock = FileLock::take(&path).unwrap().unwrap();
+        assert!(FileLock::is_held(&path).unwrap());
+        assert!(FileLock::take(&path).unwrap().is_none());
+        drop(lock);
+        assert!(!FileLock::is_held(&path).unwrap());
+        assert!(FileLock::take(&path).unwrap().is_some());
+    }
+}

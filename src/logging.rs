@@ -1,0 +1,38 @@
+//! Structured logs of the programs: one line an event, fields named, secrets never.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::time::FormatTime;
+
+/// Where a program's log goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Lines for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, w: &mut tracing_subscriber::fmt::format::Writer<'_>) -> std::fmt::Result {
+        write!(w, "{}", crate::clock::Timestamp::now())
+    }
+}
+
+/// Sends log events to standard error. `filter` is a `tracing` filter such as `info` or
+/// `autodev=debug`; a senseless one counts as `info`.
+pub fn start(filter: &str, form: Form) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_timer(Clock)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let result = match form {
+        Form::Text => builder.try_init(),
+        Form::Json => builder.json().try_init(),
+    };
+    // A second start in one process (tests) keeps the first.
+    drop(result);
+}

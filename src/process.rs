@@ -1,0 +1,284 @@
+//! Processes: who one is across the reuse of ids, whether it lives, its descendants,
+//! and whether we ourselves run inside a session.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use serde::{Deserialize, Serialize};
+
+/// Marker limits lie from here, below the system's default of 819 200 bytes, so that
+/// POSIX message queues still work inside a session.
+const MARKER_FIRST: u64 = 400_000;
+/// How many different markers there are.
+const MARKER_COUNT: u64 = 400_000;
+
+/// The name keepers give themselves (`/proc/PID/comm`, at most 15 bytes).
+pub const KEEPER_COMM: &str = "autodev-keeper";
+
+/// A process for ever: its id is reused, its id with start time and boot is not.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// Process id.
+    pub pid: u32,
+    /// Start time in clock ticks since boot: field 22 of `/proc/PID/stat`.
+    pub start: u64,
+    /// The boot it belongs to.
+    pub boot_id: String,
+}
+
+impl ProcessId {
+    /// This process.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn current() -> io::Result<Self> {
+        let pid = std::process::id();
+        let stat = stat(pid)?;
+        Ok(ProcessId { pid, start: stat.start, boot_id: boot_id()? })
+    }
+
+    /// The process that has this id now, if there is one that has not ended.
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = stat(pid).ok().filter(Stat::lives)?;
+        Some(ProcessId { pid, start: stat.start, boot_id: boot_id().ok()? })
+    }
+
+    /// Whether it still runs. A zombie does not.
+    pub fn is_alive(&self) -> bool {
+        boot_id().is_ok_and(|boot| boot == self.boot_id)
+            && stat(self.pid).is_ok_and(|stat| stat.start == self.start && stat.lives())
+    }
+
+    /// A handle on it, or `None` when it has ended. The start time is read again after
+    /// the handle was opened, so the handle cannot be another process's.
+    pub fn open(&self) -> Option<PidFd> {
+        let handle = PidFd::open(self.pid)?;
+        self.is_alive().then_some(handle)
+    }
+}
+
+/// A handle on one process; becomes readable when it ends.
+#[derive(Debug)]
+pub struct PidFd(OwnedFd);
+
+impl PidFd {
+    /// A handle on whatever process has this id now.
+    pub fn open(pid: u32) -> Option<PidFd> {
+        // SAFETY: pidfd_open takes two integers and returns a new descriptor or -1.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::pid_t::try_from(pid).ok()?, 0) };
+        let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
+        // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+        Some(PidFd(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Sends a signal; a process that has ended is not an error.
+    ///
+    /// # Errors
+    /// When the system forbids it.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        // SAFETY: a valid descriptor, no siginfo, no flags.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.0.as_raw_fd(),
+                signal,
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            )
+        };
+        match result {
+            0 => Ok(()),
+            _ => match io::Error::last_os_error() {
+                error if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+                error => Err(error),
+            },
+        }
+    }
+}
+
+impl AsFd for PidFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for PidFd {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// What `/proc/PID/stat` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// One letter: R, S, D, Z…
+    pub state: char,
+    /// Parent's process id.
+    pub parent: u32,
+    /// Session id (of `setsid`, not ours).
+    pub session: u32,
+    /// User and system time used, in clock ticks.
+    pub cpu_ticks: u64,
+    /// Start time in clock ticks since boot.
+    pub start: u64,
+    /// Resident memory in pages.
+    pub resident_pages: u64,
+}
+
+impl Stat {
+    fn lives(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// Reads `/proc/PID/stat`.
+///
+/// # Errors
+/// When there is no such process.
+pub fn stat(pid: u32) -> io::Result<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    parse_stat(&text)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is unreadable")))
+}
+
+fn parse_stat(text: &str) -> Option<Stat> {
+    // The second field is the program's name in parentheses and may hold anything.
+    let (_, rest) = text.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let number = |n: usize| fields.get(n - 3)?.parse::<u64>().ok();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        parent: u32::try_from(number(4)?).ok()?,
+        session: u32::try_from(number(6)?).ok()?,
+        cpu_ticks: number(14)? + number(15)?,
+        start: number(22)?,
+        resident_pages: number(24)?,
+    })
+}
+
+/// This boot's id.
+///
+/// # Errors
+/// When `/proc` is not there.
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// The ids of all processes, as `/proc` lists them now.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn all() -> io::Result<Vec<u32>> {
+    Ok(fs::read_dir("/proc")?.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// Everything below `root` in the tree of processes, children before their own children;
+/// without `root` itself. A snapshot: look again until there is nothing left.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn descendants(root: u32) -> io::Result<Vec<(u32, Stat)>> {
+    let mut children: HashMap<u32, Vec<(u32, Stat)>> = HashMap::new();
+    for pid in all()? {
+        if let Ok(stat) = stat(pid) {
+            children.entry(stat.parent).or_default().push((pid, stat));
+        }
+    }
+    let mut found = Vec::new();
+    let mut open = vec![root];
+    while let Some(parent) = open.pop() {
+        for (pid, stat) in children.remove(&parent).unwrap_or_default() {
+            open.push(pid);
+            found.push((pid, stat));
+        }
+    }
+    Ok(found)
+}
+
+/// The marker of the session with this number: a hard limit for message queues that its
+/// processes inherit for ever and cannot raise.
+pub fn marker(session_number: u64) -> u64 {
+    MARKER_FIRST + session_number % MARKER_COUNT
+}
+
+/// The marker of a process, if it carries one.
+pub fn marker_of(pid: u32) -> Option<u64> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = limits.lines().find(|l| l.starts_with("Max msgqueue size"))?;
+    let hard: u64 = line.split_ascii_whitespace().rev().nth(1)?.parse().ok()?;
+    (MARKER_FIRST..MARKER_FIRST + MARKER_COUNT).contains(&hard).then_some(hard)
+}
+
+/// Why this process counts as part of a session, if it does. Such a process never starts
+/// a daemon: it would become part of the session's tree and end with it.
+pub fn inside_session() -> Option<String> {
+    if let Some(session) = std::env::var_os("AUTODEV_SESSION") {
+        return Some(format!("AUTODEV_SESSION is set to {}", session.to_string_lossy()));
+    }
+    if marker_of(std::process::id()).is_some() {
+        return Some("this process carries a session's marker".into());
+    }
+    let mut pid = std::process::id();
+    // The chain of parents is short; the bound only guards against a torn read of /proc.
+    for _ in 0..1_000 {
+        let stat = stat(pid).ok()?;
+        if fs::read_to_string(format!("/proc/{}/comm", stat.parent)).is_ok_and(|c| c.trim_end() == KEEPER_COMM) {
+            return Some(format!("process {} above it is a session's keeper", stat.parent));
+        }
+        if stat.parent <= 1 {
+            return None;
+        }
+        pid = stat.parent;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_parentheses_do_not_confuse() {
+        let text = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 2 3 4 50 60 0 0 20 0 1 0 999 1000 77 18446744073709551615";
+        let stat = parse_stat(text).unwrap();
+        assert_eq!(
+            (stat.state, stat.parent, stat.session, stat.cpu_ticks, stat.start, stat.resident_pages),
+            ('S', 1, 7, 110, 999, 77)
+        );
+        assert!(parse_stat("7 (x").is_none());
+    }
+
+    #[test]
+    fn a_process_is_known_across_reuse_of_its_id() {
+        let me = ProcessId::current().unwrap();
+        assert!(me.is_alive());
+        assert!(!ProcessId { start: me.start + 1, ..me.clone() }.is_alive());
+        assert!(!ProcessId { boot_id: "other".into(), ..me.clone() }.is_alive());
+        assert!(me.open().is_some());
+
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let id = ProcessId::of(child.id());
+        child.wait().unwrap();
+        assert!(id.is_none_or(|id| !id.is_alive() && id.open().is_none()));
+    }
+
+    #[test]
+    fn descendants_are_found() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "sleep 1000 & read x"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut found = Vec::new();
+        while found.is_empty() {
+            found = descendants(child.id()).unwrap();
+        }
+        for (pid, _) in &found {
+            PidFd::open(*pid).unwrap().signal(libc::SIGKILL).unwrap();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,58 @@
+//! The exit record: how a session's program ended. A JSON file in the session's
+//! directory, durable before anybody is told, so that a daemon that was away finds it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::{SessionName, Uid};
+use crate::task::Exit;
+
+/// Version of the file's form.
+pub const VERSION: u32 = 1;
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitRecord {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The session.
+    pub session: SessionName,
+    /// The session's identity.
+    pub uid: Uid,
+    /// Why it ended.
+    pub reason: ExitReason,
+    /// Exit code or signal of the program, where it ran.
+    pub exit: Exit,
+    /// What went wrong, for a person.
+    pub error: Option<String>,
+    /// When the program was started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Bytes it wrote.
+    pub recording_bytes: u64,
+    /// SHA-256 of all of them, in hexadecimal.
+    pub recording_sha256: String,
+    /// Bytes that could not be recorded (gaps), of those written.
+    pub recording_lost: u64,
+    /// Processes that were left over and had to be ended.
+    pub leftovers: u32,
+    /// The boot this happened in.
+    pub boot_id: String,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitReason {
+    /// The program ended by itself, or by a signal nobody here sent.
+    Ended,
+    /// By an order of the daemon: cancel, kill or time limit.
+    Stopped,
+    /// An order to stop came before the program was started.
+    StoppedBeforeStart,
+    /// The program could not be executed; `error` says why.
+    LaunchFailed,
+    /// The keeper was told by the system to leave.
+    Shutdown,
+}

@@ -1,0 +1,84 @@
+//! The launch specification: what a keeper needs to know to run one session. A JSON file
+//! in the session's directory, written before the keeper is started. Holds no secrets.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{SessionName, TaskId, Uid};
+use crate::task::Mode;
+
+/// Version of the file's form. Readers accept what they know and ignore added fields.
+pub const VERSION: u32 = 1;
+
+/// What to run in one session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchSpec {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The session.
+    pub session: SessionName,
+    /// The session's identity: what adoption compares, never the name alone.
+    pub uid: Uid,
+    /// The task it works on.
+    pub task: Option<TaskId>,
+    /// The task's identity.
+    pub task_uid: Option<Uid>,
+    /// Provider or program, for lists when the database is away.
+    pub tool: String,
+    /// How the tool is run.
+    pub mode: Mode,
+    /// Run one after the other; the first that does not end with 0 is the last.
+    pub steps: Vec<LaunchStep>,
+    /// Columns and rows of the screen before anybody attaches.
+    pub columns: u16,
+    /// Rows.
+    pub rows: u16,
+    /// Hard limit of POSIX message queues that marks every process of this session. An
+    /// unprivileged process inherits it for ever and cannot raise it.
+    pub marker: u64,
+    /// Limits of the recording.
+    pub recording: RecordingLimits,
+    /// Memory for lines that have scrolled off, in bytes.
+    pub history_bytes: u64,
+    /// Directory for the keeper's socket.
+    pub socket_directory: PathBuf,
+}
+
+/// One program to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchStep {
+    /// `agent`, or what else it is for.
+    pub name: String,
+    /// Program and arguments; the program is an absolute path or looked up on the `PATH`
+    /// of `environment`.
+    pub argv: Vec<String>,
+    /// Absolute directory to run in.
+    pub directory: PathBuf,
+    /// The whole environment.
+    pub environment: BTreeMap<String, String>,
+    /// What it reads as standard input.
+    pub stdin: Stdin,
+}
+
+/// Standard input of a step. Never an open pipe: agents wait for its end for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stdin {
+    /// The terminal.
+    Terminal,
+    /// Nothing: `/dev/null`.
+    Null,
+    /// A regular file in the session's directory, by name.
+    File(String),
+}
+
+/// How much output is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingLimits {
+    /// Bytes in all; the oldest segments go first.
+    pub max_bytes: u64,
+    /// Bytes in one segment file.
+    pub segment_bytes: u64,
+}

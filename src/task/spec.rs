@@ -1,0 +1,233 @@
+//! What a person asked for, as it is stored and never changes but by `edit`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Span, Timestamp};
+use crate::id::TaskId;
+
+/// Longest prompt, in bytes.
+pub const MAX_DESCRIPTION: usize = 1024 * 1024;
+/// Longest title, in characters; longer ones are cut at submit.
+pub const MAX_TITLE: usize = 120;
+/// Most labels a task may carry, and the longest one in bytes.
+pub const MAX_LABELS: usize = 32;
+/// Longest label, in bytes.
+pub const MAX_LABEL: usize = 64;
+/// Most tasks one task may wait for.
+pub const MAX_DEPENDENCIES: usize = 256;
+/// Priorities run from minus this to plus this; 0 is the default.
+pub const MAX_PRIORITY: i32 = 100;
+/// Most automatic retries a task may ask for.
+pub const MAX_RETRIES: u32 = 100;
+/// All names and values of a task's environment together, in bytes.
+pub const MAX_ENVIRONMENT: usize = 256 * 1024;
+
+/// A task as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// One line for lists; made from the description when not given.
+    pub title: String,
+    /// The prompt, or for `command` tasks the command line as text.
+    pub description: String,
+    /// The argument vector to run, for provider `shell` with a command after `--`.
+    pub command: Vec<String>,
+    /// A named preset; recorded, shown and filtered by.
+    pub role: Option<String>,
+    /// Which tool runs it: the name of a provider table.
+    pub provider: String,
+    /// The model to ask the provider for.
+    pub model: Option<String>,
+    /// How the tool is run.
+    pub mode: Mode,
+    /// Absolute directory it runs in.
+    pub dir: PathBuf,
+    /// The tool's own sandbox and questions are switched off.
+    pub full_access: bool,
+    /// -100 to 100, higher first.
+    pub priority: i32,
+    /// Tasks that must end before this one starts.
+    pub after: Vec<Dependency>,
+    /// Not before this moment.
+    pub begin: Option<Timestamp>,
+    /// Submitted with `--hold`.
+    pub hold: bool,
+    /// How often a failed attempt is repeated by itself, 0 to 100.
+    pub retries: u32,
+    /// Running time after which it is ended.
+    pub timeout: Option<Span>,
+    /// Free words to find and select it by.
+    pub labels: Vec<String>,
+    /// Environment taken at submit: variables on the allow-list by value.
+    pub environment: BTreeMap<String, String>,
+    /// Terminal size of the submitting terminal, columns and rows, if it had one.
+    pub size: Option<(u16, u16)>,
+}
+
+impl TaskSpec {
+    /// The title people see when none was given: the first line with text, cut.
+    pub fn title_of(description: &str) -> String {
+        let line = description.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or("");
+        let plain: String = line.chars().filter(|c| !c.is_control()).collect();
+        if plain.chars().count() <= MAX_TITLE {
+            plain
+        } else {
+            let mut cut: String = plain.chars().take(MAX_TITLE - 1).collect();
+            cut.push('…');
+            cut
+        }
+    }
+}
+
+/// How a tool is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// One-shot and headless: ends by itself.
+    #[default]
+    Cli,
+    /// The tool's own full screen with the prompt given; a person may join.
+    Interactive,
+}
+
+impl Mode {
+    /// The name in the database, in JSON and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Cli => "cli",
+            Mode::Interactive => "interactive",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "cli" => Ok(Mode::Cli),
+            "interactive" => Ok(Mode::Interactive),
+            _ => Err(format!("'{text}' is not a mode: cli or interactive")),
+        }
+    }
+}
+
+/// A task that must end before another starts: `41`, `any:41`, `not-ok:41`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Dependency {
+    /// The one waited for.
+    pub task: TaskId,
+    /// Which ends count.
+    pub when: When,
+}
+
+/// Which ends of a task satisfy a dependency on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// It passed.
+    Ok,
+    /// It ended, however.
+    Any,
+    /// It ended, and did not pass.
+    NotOk,
+}
+
+impl When {
+    /// The name in the database and before the colon.
+    pub fn name(self) -> &'static str {
+        match self {
+            When::Ok => "ok",
+            When::Any => "any",
+            When::NotOk => "not-ok",
+        }
+    }
+
+    /// Whether a task with this status satisfies the dependency now.
+    pub fn met_by(self, status: super::Status) -> bool {
+        status.is_final()
+            && match self {
+                When::Ok => status == super::Status::Passed,
+                When::Any => true,
+                When::NotOk => status != super::Status::Passed,
+            }
+    }
+}
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "ok" => Ok(When::Ok),
+            "any" => Ok(When::Any),
+            "not-ok" => Ok(When::NotOk),
+            _ => Err(format!("'{text}' is not a condition: ok, any or not-ok")),
+        }
+    }
+}
+
+impl fmt::Display for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.when {
+            When::Ok => self.task.fmt(f),
+            when => write!(f, "{}:{}", when.name(), self.task),
+        }
+    }
+}
+
+impl FromStr for Dependency {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (when, task) = match text.split_once(':') {
+            Some((when, task)) => (when.parse()?, task),
+            None => (When::Ok, text),
+        };
+        Ok(Dependency { task: task.parse().map_err(|e: crate::id::BadName| e.to_string())?, when })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::Status;
+
+    #[test]
+    fn titles_are_one_plain_line() {
+        assert_eq!(TaskSpec::title_of("\n  Fix the bug \nmore"), "Fix the bug");
+        assert_eq!(TaskSpec::title_of("a\u{1b}[31mred"), "a[31mred");
+        assert_eq!(TaskSpec::title_of(&"x".repeat(500)).chars().count(), MAX_TITLE);
+    }
+
+    #[test]
+    fn dependencies_read_and_print_alike() {
+        for text in ["41", "any:41", "not-ok:41"] {
+            assert_eq!(text.parse::<Dependency>().unwrap().to_string(), text);
+        }
+        assert_eq!("ok:41".parse::<Dependency>().unwrap().to_string(), "41");
+        for bad in ["", "any:", "maybe:4", "any:0", ":4"] {
+            assert!(bad.parse::<Dependency>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn conditions_look_only_at_ended_tasks() {
+        for status in Status::ALL {
+            let passed = status == Status::Passed;
+            assert_eq!(When::Ok.met_by(status), passed);
+            assert_eq!(When::Any.met_by(status), status.is_final());
+            assert_eq!(When::NotOk.met_by(status), status.is_final() && !passed);
+        }
+    }
+}
