@@ -1,3 +1,111 @@
-//! The daemon and the keeper.
+//! The daemon, and the keeper that holds one session.
 
-fn main() {}
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use autodev::daemon::{self, Options};
+use autodev::keeper;
+use autodev::paths::Paths;
+use autodev::protocol::ready::Ready;
+use autodev::socket::private_directory;
+use clap::{Args, Parser, Subcommand};
+
+/// The autodev daemon: owns the queue, the history and the agents' sessions.
+///
+/// Without options it serves in the foreground and ends on SIGTERM or SIGINT; the agents
+/// it has started run on and are met again by the next start. SIGHUP reads the
+/// configuration again, SIGUSR1 binds the socket anew. 'autodev' starts it by itself
+/// when it is needed.
+#[derive(Debug, Parser)]
+#[command(name = "autodevd", version, about, args_conflicts_with_subcommands = true)]
+struct Autodevd {
+    #[command(subcommand)]
+    program: Option<Program>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// Leave the terminal and serve in the background; returns when it is ready
+    #[arg(long)]
+    daemonize: bool,
+    /// Log filter, such as 'info' or 'autodev=debug'
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// Say on this descriptor that it is ready, or why not: one line of JSON
+    #[arg(long, value_name = "FD", hide = true)]
+    ready_fd: Option<RawFd>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Program {
+    /// Hold one session; started by the daemon
+    #[command(hide = true)]
+    Keeper {
+        /// The session's directory
+        directory: PathBuf,
+        /// The connection it is born with
+        #[arg(long, value_name = "FD")]
+        control_fd: RawFd,
+    },
+}
+
+// Parsed, and perhaps forked, before any thread or runtime exists.
+fn main() -> ExitCode {
+    let line = Autodevd::parse();
+    match line.program {
+        Some(Program::Keeper { directory, control_fd }) => keeper::run(&directory, owned(control_fd)),
+        None if line.serve.daemonize => daemonize(line.serve),
+        None => daemon::run(Options { ready: line.serve.ready_fd.map(owned), log: line.serve.log }),
+    }
+}
+
+fn owned(fd: RawFd) -> OwnedFd {
+    // SAFETY: whoever wrote the number on our command line gave us the descriptor with
+    // it, and nothing has been opened yet that could have the same number.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// The old way into the background, for systems without a service manager. The parent
+/// stays until the daemon says that it is ready, and passes on why it is not.
+fn daemonize(serve: Serve) -> ExitCode {
+    match fork(serve) {
+        Ok(status) => status,
+        Err(error) => {
+            drop(writeln!(io::stderr(), "autodevd: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fork(serve: Serve) -> anyhow::Result<ExitCode> {
+    let paths = Paths::from_env()?;
+    private_directory(&paths.state)?;
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(paths.daemon_log())?;
+    let (reader, writer) = io::pipe()?;
+    let background = daemonize::Daemonize::new().working_directory("/").umask(0o077).stdout(log.try_clone()?).stderr(log);
+    match background.execute() {
+        daemonize::Outcome::Parent(parent) => {
+            parent?;
+            drop(writer);
+            let mut line = String::new();
+            BufReader::new(reader).read_line(&mut line)?;
+            let said: Ready = serde_json::from_str(&line).unwrap_or_default();
+            if said.ready {
+                return Ok(ExitCode::SUCCESS);
+            }
+            let why = said.error.unwrap_or_else(|| format!("it died; see {}", paths.daemon_log().display()));
+            anyhow::bail!("{why}")
+        }
+        daemonize::Outcome::Child(child) => {
+            child?;
+            drop(reader);
+            Ok(daemon::run(Options { ready: Some(OwnedFd::from(writer)), log: serve.log }))
+        }
+    }
+}

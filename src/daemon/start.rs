@@ -9,7 +9,6 @@ use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
@@ -22,8 +21,10 @@ use crate::lock::FileLock;
 use crate::logging;
 use crate::paths::{LockFile, Paths, network_file_system};
 use crate::process::{self, ProcessId};
+use crate::protocol::FaultCode;
 use crate::protocol::hello::BUILD;
 use crate::protocol::keeper::How;
+use crate::protocol::ready::Ready;
 use crate::session::{Order, Roster};
 use crate::socket;
 use crate::store::Store;
@@ -44,14 +45,6 @@ pub struct Options {
     pub log: Option<String>,
 }
 
-/// What is said on the readiness descriptor.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Readiness<'a> {
-    Ready { ready: bool, pid: u32, socket: &'a Path },
-    Failed { ready: bool, code: u8, error: String },
-}
-
 /// Why the daemon does not start.
 #[derive(Debug)]
 struct Failure {
@@ -70,7 +63,8 @@ pub fn run(options: Options) -> ExitCode {
         Ok(Leave::Restart) => restart(),
         Ok(Leave::Stop | Leave::StopAll) => ExitCode::SUCCESS,
         Err(Failure { code, why }) => {
-            say(&mut ready, &Readiness::Failed { ready: false, code, error: why.clone() });
+            let kind = if code == EXIT_HELD { FaultCode::Conflict } else { FaultCode::Internal };
+            say(&mut ready, &Ready { error: Some(why.clone()), code: Some(kind), ..Ready::default() });
             // The log may not be running yet.
             drop(writeln!(io::stderr(), "autodevd: {why}"));
             ExitCode::from(code)
@@ -78,7 +72,7 @@ pub fn run(options: Options) -> ExitCode {
     }
 }
 
-fn say(ready: &mut Option<File>, what: &Readiness<'_>) {
+fn say(ready: &mut Option<File>, what: &Ready) {
     // Dropping it closes it: the other side sees the end even if it missed the line.
     if let Some(mut out) = ready.take()
         && let Ok(mut line) = serde_json::to_vec(what)
@@ -163,7 +157,7 @@ async fn live(
     let mut reload = signal(SignalKind::hangup()).map_err(failure)?;
     let socket = daemon.socket_path();
     tracing::info!(version = BUILD, pid = std::process::id(), socket = %socket.display(), "ready");
-    say(ready, &Readiness::Ready { ready: true, pid: std::process::id(), socket: &socket });
+    say(ready, &Ready { ready: true, socket: Some(socket), ..Ready::default() });
     loop {
         tokio::select! {
             _ = terminate.recv() => daemon.leave(Leave::Stop),
