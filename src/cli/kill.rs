@@ -1,0 +1,16 @@
+//! `autodev kill`: ends tasks at once.
+
+use super::{Context, Status};
+use crate::protocol::Fault;
+
+/// Arguments of `autodev kill`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the verb.
+///
+/// # Errors
+/// What the daemon refuses.
+pub fn run(_ctx: &Context, _args: Args) -> Result<Status, Fault> {
+    Err(Fault::internal("'kill' is not there yet"))
+}

@@ -1,0 +1,16 @@
+//! `autodev resume`: the opposite of pause.
+
+use super::{Context, Status};
+use crate::protocol::Fault;
+
+/// Arguments of `autodev resume`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the verb.
+///
+/// # Errors
+/// What the daemon refuses.
+pub fn run(_ctx: &Context, _args: Args) -> Result<Status, Fault> {
+    Err(Fault::internal("'resume' is not there yet"))
+}

@@ -1,0 +1,16 @@
+//! `autodev retry`: runs ended tasks again.
+
+use super::{Context, Status};
+use crate::protocol::Fault;
+
+/// Arguments of `autodev retry`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the verb.
+///
+/// # Errors
+/// What the daemon refuses.
+pub fn run(_ctx: &Context, _args: Args) -> Result<Status, Fault> {
+    Err(Fault::internal("'retry' is not there yet"))
+}
