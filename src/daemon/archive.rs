@@ -80,7 +80,8 @@ async fn work(done: PathBuf, store: Store, mut ended: mpsc::UnboundedReceiver<En
 type Moved = Vec<(Uid, String, Option<u64>)>;
 
 fn move_all(done: &Path, sessions: Vec<Ended>) -> io::Result<(Moved, Vec<PathBuf>)> {
-    let day = Timestamp::now().to_string().chars().take(10).collect::<String>();
+    let now = Timestamp::now();
+    let day: String = now.to_string().chars().take(10).collect();
     let (mut moved, mut emptied, mut small) = (Vec::new(), Vec::new(), Vec::new());
     for session in sessions {
         if session.bytes <= MAX_PACKED {
@@ -103,11 +104,14 @@ fn move_all(done: &Path, sessions: Vec<Ended>) -> io::Result<(Moved, Vec<PathBuf
         }
     }
     if !small.is_empty() {
-        let pack = done.join(format!("{day}.pack"));
-        let entries: Vec<_> = small.iter().map(|s| (s.uid, s.dir.path())).collect();
+        let pack = recording::pack::path(done, now);
+        let entries: Vec<_> = small.iter().map(|s| (s.uid, s.dir.path().to_owned())).collect();
         let offsets = recording::pack::append(&pack, &entries)?;
         for (session, offset) in small.into_iter().zip(offsets) {
-            moved.push((session.uid, pack.to_string_lossy().into_owned(), Some(offset)));
+            // A session that ended before it had a recording has no place in the pack.
+            if let Some(offset) = offset {
+                moved.push((session.uid, pack.to_string_lossy().into_owned(), Some(offset)));
+            }
             emptied.push(session.dir.path().to_owned());
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::Daemon;
+use super::{Daemon, watched};
 use crate::clock::{Span, Timestamp};
 use crate::id::{AttemptId, SessionName, Uid};
 use crate::paths::SessionDir;
@@ -361,13 +361,13 @@ impl Attendant {
     }
 
     fn keeper_handle(&self) -> Option<AsyncFd<PidFd>> {
-        AsyncFd::new(self.keeper_process()?.open()?).ok()
+        watched(self.keeper_process()?.open()?).ok()
     }
 
     async fn kill_keeper(&mut self) {
         if let Some(handle) = self.keeper_process().and_then(|process| process.open()) {
             drop(handle.signal(libc::SIGKILL));
-            if let Ok(handle) = AsyncFd::new(handle) {
+            if let Ok(handle) = watched(handle) {
                 drop(timeout(LEAVE_LIMIT, handle.readable()).await);
             }
         }

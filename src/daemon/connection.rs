@@ -102,7 +102,7 @@ impl Connection {
             // Grows as bytes arrive: an announced length alone costs nothing.
             (&mut self.stream).take(length as u64).read_to_end(&mut payload).await?;
             if payload.len() < length {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
             }
             Ok(Frame { kind, payload })
         };

@@ -13,9 +13,12 @@ mod settings;
 mod start;
 mod wait;
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 
 pub use start::{Options, run};
@@ -38,6 +41,14 @@ pub(crate) enum Leave {
     StopAll,
     /// Start the binary at our own path in our place.
     Restart,
+}
+
+/// Lets the runtime watch a descriptor that becomes readable: a process that ends, a timer
+/// that fires.
+fn watched<T: AsFd + AsRawFd>(owner: T) -> std::io::Result<AsyncFd<T>> {
+    // SAFETY: `owner` owns its descriptor (both of our kinds hold an OwnedFd), moves into
+    // the AsyncFd, and gives the same one out as long as it lives.
+    unsafe { AsyncFd::register_with_interest(owner, Interest::READABLE) }.map_err(Into::into)
 }
 
 /// What all parts of a running daemon share.

@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use tokio::io::unix::AsyncFd;
 
-use super::Daemon;
-use super::attend;
+use super::{Daemon, attend, watched};
 use crate::clock::Timestamp;
 
 /// Claims in one transaction: enough to fill all slots of a small machine at once, few
@@ -67,7 +65,7 @@ async fn claim_all(daemon: &Arc<Daemon>) -> Result<(), crate::store::StoreError>
 /// when somebody sets the clock, and then it is set anew.
 pub(crate) async fn run_due(daemon: Arc<Daemon>) -> io::Result<()> {
     let timer = TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
-    let timer = AsyncFd::new(Timer(timer))?;
+    let timer = watched(Timer(timer))?;
     let mut leaving = daemon.leaving.subscribe();
     let queue_changed = daemon.store.queue_changed();
     loop {
@@ -109,6 +107,12 @@ impl Timer {
     fn drain(&self) {
         let mut count = [0; 8];
         drop(nix::unistd::read(self.0.as_fd(), &mut count));
+    }
+}
+
+impl AsFd for Timer {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

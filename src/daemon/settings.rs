@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::Daemon;
 use super::attend::Launch;
-use crate::config::{self, Config};
+use crate::config::{self, Config, ProviderLimits};
 use crate::id::{AttemptId, SessionName, Uid};
 use crate::logging::Form;
 use crate::paths::Paths;
@@ -94,6 +94,11 @@ impl Settings {
 
     pub fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.read().registry)
+    }
+
+    /// The configured limits by provider.
+    pub fn provider_limits(&self) -> BTreeMap<String, ProviderLimits> {
+        self.read().config.providers.clone()
     }
 
     /// The limits that follow from the settings alone.

@@ -30,10 +30,10 @@ pub(super) async fn status(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
 }
 
 pub(super) async fn providers(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
-    let registry = daemon.settings.registry();
-    let path = std::env::var("PATH").unwrap_or_default();
+    let (registry, limits) = (daemon.settings.registry(), daemon.settings.provider_limits());
+    let environment = std::env::vars().filter(|(name, _)| name == "PATH").collect();
     // Asking each tool for its version runs it.
-    let views = tokio::task::spawn_blocking(move || registry.views(&path)).await;
+    let views = tokio::task::spawn_blocking(move || registry.views(&environment, &limits)).await;
     views.map(Reply::Providers).map_err(|e| Fault::internal(e.to_string()))
 }
 
