@@ -4,56 +4,15 @@ use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
+use autodev::daemon::options::{Autodevd, Program, Serve};
 use autodev::daemon::{self, Options};
 use autodev::keeper;
 use autodev::paths::Paths;
 use autodev::protocol::ready::Ready;
 use autodev::socket::private_directory;
-use clap::{Args, Parser, Subcommand};
-
-/// The autodev daemon: owns the queue, the history and the agents' sessions.
-///
-/// Without options it serves in the foreground and ends on SIGTERM or SIGINT; the agents
-/// it has started run on and are met again by the next start. SIGHUP reads the
-/// configuration again, SIGUSR1 binds the socket anew. 'autodev' starts it by itself
-/// when it is needed.
-#[derive(Debug, Parser)]
-#[command(name = "autodevd", version, about, args_conflicts_with_subcommands = true)]
-struct Autodevd {
-    #[command(subcommand)]
-    program: Option<Program>,
-    #[command(flatten)]
-    serve: Serve,
-}
-
-#[derive(Debug, Args)]
-struct Serve {
-    /// Leave the terminal and serve in the background; returns when it is ready
-    #[arg(long)]
-    daemonize: bool,
-    /// Log filter, such as 'info' or 'autodev=debug'
-    #[arg(long, value_name = "FILTER")]
-    log: Option<String>,
-    /// Say on this descriptor that it is ready, or why not: one line of JSON
-    #[arg(long, value_name = "FD", hide = true)]
-    ready_fd: Option<RawFd>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Program {
-    /// Hold one session; started by the daemon
-    #[command(hide = true)]
-    Keeper {
-        /// The session's directory
-        directory: PathBuf,
-        /// The connection it is born with
-        #[arg(long, value_name = "FD")]
-        control_fd: RawFd,
-    },
-}
+use clap::Parser;
 
 // Parsed, and perhaps forked, before any thread or runtime exists.
 fn main() -> ExitCode {
@@ -88,7 +47,8 @@ fn fork(serve: Serve) -> anyhow::Result<ExitCode> {
     private_directory(&paths.state)?;
     let log = OpenOptions::new().append(true).create(true).mode(0o600).open(paths.daemon_log())?;
     let (reader, writer) = io::pipe()?;
-    let background = daemonize::Daemonize::new().working_directory("/").umask(0o077).stdout(log.try_clone()?).stderr(log);
+    let background =
+        daemonize::Daemonize::new().working_directory("/").umask(0o077).stdout(log.try_clone()?).stderr(log);
     match background.execute() {
         daemonize::Outcome::Parent(parent) => {
             parent?;

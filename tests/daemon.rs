@@ -42,7 +42,8 @@ fn ends_are_typed() {
 fn a_running_agent_outlives_kill_9_of_the_daemon() {
     let instance = Instance::new();
     let (begun, go) = (instance.fifo("begun"), instance.fifo("go"));
-    let script = format!("echo before; echo $$ > {}; read line < {}; echo after $line; exit 3", begun.path(), go.path());
+    let script =
+        format!("echo before; echo $$ > {}; read line < {}; echo after $line; exit 3", begun.path(), go.path());
     let task = instance.submit(&[], &script);
     let pid = begun.read().trim().to_owned();
     instance.kill_daemon();

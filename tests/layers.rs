@@ -34,8 +34,17 @@ const HOMES: [(&str, &[&str]); 5] = [
 ];
 
 /// What pure code never names.
-const IMPURE: [&str; 9] =
-    ["std::fs", "std::net", "std::thread", "std::time::SystemTime", "Instant", "Timestamp::now", "tokio", "async fn", ".local()"];
+const IMPURE: [&str; 9] = [
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "std::time::SystemTime",
+    "Instant",
+    "Timestamp::now",
+    "tokio",
+    "async fn",
+    ".local()",
+];
 
 fn sources(root: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(root).unwrap().flatten() {

@@ -7,6 +7,7 @@ mod attend;
 mod connection;
 mod handlers;
 mod listener;
+pub mod options;
 mod recover;
 mod scheduler;
 mod settings;

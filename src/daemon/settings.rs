@@ -211,7 +211,12 @@ impl Settings {
         self.launch(&daemon.paths, &request, &identity).map_err(|error| Fault::conflict(error.to_string()))
     }
 
-    fn launch(&self, paths: &Paths, request: &LaunchRequest<'_>, identity: &Identity<'_>) -> Result<Launch, LaunchError> {
+    fn launch(
+        &self,
+        paths: &Paths,
+        request: &LaunchRequest<'_>,
+        identity: &Identity<'_>,
+    ) -> Result<Launch, LaunchError> {
         let now = self.read();
         // Keys are read when they are needed and live as long as the launch.
         let keys: HashMap<String, String> = std::env::vars().collect();

@@ -244,7 +244,9 @@ fn restart() -> ExitCode {
         Ok(exe) => {
             // After an upgrade the kernel marks the old file's name.
             let name = exe.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
-            Command::new(name).args(std::env::args_os().skip(1).filter(|a| !a.to_string_lossy().starts_with("--ready-fd"))).exec()
+            Command::new(name)
+                .args(std::env::args_os().skip(1).filter(|a| !a.to_string_lossy().starts_with("--ready-fd")))
+                .exec()
         }
         Err(error) => error,
     };

@@ -126,7 +126,15 @@ mod tests {
     }
 
     fn every() -> impl Iterator<Item = Facts> {
-        let rows = [Row::Missing, Row::Finished, Row::Free, Row::Attempt(Status::Starting), Row::Attempt(Status::Running), Row::Attempt(Status::Paused), Row::Attempt(Status::Completing)];
+        let rows = [
+            Row::Missing,
+            Row::Finished,
+            Row::Free,
+            Row::Attempt(Status::Starting),
+            Row::Attempt(Status::Running),
+            Row::Attempt(Status::Paused),
+            Row::Attempt(Status::Completing),
+        ];
         let mut dirs = vec![Dir::Missing];
         for bits in 0..16 {
             dirs.push(Dir::Present {
@@ -137,7 +145,9 @@ mod tests {
             });
         }
         rows.into_iter().flat_map(move |row| {
-            dirs.clone().into_iter().flat_map(move |dir| [false, true].map(|started| Facts { row, dir: dir.clone(), started }))
+            dirs.clone()
+                .into_iter()
+                .flat_map(move |dir| [false, true].map(|started| Facts { row, dir: dir.clone(), started }))
         })
     }
 

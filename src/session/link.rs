@@ -73,12 +73,8 @@ impl Link {
     }
 
     async fn hello(mut self) -> Result<(Link, KeeperHello), LinkError> {
-        self.send(&ToKeeper::Hello {
-            version: keeper::VERSION,
-            role: Role::Controller,
-            generation: self.generation,
-        })
-        .await?;
+        self.send(&ToKeeper::Hello { version: keeper::VERSION, role: Role::Controller, generation: self.generation })
+            .await?;
         let first = timeout(HELLO_LIMIT, self.receive()).await.map_err(|_| LinkError::Silent)??;
         match first {
             FromKeeper::Hello(hello) => Ok((self, hello)),

@@ -230,7 +230,9 @@ impl Store {
         unimplemented!()
     }
     /// A session without a task has ended, or was lost (no record).
-    pub async fn end_session(&self, session: Uid,
+    pub async fn end_session(
+        &self,
+        session: Uid,
         state: SessionState,
         error: Option<String>,
         record: Option<ExitRecord>,

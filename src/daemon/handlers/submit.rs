@@ -30,7 +30,8 @@ pub(super) async fn chunk(daemon: &Arc<Daemon>, chunk: SubmitChunk) -> Result<Re
         return Err(Fault::usage(format!("a chunk holds at most {} tasks", SubmitChunk::MAX_TASKS)));
     }
     for (index, spec) in (chunk.first..).zip(&chunk.tasks) {
-        let place = |fault: Fault| Fault { message: format!("task {} of the batch: {}", index + 1, fault.message), ..fault };
+        let place =
+            |fault: Fault| Fault { message: format!("task {} of the batch: {}", index + 1, fault.message), ..fault };
         check(spec).map_err(place)?;
         daemon.settings.check_task(spec).map_err(place)?;
     }
@@ -57,7 +58,9 @@ fn check(spec: &TaskSpec) -> Result<(), Fault> {
     if spec.description.contains('\0') || spec.command.iter().any(|a| a.contains('\0')) {
         return refuse("the prompt holds a NUL byte".into());
     }
-    if spec.title.trim().is_empty() || spec.title.chars().count() > MAX_TITLE || spec.title.chars().any(char::is_control)
+    if spec.title.trim().is_empty()
+        || spec.title.chars().count() > MAX_TITLE
+        || spec.title.chars().any(char::is_control)
     {
         return refuse(format!("a title has 1 to {MAX_TITLE} printable characters"));
     }

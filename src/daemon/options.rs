@@ -1,0 +1,68 @@
+//! The command line of `autodevd`.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The autodev daemon: owns the queue, the history and the agents' sessions.
+///
+/// Without options it serves in the foreground and ends on SIGTERM or SIGINT; the agents
+/// it has started run on and are met again by the next start. SIGHUP reads the
+/// configuration again, SIGUSR1 binds the socket anew. 'autodev' starts it by itself
+/// when it is needed.
+#[derive(Debug, Parser)]
+#[command(name = "autodevd", version, about, args_conflicts_with_subcommands = true)]
+#[command(after_long_help = "\
+Exit status:
+  0   it was told to leave
+  1   it could not start, or could not go on
+  2   the command line makes no sense
+  75  another daemon serves this instance already
+
+Files:
+  ~/.config/autodev/config.toml          settings; see 'autodev config'
+  ~/.local/state/autodev/                database, sessions, recordings
+  ~/.local/state/autodev/autodevd.log    its log, when it is in the background
+  AUTODEV_HOME moves everything under one directory.
+
+Examples:
+  autodevd                  serve in the foreground
+  autodevd --daemonize      serve in the background; returns when it is ready
+  autodevd --log debug      say more")]
+pub struct Autodevd {
+    /// Another program of the same binary.
+    #[command(subcommand)]
+    pub program: Option<Program>,
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Leave the terminal and serve in the background; returns when it is ready
+    #[arg(long)]
+    pub daemonize: bool,
+    /// Log filter, such as 'info' or 'autodev=debug'
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Say on this descriptor that it is ready, or why not: one line of JSON
+    #[arg(long, value_name = "FD", hide = true)]
+    pub ready_fd: Option<RawFd>,
+}
+
+/// Programs that the daemon starts from its own binary.
+#[derive(Debug, Subcommand)]
+pub enum Program {
+    /// Hold one session; started by the daemon
+    #[command(hide = true)]
+    Keeper {
+        /// The session's directory
+        directory: PathBuf,
+        /// The connection it is born with
+        #[arg(long, value_name = "FD")]
+        control_fd: RawFd,
+    },
+}
