@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::config::Config;
+use crate::config;
 use crate::paths::Paths;
 use crate::process;
 use crate::protocol::control::{Ask, Tell};
@@ -95,13 +95,38 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call_or_reconnect`].
-    pub fn next(&mut self) -> Result<Option<Reply>, Fault> {
+    pub fn next_reply(&mut self) -> Result<Option<Reply>, Fault> {
         match self.wire.receive(None) {
             Ok(reply) => refused(reply).map(Some),
             Err(Broken::Lost(_)) => self.reconnect().map(|()| None),
             Err(Broken::Fault(fault)) => Err(fault),
             Err(Broken::Version(daemon)) => Err(too_different(&daemon)),
         }
+    }
+
+    /// Sends a request whose answers [`Client::next_reply`] reads, without waiting for the first.
+    ///
+    /// # Errors
+    /// `Unreachable` when there is no daemon any more.
+    pub fn begin(&mut self, request: &Request) -> Result<(), Fault> {
+        let frame = encode(request)?;
+        if self.wire.send(&frame).is_err() {
+            self.reconnect()?;
+            return self.wire.send(&frame).map_err(|broken| match broken {
+                Broken::Lost(error) => lost(error),
+                Broken::Fault(fault) => fault,
+                Broken::Version(daemon) => too_different(&daemon),
+            });
+        }
+        Ok(())
+    }
+
+    /// An answer, or a part of one, is here already.
+    ///
+    /// # Errors
+    /// `Unreachable` when the connection cannot be asked.
+    pub fn has_more(&self) -> Result<bool, Fault> {
+        self.wire.has_more().map_err(lost)
     }
 
     /// Sends requests that change nothing when repeated, some ahead of their answers, and
@@ -248,7 +273,7 @@ fn refused(reply: Reply) -> Result<Reply, Fault> {
 }
 
 /// An answer of another kind than the request's: a defect on the other side.
-pub fn unexpected(reply: &Reply) -> Fault {
+pub fn unexpected(reply: &impl std::fmt::Debug) -> Fault {
     let text = format!("{reply:?}");
     let name = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("nothing");
     Fault::internal(format!("the daemon answered with {name}, which is not what was asked"))
@@ -285,6 +310,5 @@ fn too_different(daemon: &Hello) -> Fault {
 /// Whether the settings allow an older daemon to be restarted. Wrong settings do: the
 /// newer daemon is the one to say what is wrong with them.
 fn may_restart(paths: &Paths) -> bool {
-    let text = std::fs::read_to_string(paths.config_file()).unwrap_or_default();
-    toml::from_str::<Config>(&text).map_or(true, |config| config.daemon.auto_restart)
+    config::load(paths).map_or(true, |loaded| loaded.config.daemon.auto_restart)
 }
