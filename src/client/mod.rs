@@ -5,7 +5,14 @@ use std::os::unix::net::UnixStream;
 use crate::paths::Paths;
 use crate::protocol::{Fault, Reply, Request};
 
+pub mod attach;
 mod connect;
+pub mod find;
+pub mod keeper_link;
+pub mod keys;
+mod notice;
+mod signals;
+pub mod terminal;
 
 pub use connect::Start;
 
