@@ -421,5 +421,4 @@ fn describe(sequence: &[u8]) -> Option<Described> {
 }
 
 #[cfg(test)]
-#[path = "keys_tests.rs"]
 mod tests;
