@@ -1,11 +1,23 @@
 //! Settings: every one has a name, a default and a reason (config/autodev.toml documents
 //! them all). Precedence: `AUTODEV_*` environment, the user's file, the default.
 
+mod edit;
+mod load;
+pub mod problem;
+mod setting;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Span;
+
+pub use edit::{set, unset};
+pub use load::{ConfigError, Loaded, Origin, load, load_from};
+pub use setting::{BAD_PROVIDER_NAME, SETTINGS, Setting, is_provider_name};
+
+/// The text that documents every setting; as a file it changes nothing.
+pub const DOCUMENTED: &str = include_str!("../../config/autodev.toml");
 
 /// All settings.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -48,7 +60,7 @@ pub struct Submit {
     /// The provider of a task submitted without one; empty takes the first installed
     /// agent.
     pub provider: String,
-    /// Retries of a task submitted without a number.
+    /// Retries of a task submitted without a number, 0 to 100.
     pub retries: u32,
     /// Time limit of a task submitted without one; zero is none.
     pub timeout: Span,
@@ -78,9 +90,10 @@ impl Default for Daemon {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recording {
-    /// Bytes kept for each session; the oldest go first. At least two segments.
+    /// Bytes kept for each session; the oldest go first. At least two segments, at most
+    /// 1 TiB.
     pub max_bytes: u64,
-    /// Bytes in one file. At least 64 KiB.
+    /// Bytes in one file, 64 KiB to 1 GiB.
     pub segment_bytes: u64,
 }
 
@@ -96,9 +109,10 @@ impl Default for Recording {
 pub struct Attach {
     /// The key that begins a command while attached: `C-b`, `C-a`, `C-Space`…
     pub prefix: String,
-    /// Lines of history printed at the first attach.
+    /// Lines of history printed at the first attach, 0 to 100 000.
     pub history_lines: u32,
-    /// Memory for lines that have scrolled off, in each keeper, in bytes.
+    /// Memory for lines that have scrolled off, in each keeper, in bytes; 64 KiB to
+    /// 1 GiB.
     pub history_bytes: u64,
 }
 
@@ -121,8 +135,39 @@ pub struct Environment {
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProviderLimits {
-    /// Attempts at once; 0 is no limit, none given takes the table's.
+    /// Attempts at once, up to 1 000; 0 is no limit, none given takes the table's.
     pub slots: Option<u32>,
-    /// Attempts at once in one directory; 0 is no limit, none given takes the table's.
+    /// Attempts at once in one directory, up to 1 000; 0 is no limit, none given takes
+    /// the table's.
     pub per_directory: Option<u32>,
+}
+
+impl Config {
+    /// Every setting with its value as TOML writes it, by name. Limits of providers are
+    /// there only when set.
+    pub fn values(&self) -> Vec<(String, String)> {
+        // Numbers, texts and lists: nothing here that TOML could not say.
+        let Ok(table) = toml::Table::try_from(self) else { return Vec::new() };
+        let mut found = Vec::new();
+        let mut open = vec![(String::new(), table)];
+        while let Some((prefix, table)) = open.pop() {
+            for (name, value) in table {
+                match value {
+                    toml::Value::Table(inner) => open.push((format!("{prefix}{name}."), inner)),
+                    value => found.push((format!("{prefix}{name}"), value.to_string())),
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// The names of settings in which `self` differs from `before` and that only a new
+    /// start of the daemon brings into force.
+    pub fn restart_needed(&self, before: &Config) -> Vec<String> {
+        let old: BTreeMap<String, String> = before.values().into_iter().collect();
+        let changed = |(key, value): &(String, String)| old.get(key) != Some(value);
+        let restart = |key: &str| SETTINGS.iter().any(|setting| setting.key == key && setting.restart);
+        self.values().into_iter().filter(changed).map(|(key, _)| key).filter(|key| restart(key)).collect()
+    }
 }

@@ -1,0 +1,297 @@
+//! The list of settings: names, what values they take, in which range.
+
+use toml::Value;
+
+use super::problem::nearest;
+use crate::clock::Span;
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name, `queue.slots`. A `*` stands for the name of a provider.
+    pub key: &'static str,
+    /// Changing it takes effect when the daemon is started again; others at once.
+    pub restart: bool,
+    kind: Kind,
+}
+
+/// What values a setting takes.
+#[derive(Debug)]
+enum Kind {
+    /// A whole number, from and to.
+    Number(u64, u64),
+    /// A number of bytes, from and to; may be written `8 MiB`.
+    Bytes(u64, u64),
+    /// Yes or no.
+    Switch,
+    /// A length of time.
+    Length,
+    /// A list of names of variables, `*` at the end for anything.
+    Variables,
+    /// A text, and what is wrong with one.
+    Text(fn(&str) -> Result<(), String>),
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// All settings, by name.
+pub const SETTINGS: [Setting; 16] = [
+    now("attach.history_bytes", Kind::Bytes(64 * KIB, GIB)),
+    now("attach.history_lines", Kind::Number(0, 100_000)),
+    now("attach.prefix", Kind::Text(check_key)),
+    now("daemon.auto_restart", Kind::Switch),
+    later("daemon.connections", Kind::Number(4, 10_000)),
+    later("daemon.log", Kind::Text(check_filter)),
+    later("daemon.log_json", Kind::Switch),
+    now("environment.allow", Kind::Variables),
+    now("providers.*.per_directory", Kind::Number(0, 1_000)),
+    now("providers.*.slots", Kind::Number(0, 1_000)),
+    now("queue.slots", Kind::Number(1, 1_000)),
+    now("recording.max_bytes", Kind::Bytes(128 * KIB, 1024 * GIB)),
+    now("recording.segment_bytes", Kind::Bytes(64 * KIB, GIB)),
+    now("submit.provider", Kind::Text(check_provider)),
+    now("submit.retries", Kind::Number(0, 100)),
+    now("submit.timeout", Kind::Length),
+];
+
+const fn now(key: &'static str, kind: Kind) -> Setting {
+    Setting { key, restart: false, kind }
+}
+
+const fn later(key: &'static str, kind: Kind) -> Setting {
+    Setting { key, restart: true, kind }
+}
+
+/// Longest name of a provider: session names are made of it.
+const MAX_PROVIDER_NAME: usize = 32;
+/// What is wrong with a provider's name that is none.
+pub const BAD_PROVIDER_NAME: &str =
+    "a provider's name has 1 to 32 lower-case letters, digits, '-' or '_', and begins with a letter or digit";
+
+/// Whether a text can be the name of a provider.
+pub fn is_provider_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    (1..=MAX_PROVIDER_NAME).contains(&name.len())
+        && name.bytes().next().is_some_and(plain)
+        && name.bytes().all(|b| plain(b) || b == b'-' || b == b'_')
+}
+
+/// A name that is no setting.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unknown {
+    /// How many of its parts are right.
+    pub good: usize,
+    /// What the first wrong part may have been meant to be.
+    pub nearest: Option<String>,
+}
+
+/// The setting of this name, given in parts; `None` for a name that settings lie below.
+pub(super) fn find(parts: &[&str]) -> Result<Option<&'static Setting>, Unknown> {
+    let mut open: Vec<(&Setting, Vec<&str>)> =
+        SETTINGS.iter().map(|setting| (setting, setting.key.split('.').collect())).collect();
+    for (at, part) in parts.iter().enumerate() {
+        let known: Vec<&str> = open.iter().filter_map(|(_, names)| names.get(at).copied()).collect();
+        open.retain(|(_, names)| match names.get(at) {
+            Some(&"*") => is_provider_name(part),
+            Some(name) => name == part,
+            None => false,
+        });
+        if open.is_empty() {
+            return Err(Unknown { good: at, nearest: nearest(part, known).map(str::to_owned) });
+        }
+    }
+    Ok(open.into_iter().find(|(_, names)| names.len() == parts.len()).map(|(setting, _)| setting))
+}
+
+impl Setting {
+    /// The variable that sets it, where its name has one: `AUTODEV_QUEUE_SLOTS`.
+    pub fn variable(&self) -> String {
+        format!("AUTODEV_{}", self.key.replace('.', "_").to_ascii_uppercase())
+    }
+
+    /// Reads a value as it is typed or stands in the environment, without quotes.
+    pub(super) fn read(&self, text: &str) -> Result<Value, String> {
+        let text = text.trim();
+        let value = match self.kind {
+            Kind::Number(..) => text.parse().map(Value::Integer).unwrap_or_else(|_| Value::String(text.into())),
+            Kind::Switch => match text {
+                "true" | "yes" | "on" | "1" => Value::Boolean(true),
+                "false" | "no" | "off" | "0" => Value::Boolean(false),
+                _ => Value::String(text.into()),
+            },
+            Kind::Variables => {
+                let names = text.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty());
+                Value::Array(names.map(|name| Value::String(name.into())).collect())
+            }
+            Kind::Bytes(..) | Kind::Length | Kind::Text(_) => Value::String(text.into()),
+        };
+        self.check(value)
+    }
+
+    /// The value in the form that the configuration has it in, if it may be one.
+    pub(super) fn check(&self, value: Value) -> Result<Value, String> {
+        let shown = value.to_string();
+        match (&self.kind, value) {
+            (Kind::Number(from, to), Value::Integer(number)) => {
+                let fits = u64::try_from(number).is_ok_and(|number| (*from..=*to).contains(&number));
+                fits.then_some(Value::Integer(number)).ok_or_else(|| format!("{number} is not within {from} to {to}"))
+            }
+            (Kind::Number(from, to), _) => Err(format!("{shown} is not a number from {from} to {to}")),
+            (Kind::Bytes(from, to), value) => {
+                let bytes = match value {
+                    Value::Integer(number) => u64::try_from(number).ok(),
+                    Value::String(text) => bytes(&text),
+                    _ => None,
+                };
+                let example = "write 8388608 or \"8 MiB\"";
+                let bytes = bytes.ok_or_else(|| format!("{shown} is not a number of bytes: {example}"))?;
+                let fits = (*from..=*to).contains(&bytes).then(|| i64::try_from(bytes).ok()).flatten();
+                fits.map(Value::Integer).ok_or_else(|| format!("{shown} is not within {from} to {to} bytes"))
+            }
+            (Kind::Switch, Value::Boolean(on)) => Ok(Value::Boolean(on)),
+            (Kind::Switch, _) => Err(format!("{shown} is neither true nor false")),
+            (Kind::Length, Value::String(text)) => match text.parse::<Span>() {
+                Ok(span) => Ok(Value::String(span.to_string())).map(|value| exact(value, span, &text)),
+                Err(error) => Err(error.to_string()),
+            },
+            (Kind::Length, Value::Integer(seconds)) if seconds >= 0 => Ok(Value::String(format!("{seconds}s"))),
+            (Kind::Length, _) => Err(format!("{shown} is not a length of time: write \"90s\", \"15m\" or \"1h30m\"")),
+            (Kind::Variables, Value::Array(names)) => {
+                for name in &names {
+                    name.as_str().filter(|name| is_pattern(name)).ok_or_else(|| {
+                        format!("{name} is not the name of a variable; '*' at its end stands for anything")
+                    })?;
+                }
+                Ok(Value::Array(names))
+            }
+            (Kind::Variables, _) => Err(format!("{shown} is not a list: write [\"NAME\", \"OTHER_*\"]")),
+            (Kind::Text(check), Value::String(text)) => check(&text).map(|()| Value::String(text)),
+            (Kind::Text(_), _) => Err(format!("{shown} is not a text: put it into quotes")),
+        }
+    }
+}
+
+/// The text as it was written where the short form would lose something.
+fn exact(short: Value, span: Span, text: &str) -> Value {
+    let same = short.as_str().and_then(|short| short.parse::<Span>().ok()) == Some(span);
+    if same { short } else { Value::String(text.to_owned()) }
+}
+
+/// `8 MiB`, `8MiB`, `8M`, `8 MB` (a million), `8388608`.
+fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => KIB,
+        "m" | "mib" => MIB,
+        "g" | "gib" => GIB,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+fn is_pattern(name: &str) -> bool {
+    let name = name.strip_suffix('*').unwrap_or(name);
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn check_provider(name: &str) -> Result<(), String> {
+    match name.is_empty() || is_provider_name(name) {
+        true => Ok(()),
+        false => Err(format!("'{name}' is not the name of a provider: {BAD_PROVIDER_NAME}")),
+    }
+}
+
+/// A key that begins a command: one that sends a single control character.
+fn check_key(name: &str) -> Result<(), String> {
+    let key = name.strip_prefix("C-").unwrap_or_default();
+    let letter = key.len() == 1 && key.bytes().all(|b| b.is_ascii_alphabetic() || b"\\]^_@".contains(&b));
+    match letter || key == "Space" {
+        true => Ok(()),
+        false => Err(format!("'{name}' is not a key with Control: write \"C-b\", \"C-a\" or \"C-Space\"")),
+    }
+}
+
+fn check_filter(filter: &str) -> Result<(), String> {
+    match tracing_subscriber::EnvFilter::try_new(filter) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("'{filter}' is not a log filter: write \"info\", \"debug\" or \"info,autodev=trace\"")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(key: &str) -> &'static Setting {
+        SETTINGS.iter().find(|setting| setting.key == key).unwrap()
+    }
+
+    #[test]
+    fn names_are_found_or_suggested() {
+        assert_eq!(find(&["queue", "slots"]).unwrap().unwrap().key, "queue.slots");
+        assert_eq!(find(&["providers", "claude", "slots"]).unwrap().unwrap().key, "providers.*.slots");
+        assert!(find(&["queue"]).unwrap().is_none());
+        assert!(find(&[]).unwrap().is_none());
+        let unknown = |parts: &[&str]| find(parts).unwrap_err();
+        assert_eq!(unknown(&["queue", "slotz"]), Unknown { good: 1, nearest: Some("slots".into()) });
+        assert_eq!(unknown(&["quue", "slots"]), Unknown { good: 0, nearest: Some("queue".into()) });
+        assert_eq!(unknown(&["providers", "Bad Name"]).good, 1);
+        assert_eq!(unknown(&["queue", "slots", "x"]).good, 2);
+        assert_eq!(unknown(&["queue.slots"]).good, 0);
+    }
+
+    #[test]
+    fn values_are_read_checked_and_brought_into_form() {
+        for (key, text, value) in [
+            ("queue.slots", "8", "8"),
+            ("recording.max_bytes", "1 GiB", "1073741824"),
+            ("recording.max_bytes", "200000", "200000"),
+            ("daemon.log_json", "yes", "true"),
+            ("submit.timeout", "90", "\"1m 30s\""),
+            ("submit.timeout", "25h1m1s", "\"25h1m1s\""),
+            ("submit.provider", "", "\"\""),
+            ("environment.allow", "A, B_*", "[\"A\", \"B_*\"]"),
+            ("attach.prefix", "C-Space", "\"C-Space\""),
+            ("daemon.log", "info,autodev=trace", "\"info,autodev=trace\""),
+        ] {
+            assert_eq!(setting(key).read(text).unwrap().to_string(), value, "{key} {text}");
+        }
+        for (key, text) in [
+            ("queue.slots", "0"),
+            ("queue.slots", "1001"),
+            ("queue.slots", "-1"),
+            ("queue.slots", "four"),
+            ("queue.slots", "99999999999999999999"),
+            ("recording.max_bytes", "1 TB"),
+            ("recording.max_bytes", "1"),
+            ("recording.max_bytes", "99999999999 GiB"),
+            ("daemon.log_json", "maybe"),
+            ("submit.timeout", "soon"),
+            ("submit.provider", "Claude Code"),
+            ("environment.allow", "A=B"),
+            ("attach.prefix", "b"),
+            ("attach.prefix", "C-"),
+            ("attach.prefix", "C-ä"),
+            ("daemon.log", "autodev=loud"),
+        ] {
+            assert!(setting(key).read(text).is_err(), "{key} {text}");
+        }
+    }
+
+    #[test]
+    fn each_name_has_a_variable_of_its_own() {
+        let mut names: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), SETTINGS.len());
+        assert!(SETTINGS.is_sorted_by_key(|setting| setting.key));
+    }
+}

@@ -1,0 +1,382 @@
+//! From what a task asks for to the exact program, arguments, environment and input.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::program;
+use super::table::{self, Input, ModeTable, Prompt, Table};
+use super::template::{self, Placeholder};
+use crate::id::{AttemptId, SessionName, TaskId, Uid};
+use crate::protocol::launch::{LaunchStep, Stdin};
+use crate::task::Mode;
+
+/// Longest prompt given as an argument, in bytes. Linux takes 128 KiB for one argument;
+/// what is left is for what the template puts around it.
+pub const MAX_ARGUMENT_PROMPT: usize = 100 * 1024;
+/// Longest single argument or `NAME=value` that Linux takes, without its NUL.
+const MAX_ARGUMENT: usize = 128 * 1024 - 1;
+/// Longest prompt that is shown within an argument vector; others become an ellipsis.
+const MAX_SHOWN_PROMPT: usize = 80;
+/// Name of the prompt's file in the session's directory.
+const PROMPT_FILE: &str = "prompt";
+/// A value of this form stands for a variable of the daemon's environment.
+const REFERENCE: &str = "env:";
+
+/// What is to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct LaunchRequest<'a> {
+    /// Name of the provider.
+    pub provider: &'a str,
+    /// The prompt; empty for none, as in a session without a task.
+    pub description: &'a str,
+    /// An argument vector that is run as it is; empty for none.
+    pub command: &'a [String],
+    /// The model asked for.
+    pub model: Option<&'a str>,
+    /// How the tool is run.
+    pub mode: Mode,
+    /// Without the tool's own sandbox and questions.
+    pub full_access: bool,
+    /// Absolute directory it runs in.
+    pub directory: &'a Path,
+    /// The environment stored with the task: values, and references as `env:NAME`.
+    pub environment: &'a BTreeMap<String, String>,
+    /// The session it runs in.
+    pub session: &'a SessionName,
+    /// The session's identity; also the conversation's, where the tool lets us choose.
+    pub session_uid: Uid,
+    /// The session's directory.
+    pub session_directory: &'a Path,
+    /// The task it works on.
+    pub task: Option<TaskId>,
+    /// The attempt it is.
+    pub attempt: Option<AttemptId>,
+    /// The daemon's socket.
+    pub socket: &'a Path,
+}
+
+/// How to start it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// What the keeper runs. Holds no secrets.
+    pub steps: Vec<LaunchStep>,
+    /// Variables to be added to each step's environment when it is started. Never to be
+    /// written down.
+    pub secrets: Secrets,
+    /// A file to be written into the session's directory, 0600: its name and content.
+    pub prompt_file: Option<(String, Vec<u8>)>,
+    /// The agent's argument vector for people: a long prompt is an ellipsis.
+    pub argv_shown: Vec<String>,
+    /// Things worth knowing, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Variables whose values are secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets(pub BTreeMap<String, String>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Why it cannot be started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LaunchError {
+    /// No such provider.
+    #[error("there is no provider '{name}'{}", suggest(.nearest))]
+    UnknownProvider {
+        /// What was asked for.
+        name: String,
+        /// What may have been meant.
+        nearest: Option<String>,
+    },
+    /// The provider's table is wrong.
+    #[error("the table of provider '{name}' is wrong: {problem}")]
+    BadTable {
+        /// The provider.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Its program is not there.
+    #[error("{title} is not installed: no '{program}' on the PATH of the task{}", hint_of(.install))]
+    NotInstalled {
+        /// The provider for people.
+        title: String,
+        /// What was looked for.
+        program: String,
+        /// How to install it.
+        install: Option<String>,
+    },
+    /// It cannot be run that way.
+    #[error("{title} cannot be run in mode '{mode}'")]
+    Mode {
+        /// The provider for people.
+        title: String,
+        /// The mode asked for.
+        mode: Mode,
+    },
+    /// It has no choice of models.
+    #[error("{title} takes no model in mode '{mode}'")]
+    Model {
+        /// The provider for people.
+        title: String,
+        /// The mode asked for.
+        mode: Mode,
+    },
+    /// It has no way to switch its sandbox off.
+    #[error("{title} has no full access in mode '{mode}'")]
+    FullAccess {
+        /// The provider for people.
+        title: String,
+        /// The mode asked for.
+        mode: Mode,
+    },
+    /// It runs prompts, not commands.
+    #[error("{title} takes a prompt, not a command: commands are for --provider shell")]
+    Command {
+        /// The provider for people.
+        title: String,
+    },
+    /// Nothing to do.
+    #[error("{title} needs a prompt in mode '{mode}'")]
+    NoPrompt {
+        /// The provider for people.
+        title: String,
+        /// The mode asked for.
+        mode: Mode,
+    },
+    /// Longer than the system lets through.
+    #[error("{what} is {length} bytes long; the system takes at most {MAX_ARGUMENT}")]
+    TooLong {
+        /// What.
+        what: String,
+        /// How long, in bytes.
+        length: usize,
+    },
+    /// A text that cannot be an argument.
+    #[error("{0} holds a NUL character, which no program can be given")]
+    Nul(String),
+}
+
+fn suggest(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or_else(String::new, |name| format!(": did you mean '{name}'?"))
+}
+
+fn hint_of(install: &Option<String>) -> String {
+    install.as_ref().map_or_else(String::new, |how| format!("; install it with: {how}"))
+}
+
+/// Says exactly how to start what `request` asks for with the provider `table`. `keys`
+/// is the daemon's environment, which only the table's keys and the task's references
+/// are taken from.
+///
+/// # Errors
+/// [`LaunchError`].
+pub fn launch(
+    table: &Table,
+    request: &LaunchRequest<'_>,
+    keys: &HashMap<String, String>,
+) -> Result<Launch, LaunchError> {
+    let title = || table.title.clone();
+    let mode = table.mode(request.mode).ok_or_else(|| LaunchError::Mode { title: title(), mode: request.mode })?;
+    let environment = Environment::of(table, request, keys);
+
+    let plan = if request.command.is_empty() {
+        plan(table, mode, request, &environment.plain)?
+    } else if table.accepts_command {
+        let argv = request.command.to_vec();
+        Plan { shown: argv.clone(), argv, stdin: terminal_or_null(mode.stdin), prompt_file: None }
+    } else {
+        return Err(LaunchError::Command { title: title() });
+    };
+    check(&plan.argv, &environment)?;
+
+    Ok(Launch {
+        steps: vec![LaunchStep {
+            name: "agent".into(),
+            argv: plan.argv,
+            directory: request.directory.to_owned(),
+            environment: environment.plain,
+            stdin: plan.stdin,
+        }],
+        secrets: Secrets(environment.secrets),
+        prompt_file: plan.prompt_file,
+        argv_shown: plan.shown,
+        warnings: environment.warnings,
+    })
+}
+
+struct Plan {
+    argv: Vec<String>,
+    shown: Vec<String>,
+    stdin: Stdin,
+    prompt_file: Option<(String, Vec<u8>)>,
+}
+
+fn plan(
+    table: &Table,
+    mode: &ModeTable,
+    request: &LaunchRequest<'_>,
+    environment: &BTreeMap<String, String>,
+) -> Result<Plan, LaunchError> {
+    let title = || table.title.clone();
+    let prompt = request.description;
+    if prompt.is_empty() && request.mode == Mode::Cli {
+        return Err(LaunchError::NoPrompt { title: title(), mode: request.mode });
+    }
+    let program = find_program(table, mode, environment)?;
+
+    let mut templates: Vec<&String> = mode.argv.iter().collect();
+    if request.model.is_some() {
+        let model = mode.model.as_ref();
+        templates.extend(model.ok_or_else(|| LaunchError::Model { title: title(), mode: request.mode })?);
+    }
+    if request.full_access {
+        let full = mode.full_access.as_ref();
+        templates.extend(full.ok_or_else(|| LaunchError::FullAccess { title: title(), mode: request.mode })?);
+    } else {
+        templates.extend(&mode.mild);
+    }
+
+    let file = request.session_directory.join(PROMPT_FILE);
+    let content = || Some((PROMPT_FILE.to_owned(), prompt.as_bytes().to_vec()));
+    let mut stdin = terminal_or_null(mode.stdin);
+    let mut prompt_file = None;
+    let mut argument = prompt.to_owned();
+    match &mode.prompt {
+        Prompt::Stdin(argv) if !prompt.is_empty() => {
+            templates.extend(argv);
+            stdin = Stdin::File(PROMPT_FILE.to_owned());
+            prompt_file = content();
+        }
+        Prompt::Argument { argv, long } if prompt.len() > MAX_ARGUMENT_PROMPT => {
+            templates.extend(long.as_ref().unwrap_or(argv));
+            argument = format!(
+                "Your task is in the file {}. Read the whole file first, then do what it says.",
+                file.display()
+            );
+            prompt_file = content();
+        }
+        Prompt::Argument { argv, .. } if !prompt.is_empty() => templates.extend(argv),
+        // A session without a task: the tool is simply opened.
+        Prompt::Stdin(_) | Prompt::Argument { .. } => {}
+    }
+
+    let program = program.display().to_string();
+    let fill = |prompt: &str| -> Vec<String> {
+        let value = |place| match place {
+            Placeholder::Prompt => prompt.to_owned(),
+            Placeholder::PromptFile => file.display().to_string(),
+            Placeholder::Model => request.model.unwrap_or_default().to_owned(),
+            Placeholder::Directory => request.directory.display().to_string(),
+            Placeholder::SessionUuid => request.session_uid.to_string(),
+        };
+        let arguments = templates.iter().map(|template| template::fill(template, value));
+        std::iter::once(program.clone()).chain(arguments).collect()
+    };
+    let short = argument.len() <= MAX_SHOWN_PROMPT && !argument.contains(char::is_control);
+    let shown = fill(if short { &argument } else { "…" });
+    Ok(Plan { argv: fill(&argument), shown, stdin, prompt_file })
+}
+
+/// The program of `table` on this machine: the native one where a shim was found.
+pub(super) fn find_program(
+    table: &Table,
+    mode: &ModeTable,
+    environment: &BTreeMap<String, String>,
+) -> Result<PathBuf, LaunchError> {
+    let candidates = mode.command.as_ref().unwrap_or(&table.command);
+    let found = program::find(candidates, environment).ok_or_else(|| LaunchError::NotInstalled {
+        title: table.title.clone(),
+        program: candidates.first().cloned().unwrap_or_default(),
+        install: table.install.clone(),
+    })?;
+    Ok(program::native(&found, &table.native).unwrap_or(found))
+}
+
+fn terminal_or_null(input: Input) -> Stdin {
+    match input {
+        Input::Terminal => Stdin::Terminal,
+        Input::Null => Stdin::Null,
+    }
+}
+
+/// What the program finds in its environment, the secret part apart.
+struct Environment {
+    plain: BTreeMap<String, String>,
+    secrets: BTreeMap<String, String>,
+    warnings: Vec<String>,
+}
+
+impl Environment {
+    fn of(table: &Table, request: &LaunchRequest<'_>, keys: &HashMap<String, String>) -> Self {
+        let mut plain = table.environment.clone();
+        let (mut secrets, mut warnings) = (BTreeMap::new(), Vec::new());
+        for (name, value) in request.environment {
+            let reference = value.strip_prefix(REFERENCE).filter(|name| table::is_variable(name));
+            match reference.map(|from| (from, keys.get(from))) {
+                None => {
+                    plain.insert(name.clone(), value.clone());
+                }
+                Some((_, Some(secret))) => {
+                    plain.remove(name);
+                    secrets.insert(name.clone(), secret.clone());
+                }
+                Some((from, None)) => {
+                    plain.remove(name);
+                    warnings.push(format!("{name} is left out: the daemon's environment has no {from}"));
+                }
+            }
+        }
+        for name in &table.keys {
+            if let Some(value) = keys.get(name).filter(|_| !plain.contains_key(name)) {
+                secrets.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        // What is true of the session, whatever the task brought along.
+        let mut own = |name: &str, value: Option<String>| {
+            secrets.remove(name);
+            match value {
+                Some(value) => plain.insert(name.to_owned(), value),
+                None => plain.remove(name),
+            };
+        };
+        own("TERM", Some("xterm-256color".into()));
+        own("COLORTERM", Some("truecolor".into()));
+        own("PWD", Some(request.directory.display().to_string()));
+        own("AUTODEV_SESSION", Some(request.session.to_string()));
+        own("AUTODEV_TASK_ID", request.task.map(|task| task.to_string()));
+        own("AUTODEV_ATTEMPT", request.attempt.map(|attempt| attempt.to_string()));
+        own("AUTODEV_SOCKET", Some(request.socket.display().to_string()));
+        Environment { plain, secrets, warnings }
+    }
+}
+
+/// What execve() would refuse is refused here, with a name.
+fn check(argv: &[String], environment: &Environment) -> Result<(), LaunchError> {
+    for (at, argument) in argv.iter().enumerate() {
+        let what = || if at == 0 { "the program's name".to_owned() } else { format!("argument {at}") };
+        check_one(argument, argument.len(), what)?;
+    }
+    for (name, value) in environment.plain.iter().chain(&environment.secrets) {
+        check_one(value, name.len() + 1 + value.len(), || format!("the variable {name}"))?;
+        if !table::is_variable(name) && (name.is_empty() || name.contains(['=', '\0'])) {
+            return Err(LaunchError::Nul("a variable's name".into()));
+        }
+    }
+    Ok(())
+}
+
+fn check_one(text: &str, length: usize, what: impl Fn() -> String) -> Result<(), LaunchError> {
+    if length > MAX_ARGUMENT {
+        return Err(LaunchError::TooLong { what: what(), length });
+    }
+    if text.contains('\0') {
+        return Err(LaunchError::Nul(what()));
+    }
+    Ok(())
+}
