@@ -31,7 +31,7 @@ pub enum Target {
 /// `NotFound` when there is none; `Unreachable` when none lives and there is no daemon
 /// that knows of others.
 pub fn find(ctx: &Context, target: &str) -> Result<Target, Fault> {
-    if let Some(name) = find::by_target(&ctx.paths, target)? {
+    if let Some(name) = find::by_target(find::live(&ctx.paths)?, target) {
         return Ok(Target::Live(name));
     }
     let view = ctx

@@ -30,17 +30,25 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_m
 /// # Errors
 /// When their directory cannot be read; that there is none means no sessions.
 pub fn live(paths: &Paths) -> Result<Vec<SessionName>, Fault> {
+    let mut names = unsettled(paths)?;
+    names.retain(|name| is_live(paths, name));
+    Ok(names)
+}
+
+/// The sessions that have a directory among the live ones: also those whose program has
+/// ended and whose end the daemon has not settled yet.
+///
+/// # Errors
+/// As [`live`].
+pub fn unsettled(paths: &Paths) -> Result<Vec<SessionName>, Fault> {
     let directory = paths.live_sessions();
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Fault::internal(format!("cannot read {}: {error}", directory.display()))),
     };
-    let mut names: Vec<SessionName> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|name| is_live(paths, name))
-        .collect();
+    let mut names: Vec<SessionName> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     names.sort_by_cached_key(|name| (name.attempt(), name.clone()));
     Ok(names)
 }
@@ -50,19 +58,14 @@ pub fn is_live(paths: &Paths, name: &SessionName) -> bool {
     FileLock::is_held(&paths.live_session(name).lock()).unwrap_or(false)
 }
 
-/// The live session that `target` means: a session's name, or a task's number for its
-/// last attempt. `None` when no live session is meant; the daemon may know more.
-///
-/// # Errors
-/// As [`live`].
-pub fn by_target(paths: &Paths, target: &str) -> Result<Option<SessionName>, Fault> {
-    if let Ok(task) = target.parse::<TaskId>() {
-        let of_task = |name: &SessionName| name.attempt().filter(|attempt| attempt.task == task);
-        let last = live(paths)?.into_iter().filter(|name| of_task(name).is_some()).max_by_key(of_task);
-        // A session without a task may bear a number as its name.
-        return Ok(last.or_else(|| target.parse().ok().filter(|name| is_live(paths, name))));
-    }
-    Ok(target.parse().ok().filter(|name| is_live(paths, name)))
+/// The session among `names` that `target` means: a session's name, or a task's number
+/// for its last attempt. `None` when none of them is meant; the daemon may know more.
+pub fn by_target(names: Vec<SessionName>, target: &str) -> Option<SessionName> {
+    let task = target.parse::<TaskId>().ok();
+    let of_task = |name: &SessionName| name.attempt().filter(|attempt| Some(attempt.task) == task);
+    let last = names.iter().filter(|name| of_task(name).is_some()).max_by_key(|name| of_task(name)).cloned();
+    // A session without a task may bear a number as its name.
+    last.or_else(|| names.into_iter().find(|name| name.as_str() == target))
 }
 
 /// The live session whose keeper was started last.
@@ -218,13 +221,14 @@ mod tests {
 
         let names: Vec<String> = live(&paths).unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["claude-1", "7.1", "42.2", "42.10"]);
-        let found = |target: &str| by_target(&paths, target).unwrap().map(|n| n.to_string());
+        let found = |target: &str| by_target(live(&paths).unwrap(), target).map(|n| n.to_string());
         assert_eq!(found("42").as_deref(), Some("42.10"));
         assert_eq!(found("42.2").as_deref(), Some("42.2"));
         assert_eq!(found("claude-1").as_deref(), Some("claude-1"));
         for none in ["42.11", "43", "claude", "", "../live/7.1", "No Session"] {
             assert_eq!(found(none), None, "{none}");
         }
+        assert_eq!(by_target(unsettled(&paths).unwrap(), "42").unwrap().as_str(), "42.11");
         assert_eq!(newest(&paths).unwrap().unwrap().as_str(), "42.2");
         let next = |name: &str, steps| neighbour(&paths, &name.parse().unwrap(), steps).unwrap().unwrap().to_string();
         assert_eq!(next("42.10", 1), "claude-1");

@@ -73,6 +73,20 @@ impl Plain {
         self.main.set_height(1, out);
     }
 
+    /// Lines that would be printed at the end.
+    pub fn open_lines(&self) -> usize {
+        self.main.open_lines() + self.other.as_ref().map_or(0, Window::open_lines)
+    }
+
+    /// Forgets all but the last `lines` lines of those that were not printed yet.
+    pub fn drop_above(&mut self, lines: usize) {
+        let below = self.other.as_mut().map_or(0, |other| {
+            other.drop_above(lines);
+            other.open_lines()
+        });
+        self.main.drop_above(lines.saturating_sub(below));
+    }
+
     /// Prints what is left.
     pub fn finish(mut self, out: &mut Vec<u8>) {
         if !self.partial.is_empty() {

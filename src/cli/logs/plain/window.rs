@@ -251,6 +251,25 @@ impl Window {
         }
     }
 
+    /// Lines that [`Window::print_all`] would print.
+    pub(super) fn open_lines(&self) -> usize {
+        let rows = self.rows.iter().rposition(|row| !row.is_blank()).map_or(0, |last| last + 1);
+        self.rows.iter().take(rows.saturating_sub(1)).filter(|row| !row.goes_on).count() + usize::from(rows > 0)
+    }
+
+    /// Takes away rows at the top until at most `lines` lines would be printed.
+    pub(super) fn drop_above(&mut self, lines: usize) {
+        let mut out = Vec::new();
+        while self.open_lines() > lines && self.rows.len() > 1 {
+            let height = std::mem::replace(&mut self.height, self.rows.len() - 1);
+            self.scroll(&mut out);
+            self.height = height;
+        }
+        if lines == 0 {
+            self.rows[self.row] = Row::default();
+        }
+    }
+
     /// Prints every row that is left, without blank ones at the end.
     pub(super) fn print_all(&mut self, out: &mut Vec<u8>) {
         while self.rows.back().is_some_and(Row::is_blank) {
