@@ -118,11 +118,10 @@ impl Plain {
     /// What the alternate screen showed last is part of the log, though a terminal takes
     /// it away: else a full-screen program would leave nothing at all.
     fn leave_other(&mut self, out: &mut Vec<u8>) {
-        if let Some(mut other) = self.other.take() {
-            if !self.main.is_at_beginning() {
-                self.main.column = 0;
-                self.main.line_feed(out);
-            }
+        if let Some(mut other) = self.other.take()
+            && other.open_lines() > 0
+        {
+            self.main.print_all(out);
             other.print_all(out);
         }
     }

@@ -117,7 +117,7 @@ fn bytes_that_are_no_text_do_no_harm() {
         Just(b"\x1b[?1049l".to_vec()),
         Just("日".as_bytes().to_vec()),
         Just("\u{301}".as_bytes().to_vec()),
-        "\x1b\\[[0-9]{0,3}[@-Z]",
+        "\x1b\\[[0-9]{0,3}[@-Z]".prop_map(String::into_bytes),
         proptest::collection::vec(any::<u8>(), 0..8),
     ];
     proptest!(|(parts in proptest::collection::vec(part, 0..40), rows in 0u16..6)| {

@@ -84,10 +84,6 @@ impl Window {
         u16::try_from(self.height).unwrap_or(MAX_ROWS)
     }
 
-    pub(super) fn is_at_beginning(&self) -> bool {
-        self.rows[self.row].is_blank()
-    }
-
     pub(super) fn set_height(&mut self, height: usize, out: &mut Vec<u8>) {
         self.height = height.max(1);
         self.scroll(out);
