@@ -6,13 +6,28 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::client::{Client, Start};
+use crate::config::Config;
+use crate::lock::FileLock;
 use crate::paths::Paths;
 use crate::protocol::Fault;
 
+mod act;
+mod batch;
+pub mod complete;
+mod editor;
+pub mod environment;
+mod events;
+pub mod exit;
+mod interrupt;
 pub mod output;
+mod page;
+pub mod select;
+pub mod table;
+mod task;
 
 pub mod attach;
 pub mod cancel;
@@ -76,6 +91,20 @@ impl Context {
     /// `Unreachable` when there is no daemon or none that talks.
     pub fn client(&self) -> Result<Client, Fault> {
         Client::connect(&self.paths, if self.no_start { Start::Never } else { Start::IfNeeded })
+    }
+
+    /// A daemon holds the instance's lock.
+    pub fn daemon_runs(&self) -> bool {
+        FileLock::is_held(&self.paths.daemon_lock()).unwrap_or(false)
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    /// `Usage` with the place of what is wrong.
+    pub fn config(&self) -> Result<Config, Fault> {
+        let text = std::fs::read_to_string(self.paths.config_file()).unwrap_or_default();
+        toml::from_str(&text).map_err(|e| Fault::usage(e.to_string()))
     }
 }
 
@@ -184,15 +213,43 @@ verbs! {
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    // Answers a shell that completes a word, and ends; does nothing otherwise.
+    clap_complete::CompleteEnv::with_factory(Cli::command).var(completions::VARIABLE).complete();
+    interrupt::exit_with_status();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misunderstood(&error),
+    };
     let output = Output::new(&cli);
-    let result = match Paths::from_env() {
+    match Paths::from_env() {
         Ok(paths) => {
             let ctx = Context { paths, output, no_start: cli.no_start };
             let result = run(&ctx, cli.command);
-            return ctx.output.finish(result);
+            ctx.output.finish(result)
         }
-        Err(error) => Err(Fault::usage(error.to_string())),
-    };
-    output.finish(result)
+        Err(error) => output.finish(Err(Fault::usage(error.to_string()))),
+    }
+}
+
+/// Prints help, the version, or what is wrong with the command line.
+fn misunderstood(error: &clap::Error) -> ExitCode {
+    let wants_json = || std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json");
+    let is_error = !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if is_error && wants_json() {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        output::report(&Fault::usage(message).hint("'autodev --help' and 'autodev VERB --help' say what there is"));
+    } else {
+        // Nobody left to read it is no error.
+        drop(error.print());
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// The arguments of a verb that another one goes on with.
+fn verb_args<A: clap::Args>(words: &[&str]) -> Result<A, Fault> {
+    let command = A::augment_args(clap::Command::new("autodev"));
+    let matches = command.try_get_matches_from(words).map_err(|e| Fault::internal(e.to_string()))?;
+    A::from_arg_matches(&matches).map_err(|e| Fault::internal(e.to_string()))
 }

@@ -5,13 +5,18 @@ use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::{Cli, Status};
 use crate::protocol::Fault;
+use crate::task::Status as State;
 
 /// Exit status when nobody reads our output any more: 128 + SIGPIPE, as other tools have.
 const BROKEN_PIPE: u8 = 141;
+
+/// Columns of a terminal that does not say.
+const DEFAULT_WIDTH: usize = 80;
 
 /// The form of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +64,12 @@ impl Output {
     /// Only ids were asked for.
     pub fn is_quiet(&self) -> bool {
         self.form == Form::Quiet
+    }
+
+    /// Columns of the terminal: `COLUMNS`, else what the terminal says.
+    pub fn width(&self) -> usize {
+        let wished = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|c| *c > 0);
+        wished.or_else(|| window_size().map(|(columns, _)| usize::from(columns))).unwrap_or(DEFAULT_WIDTH)
     }
 
     /// Writes text as it is to standard output, at once.
@@ -110,7 +121,7 @@ impl Output {
             Err(_) if self.broken.get() => ExitCode::from(BROKEN_PIPE),
             Err(fault) => {
                 if self.is_json() {
-                    self.note(&serde_json::to_string(&fault).unwrap_or_else(|_| fault.message.clone()));
+                    report(&fault);
                 } else {
                     self.note(&format!("error: {}", fault.message));
                     if let Some(hint) = &fault.hint {
@@ -121,4 +132,32 @@ impl Output {
             }
         }
     }
+}
+
+/// Writes a fault as a JSON object to standard error.
+pub fn report(fault: &Fault) {
+    let text = serde_json::to_string(fault).unwrap_or_else(|_| fault.message.clone());
+    drop(writeln!(io::stderr(), "{text}"));
+}
+
+/// Columns and rows of the terminal on standard output, if it is one.
+pub fn window_size() -> Option<(u16, u16)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes one winsize, which outlives the call.
+    let answer = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
+    (answer == 0 && size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+}
+
+/// The colour of a task's state.
+pub fn style_of(state: State) -> Style {
+    let colour = match state {
+        State::Running => AnsiColor::Green,
+        State::Starting | State::Completing => AnsiColor::Cyan,
+        State::Held | State::Paused => AnsiColor::Yellow,
+        State::Failed | State::Error | State::Timeout => AnsiColor::Red,
+        State::Passed => AnsiColor::BrightGreen,
+        State::Cancelled => AnsiColor::BrightBlack,
+        State::Queued => return Style::new(),
+    };
+    Style::new().fg_color(Some(colour.into()))
 }

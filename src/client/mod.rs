@@ -111,6 +111,31 @@ impl Client {
         }
     }
 
+    /// Sends a request whose answers [`Client::next`] reads, without waiting for the first.
+    ///
+    /// # Errors
+    /// `Unreachable` when there is no daemon any more.
+    pub fn begin(&mut self, request: &Request) -> Result<(), Fault> {
+        let frame = encode(request)?;
+        if self.wire.send(&frame).is_err() {
+            self.reconnect()?;
+            return self.wire.send(&frame).map_err(|broken| match broken {
+                Broken::Lost(error) => lost(error),
+                Broken::Fault(fault) => fault,
+                Broken::Version(daemon) => too_different(&daemon),
+            });
+        }
+        Ok(())
+    }
+
+    /// An answer, or a part of one, is here already.
+    ///
+    /// # Errors
+    /// `Unreachable` when the connection cannot be asked.
+    pub fn has_more(&self) -> Result<bool, Fault> {
+        self.wire.has_more().map_err(lost)
+    }
+
     /// Sends requests that change nothing when repeated, some ahead of their answers, and
     /// gives each answer to `each`, in order. When the connection is lost it connects
     /// again, starting the daemon if that is allowed, and repeats what has no answer.
@@ -255,7 +280,7 @@ fn refused(reply: Reply) -> Result<Reply, Fault> {
 }
 
 /// An answer of another kind than the request's: a defect on the other side.
-pub fn unexpected(reply: &Reply) -> Fault {
+pub fn unexpected(reply: &impl std::fmt::Debug) -> Fault {
     let text = format!("{reply:?}");
     let name = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("nothing");
     Fault::internal(format!("the daemon answered with {name}, which is not what was asked"))

@@ -95,6 +95,11 @@ impl Wire {
         }
     }
 
+    /// Something can be read at once.
+    pub(super) fn has_more(&self) -> io::Result<bool> {
+        Ok(!self.reader.buffer().is_empty() || socket::readable(&self.reader.get_ref().stream, Duration::ZERO)?)
+    }
+
     /// Asks of the control set, whatever the daemon's version.
     pub(super) fn control(&mut self, ask: &Ask, limit: Duration) -> Result<Tell, Broken> {
         let frame = Frame { kind: Kind::Control, payload: ask.encode() };
