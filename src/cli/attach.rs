@@ -2,11 +2,11 @@
 
 use std::io::{self, IsTerminal};
 
-use super::{Context, Status, target};
+use super::{Context, Status, complete, target};
 use crate::client::attach::{self, How, Options};
 use crate::client::keys::Prefix;
 use crate::client::{Client, Start, find};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::id::SessionName;
 use crate::protocol::request::{Act, Action, Select};
 use crate::protocol::{Fault, FaultCode, Request};
@@ -18,7 +18,7 @@ use crate::screen;
 pub struct Args {
     /// The session: a task's number for its last attempt (42), an attempt (42.1) or a
     /// session's name (claude-1); without one, the session started last
-    #[arg(value_name = "SESSION")]
+    #[arg(value_name = "SESSION", add = complete::sessions())]
     session: Option<String>,
     #[command(flatten)]
     way: Way,
@@ -116,8 +116,8 @@ pub fn to(ctx: &Context, session: SessionName, way: Way) -> Result<Status, Fault
 /// The settings, or the defaults when something is wrong with them: that must not keep
 /// anybody from his sessions.
 fn settings(ctx: &Context) -> Config {
-    config::load(&ctx.paths).map(|loaded| loaded.config).unwrap_or_else(|error| {
-        ctx.output.note(&format!("the settings are not used: {error}"));
+    ctx.config().unwrap_or_else(|fault| {
+        ctx.output.note(&format!("the settings are not used: {}", fault.message));
         Config::default()
     })
 }

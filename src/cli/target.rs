@@ -1,6 +1,6 @@
 //! Which session a user means: found without the daemon where it lives, else asked for.
 
-use super::Context;
+use super::{Context, complete};
 use crate::client::find;
 use crate::client::unexpected;
 use crate::id::SessionName;
@@ -12,7 +12,7 @@ use crate::protocol::{Fault, FaultCode, Reply, Request};
 pub struct SessionArg {
     /// The session: a task's number for its last attempt (42), an attempt (42.1) or a
     /// session's name (claude-1)
-    #[arg(value_name = "SESSION")]
+    #[arg(value_name = "SESSION", add = complete::sessions())]
     pub session: String,
 }
 

@@ -5,7 +5,7 @@ mod source;
 
 use std::time::Duration;
 
-use super::{Context, Status};
+use super::{Context, Status, complete};
 use crate::client::keeper_link::Link;
 use crate::client::{find, unexpected};
 use crate::id::TaskId;
@@ -32,7 +32,7 @@ const TAIL_FACTOR: usize = 8;
 pub struct Args {
     /// The session: a task's number for its last attempt (42), an attempt (42.1) or a
     /// session's name (claude-1)
-    #[arg(value_name = "SESSION")]
+    #[arg(value_name = "SESSION", add = complete::sessions())]
     session: String,
     /// Go on until the program ends; a task that has not started is waited for
     #[arg(short, long)]

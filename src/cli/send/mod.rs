@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use super::{Context, Status, detach, target};
+use super::{Context, Status, complete, detach, target};
 use crate::client::find;
 use crate::protocol::Fault;
 use crate::protocol::keeper::{FromKeeper, ToKeeper};
@@ -20,7 +20,7 @@ const MAX_BYTES: usize = 1024 * 1024 - 64;
 pub struct Args {
     /// The session: a task's number for its last attempt (42), an attempt (42.1) or a
     /// session's name (claude-1)
-    #[arg(value_name = "SESSION")]
+    #[arg(value_name = "SESSION", add = complete::sessions())]
     session: String,
     /// The text to type; words are joined by blanks
     #[arg(value_name = "TEXT")]
