@@ -1,0 +1,558 @@
+//! The user's terminal tied to a session: keys one way, output the other.
+//!
+//! One loop over poll(2). What is typed goes to the keeper, what the keeper sends goes to
+//! the terminal as it is; neither direction waits for the other. A terminal that is slow
+//! makes us read less, and then the keeper leaves output out and sends a picture.
+
+use std::io::{self, Read, Write};
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+
+use super::find;
+use super::keeper_link::Link;
+use super::keys::{ESCAPE_WAIT, Key, Keys, PASTE_PAUSE, Prefix};
+use super::notice;
+use super::signals::Signals;
+use super::terminal::{Terminal, size, write_within};
+use crate::id::SessionName;
+use crate::paths::Paths;
+use crate::protocol::exit::{ExitReason, ExitRecord};
+use crate::protocol::keeper::{Attach, FromKeeper, RefusedCode, ToKeeper};
+use crate::protocol::{Fault, FaultCode};
+
+/// Output taken from the keeper that the terminal has not taken yet. More only makes what
+/// is seen older.
+const MAX_UNSHOWN: usize = 256 * 1024;
+/// Typed bytes the keeper has not taken yet. Beyond, typing waits in the terminal.
+const MAX_UNSENT: usize = 256 * 1024;
+/// Bytes of typing read at once.
+const TYPED_SIZE: usize = 4096;
+/// How long a keeper may take to send the first picture.
+const PICTURE_LIMIT: Duration = Duration::from_secs(5);
+/// How long the last output and the last keys may take on leaving.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// How to attach.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The key that begins a command.
+    pub prefix: Prefix,
+    /// Only watch.
+    pub read_only: bool,
+    /// Send everybody else away first.
+    pub takeover: bool,
+    /// Lines that have scrolled off to show first.
+    pub history_lines: u32,
+    /// Escape sequences that put the terminal back from every mode a session may set.
+    pub leave: Vec<u8>,
+}
+
+/// Where and why attaching ended.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// The session shown last.
+    pub session: SessionName,
+    /// Why.
+    pub how: How,
+}
+
+/// Why attaching ended.
+#[derive(Clone, Debug)]
+pub enum How {
+    /// The user left, or was sent away for a reason.
+    Detached(Option<String>),
+    /// The session's program has ended.
+    Exited(Box<ExitRecord>),
+    /// The keeper hung up without saying how its program ended.
+    Lost,
+    /// By a signal to this process, or because the terminal is gone.
+    Signal(i32),
+}
+
+impl Left {
+    /// What it says below the picture.
+    pub fn message(&self) -> String {
+        let session = &self.session;
+        match &self.how {
+            How::Detached(None) => format!("[detached {session}]"),
+            How::Detached(Some(reason)) => format!("[detached {session}: {reason}]"),
+            How::Exited(record) => format!("[{session} {}]", ending(record)),
+            How::Lost => format!("[{session} is lost: its keeper has ended]"),
+            How::Signal(_) => String::new(),
+        }
+    }
+}
+
+fn ending(record: &ExitRecord) -> String {
+    match (record.reason, &record.error) {
+        (ExitReason::LaunchFailed, Some(error)) => format!("could not be started: {error}"),
+        (ExitReason::LaunchFailed, None) => "could not be started".to_owned(),
+        (ExitReason::StoppedBeforeStart, _) => "was stopped before it started".to_owned(),
+        (ExitReason::Shutdown, _) => "was interrupted by a shutdown".to_owned(),
+        (ExitReason::Ended | ExitReason::Stopped, _) => record.exit.to_string(),
+    }
+}
+
+/// Ends a session for the user, through the daemon.
+pub type End<'a> = &'a mut dyn FnMut(&SessionName) -> Result<(), Fault>;
+
+/// Ties the terminal to a session until the user leaves or the program ends. Errors come
+/// before the terminal is touched.
+///
+/// # Errors
+/// `Usage` when standard input and output are not a terminal, `NotFound` and `Unreachable`
+/// as [`find::connect`], `Conflict` when somebody else types there already.
+pub fn attach(paths: &Paths, session: SessionName, options: Options, end: End<'_>) -> Result<Left, Fault> {
+    let screen = size(io::stdout().as_fd());
+    let how = Attach {
+        read_only: options.read_only,
+        takeover: options.takeover,
+        history_lines: options.history_lines,
+        columns: screen.0,
+        rows: screen.1,
+    };
+    let (link, first) = open(paths, &session, how)?;
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error: io::Error| Fault::internal(format!("cannot {what}: {error}"))
+    };
+    let signals = Signals::take().map_err(failed("hold back signals"))?;
+    let terminal = Terminal::enter(options.leave.clone()).map_err(failed("use this terminal"))?;
+    let mut loop_ = Loop {
+        paths,
+        keys: Keys::new(options.prefix),
+        options,
+        session,
+        link,
+        screen,
+        signals,
+        unshown: Queue::default(),
+        unsent: Queue::default(),
+        cover: Cover::None,
+        skipped: false,
+        end,
+    };
+    // What the terminal shows goes up into its own history instead of being painted over.
+    loop_.unshown.push(&b"\n".repeat(usize::from(screen.1)));
+    let how = loop_.run(&terminal, first);
+    let left = Left { session: loop_.session.clone(), how };
+    // Before signals take their usual effect again, which may be to end us.
+    if let How::Signal(_) = left.how {
+        drop(terminal);
+    } else {
+        loop_.flush(&terminal);
+        terminal.finish(&left.message());
+    }
+    Ok(left)
+}
+
+/// Connects and attaches: the link and what came on it up to the first picture.
+fn open(paths: &Paths, session: &SessionName, how: Attach) -> Result<(Link, Vec<FromKeeper>), Fault> {
+    let (mut link, _) = find::connect(paths, session)?;
+    let lost = |error: io::Error| {
+        Fault::new(FaultCode::Unreachable, format!("session {session} cannot be attached to: {error}"))
+    };
+    link.send(&ToKeeper::Attach(how)).map_err(lost)?;
+    let deadline = Instant::now() + PICTURE_LIMIT;
+    let mut first = Vec::new();
+    let mut exited = None;
+    loop {
+        let message = link.receive(Some(deadline.saturating_duration_since(Instant::now()))).map_err(lost)?;
+        match message {
+            FromKeeper::Refused { code, reason } => {
+                let fault = Fault::conflict(format!("session {session}: {reason}"));
+                return Err(match code {
+                    RefusedCode::Busy => fault
+                        .hint(format!("watch with: autodev attach -r {session}, or send the other away: --takeover")),
+                    _ => fault,
+                });
+            }
+            FromKeeper::Picture { .. } | FromKeeper::Detached { .. } => {
+                first.push(message);
+                // The picture is shown even when there is nothing after it.
+                first.extend(exited);
+                return Ok((link, first));
+            }
+            FromKeeper::Exited(_) => exited = Some(message),
+            message => first.push(message),
+        }
+    }
+}
+
+/// What of ours lies over the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cover {
+    /// Nothing: output goes to the terminal.
+    None,
+    /// Something to read; any key takes it away.
+    Notice,
+    /// The question whether to end the session.
+    End,
+    /// Nothing any more, but the picture asked for has not come yet.
+    Lifted,
+}
+
+/// Bytes on their way.
+#[derive(Debug, Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    /// Bytes at the beginning that have gone.
+    gone: usize,
+}
+
+impl Queue {
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.gone..]
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.gone = 0;
+    }
+
+    /// Writes what is taken now; `false` when there is something left.
+    fn write(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<bool> {
+        while self.gone < self.bytes.len() {
+            match write(&self.bytes[self.gone..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.gone += written,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        self.clear();
+        Ok(true)
+    }
+}
+
+struct Loop<'a> {
+    paths: &'a Paths,
+    options: Options,
+    session: SessionName,
+    link: Link,
+    keys: Keys,
+    screen: (u16, u16),
+    signals: Signals,
+    unshown: Queue,
+    unsent: Queue,
+    cover: Cover,
+    /// Output was left out: the next picture makes what is not shown yet worthless.
+    skipped: bool,
+    end: End<'a>,
+}
+
+/// The loop goes on, or ends.
+type Flow = ControlFlow<How>;
+
+impl Loop<'_> {
+    fn run(&mut self, terminal: &Terminal, first: Vec<FromKeeper>) -> How {
+        for message in first {
+            if let Break(how) = self.message(message) {
+                return how;
+            }
+        }
+        if self.link.set_nonblocking().is_err() {
+            return How::Lost;
+        }
+        let mut last_typed = Instant::now();
+        loop {
+            if let Break(how) = self.turn(terminal, &mut last_typed) {
+                return how;
+            }
+        }
+    }
+
+    /// Moves what can be moved, waits, takes what has come.
+    fn turn(&mut self, terminal: &Terminal, last_typed: &mut Instant) -> Flow {
+        if self.unshown.write(|bytes| terminal.output().write(bytes)).is_err() {
+            return Break(How::Signal(libc::SIGHUP));
+        }
+        if self.unsent.write(|bytes| self.link.write(bytes)).is_err() {
+            // It has hung up. Its last words are still to be read, which ends the loop.
+            self.unsent.clear();
+        }
+
+        let wanted = |want: bool, event: PollFlags| if want { event } else { PollFlags::empty() };
+        let mut fds = [
+            PollFd::new(terminal.input().as_fd(), wanted(self.unsent.rest().len() < MAX_UNSENT, PollFlags::POLLIN)),
+            PollFd::new(
+                self.link.as_fd(),
+                wanted(self.unshown.rest().len() < MAX_UNSHOWN, PollFlags::POLLIN)
+                    | wanted(!self.unsent.rest().is_empty(), PollFlags::POLLOUT),
+            ),
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(terminal.output().as_fd(), wanted(!self.unshown.rest().is_empty(), PollFlags::POLLOUT)),
+        ];
+        let limit = if self.keys.waits() { Some(ESCAPE_WAIT.saturating_sub(last_typed.elapsed())) } else { None };
+        let limit = limit.map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::ZERO));
+        match poll(&mut fds, limit) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => return Continue(()),
+            Err(_) => return Break(How::Signal(libc::SIGHUP)),
+        }
+        let [typed, sent, signal, shown] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+
+        if signal.contains(PollFlags::POLLIN) {
+            self.signals(terminal)?;
+        }
+        // A terminal that is gone shows here even when nothing is asked of it.
+        if (typed | shown).intersects(PollFlags::POLLHUP | PollFlags::POLLERR) {
+            return Break(How::Signal(libc::SIGHUP));
+        }
+        if typed.contains(PollFlags::POLLIN) {
+            if last_typed.elapsed() > PASTE_PAUSE {
+                self.keys.paused();
+            }
+            *last_typed = Instant::now();
+            self.typed(terminal)?;
+        } else if self.keys.waits() && last_typed.elapsed() >= ESCAPE_WAIT {
+            let mut pass = Vec::new();
+            let key = self.keys.give_up(&mut pass);
+            self.pass(&pass);
+            if let Some(key) = key {
+                self.key(key)?;
+            }
+        }
+        if sent.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
+            self.sent()?;
+        }
+        Continue(())
+    }
+
+    fn signals(&mut self, terminal: &Terminal) -> Flow {
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                Signal::SIGWINCH => self.resized(terminal),
+                Signal::SIGTSTP => {
+                    // As if it had its usual effect, with the terminal given back meanwhile.
+                    if terminal.suspend().is_err() || nix::sys::signal::raise(Signal::SIGSTOP).is_err() {
+                        return Break(How::Signal(libc::SIGHUP));
+                    }
+                }
+                Signal::SIGCONT => {
+                    if terminal.resume().is_err() {
+                        return Break(How::Signal(libc::SIGHUP));
+                    }
+                    self.resized(terminal);
+                    self.lift();
+                }
+                signal => return Break(How::Signal(signal as i32)),
+            }
+        }
+        Continue(())
+    }
+
+    fn resized(&mut self, terminal: &Terminal) {
+        self.screen = terminal.size();
+        let (columns, rows) = self.screen;
+        self.send(&ToKeeper::Resize { columns, rows });
+        // The terminal has moved lines about in its own way.
+        self.send(&ToKeeper::Repaint);
+    }
+
+    fn typed(&mut self, terminal: &Terminal) -> Flow {
+        let mut buffer = [0; TYPED_SIZE];
+        let mut typed = match terminal.input().read(&mut buffer) {
+            Ok(0) => return Break(How::Signal(libc::SIGHUP)),
+            Ok(read) => &buffer[..read],
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                return Continue(());
+            }
+            Err(_) => return Break(How::Signal(libc::SIGHUP)),
+        };
+        while !typed.is_empty() {
+            let mut pass = Vec::with_capacity(typed.len());
+            let (used, key) = self.keys.feed(typed, &mut pass);
+            typed = &typed[used..];
+            self.pass(&pass);
+            if let Some(key) = key {
+                self.key(key)?;
+            }
+        }
+        Continue(())
+    }
+
+    /// Typed for the program.
+    fn pass(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() && !self.options.read_only {
+            self.send(&ToKeeper::Input(bytes.to_vec()));
+        }
+    }
+
+    /// A key of ours.
+    fn key(&mut self, key: Key) -> Flow {
+        match self.cover {
+            Cover::Notice => self.lift(),
+            Cover::End => {
+                let outcome = if matches!(key, Key::Char('y' | 'Y')) { (self.end)(&self.session) } else { Ok(()) };
+                match outcome {
+                    Ok(()) => self.lift(),
+                    Err(fault) => self.notice(&[fault.message]),
+                }
+            }
+            Cover::None | Cover::Lifted => return self.command(key),
+        }
+        Continue(())
+    }
+
+    fn command(&mut self, key: Key) -> Flow {
+        match key {
+            Key::Char('d') => return Break(How::Detached(None)),
+            Key::Char('n') => return self.switch_by(1),
+            Key::Char('p') => return self.switch_by(-1),
+            Key::Char('D') => return self.switch(self.session.clone(), true),
+            Key::Char('r') => self.lift(),
+            Key::Char('x') => {
+                self.notice(&[format!("end session {} and everything in it? (y/n)", self.session)]);
+                self.cover = Cover::End;
+            }
+            Key::Char('?') => self.help(),
+            Key::Escape => {}
+            Key::Char(_) | Key::Other => self.bell(),
+        }
+        Continue(())
+    }
+
+    fn help(&mut self) {
+        let prefix = self.options.prefix.name();
+        self.notice(&[
+            format!(" {}{}", self.session, if self.options.read_only { " (only watching)" } else { "" }),
+            format!(" {prefix} d       detach; the session runs on"),
+            format!(" {prefix} n, p    next, previous session"),
+            format!(" {prefix} r       paint the screen anew"),
+            format!(" {prefix} D       detach all others"),
+            format!(" {prefix} x       end the session"),
+            format!(" {prefix} {prefix}     send {prefix} to the program"),
+            " any key goes back".to_owned(),
+        ]);
+    }
+
+    fn bell(&mut self) {
+        self.unshown.push(b"\x07");
+    }
+
+    /// Shows lines of ours; output does not go to the terminal meanwhile.
+    fn notice(&mut self, lines: &[String]) {
+        self.unshown.push(&notice::paint(lines, self.screen.0, self.screen.1));
+        self.cover = Cover::Notice;
+        self.keys.ask();
+    }
+
+    /// Takes our lines away, and paints anew.
+    fn lift(&mut self) {
+        self.cover = Cover::Lifted;
+        self.send(&ToKeeper::Repaint);
+    }
+
+    fn switch_by(&mut self, steps: isize) -> Flow {
+        match find::neighbour(self.paths, &self.session, steps) {
+            Ok(Some(next)) => return self.switch(next, false),
+            Ok(None) => self.bell(),
+            Err(fault) => self.notice(&[fault.message]),
+        }
+        Continue(())
+    }
+
+    /// Attaches to another session, or to this one anew.
+    fn switch(&mut self, to: SessionName, takeover: bool) -> Flow {
+        let how = Attach {
+            read_only: self.options.read_only,
+            takeover,
+            history_lines: 0,
+            columns: self.screen.0,
+            rows: self.screen.1,
+        };
+        match open(self.paths, &to, how).and_then(|(link, first)| {
+            link.set_nonblocking().map_err(|e| Fault::internal(e.to_string()))?;
+            Ok((link, first))
+        }) {
+            Ok((link, first)) => {
+                self.link = link;
+                self.session = to;
+                self.unsent.clear();
+                self.cover = Cover::None;
+                self.skipped = true;
+                for message in first {
+                    self.message(message)?;
+                }
+            }
+            Err(fault) => self.notice(&[fault.message]),
+        }
+        Continue(())
+    }
+
+    fn send(&mut self, message: &ToKeeper) {
+        self.unsent.push(&message.encode());
+    }
+
+    /// Reads once from the keeper.
+    fn sent(&mut self) -> Flow {
+        let open = match self.link.fill() {
+            Ok(read) => read > 0,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        loop {
+            match self.link.take() {
+                Ok(Some(message)) => self.message(message)?,
+                Ok(None) if open => return Continue(()),
+                _ => return Break(self.hung_up()),
+            }
+        }
+    }
+
+    fn hung_up(&self) -> How {
+        match find::exit_record(self.paths, &self.session) {
+            Some(record) => How::Exited(Box::new(record)),
+            None => How::Lost,
+        }
+    }
+
+    fn message(&mut self, message: FromKeeper) -> Flow {
+        match message {
+            FromKeeper::Output { bytes, .. } if self.cover == Cover::None => self.unshown.push(&bytes),
+            FromKeeper::Picture { bytes, .. } if matches!(self.cover, Cover::None | Cover::Lifted) => {
+                if std::mem::take(&mut self.skipped) {
+                    self.unshown.clear();
+                }
+                self.cover = Cover::None;
+                self.unshown.push(&bytes);
+            }
+            FromKeeper::Skipped { .. } => self.skipped = true,
+            FromKeeper::Detached { reason } => return Break(How::Detached(Some(reason))),
+            FromKeeper::Exited(record) => {
+                return Break(match serde_json::from_slice(&record) {
+                    Ok(record) => How::Exited(Box::new(record)),
+                    Err(_) => self.hung_up(),
+                });
+            }
+            // What was refused could not be shown without disturbing the picture; the
+            // keeper's log has it. The rest is not for us.
+            _ => {}
+        }
+        Continue(())
+    }
+
+    /// The last keys to the program and the last output to the user, before leaving.
+    fn flush(&mut self, terminal: &Terminal) {
+        drop(write_within(terminal.output(), self.unshown.rest(), FLUSH_LIMIT));
+        let deadline = Instant::now() + FLUSH_LIMIT;
+        while let Ok(false) = self.unsent.write(|bytes| self.link.write(bytes)) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut fds = [PollFd::new(self.link.as_fd(), PollFlags::POLLOUT)];
+            match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO)) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+    }
+}
