@@ -6,7 +6,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
-use autodev::daemon::options::{Autodevd, Program, Serve};
+use autodev::daemon::options::Autodevd;
 use autodev::daemon::{self, Options};
 use autodev::keeper;
 use autodev::paths::Paths;
@@ -16,12 +16,16 @@ use clap::Parser;
 
 // Parsed, and perhaps forked, before any thread or runtime exists.
 fn main() -> ExitCode {
-    let line = Autodevd::parse();
-    match line.program {
-        Some(Program::Keeper { directory, control_fd }) => keeper::run(&directory, owned(control_fd)),
-        None if line.serve.daemonize => daemonize(line.serve),
-        None => daemon::run(Options { ready: line.serve.ready_fd.map(owned), log: line.serve.log }),
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == "keeper") {
+        // Started by the daemon for each session: no time is spent on a parser.
+        return keeper::run(&arguments.collect::<Vec<_>>());
     }
+    let line = Autodevd::parse();
+    if line.daemonize {
+        return daemonize(line);
+    }
+    daemon::run(Options { ready: line.ready_fd.map(owned), log: line.log })
 }
 
 fn owned(fd: RawFd) -> OwnedFd {
@@ -32,8 +36,8 @@ fn owned(fd: RawFd) -> OwnedFd {
 
 /// The old way into the background, for systems without a service manager. The parent
 /// stays until the daemon says that it is ready, and passes on why it is not.
-fn daemonize(serve: Serve) -> ExitCode {
-    match fork(serve) {
+fn daemonize(line: Autodevd) -> ExitCode {
+    match fork(line) {
         Ok(status) => status,
         Err(error) => {
             drop(writeln!(io::stderr(), "autodevd: {error}"));
@@ -42,7 +46,7 @@ fn daemonize(serve: Serve) -> ExitCode {
     }
 }
 
-fn fork(serve: Serve) -> anyhow::Result<ExitCode> {
+fn fork(line: Autodevd) -> anyhow::Result<ExitCode> {
     let paths = Paths::from_env()?;
     private_directory(&paths.state)?;
     let log = OpenOptions::new().append(true).create(true).mode(0o600).open(paths.daemon_log())?;
@@ -65,7 +69,7 @@ fn fork(serve: Serve) -> anyhow::Result<ExitCode> {
         daemonize::Outcome::Child(child) => {
             child?;
             drop(reader);
-            Ok(daemon::run(Options { ready: Some(OwnedFd::from(writer)), log: serve.log }))
+            Ok(daemon::run(Options { ready: Some(OwnedFd::from(writer)), log: line.log }))
         }
     }
 }

@@ -38,12 +38,9 @@ fn rest(mut stream: UnixStream) -> Vec<u8> {
 fn garbage_is_hung_up_on_and_others_are_served() {
     let instance = Instance::new();
     instance.ok(&["daemon", "start"]);
-    for bytes in [
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".as_slice(),
-        &[0; 64],
-        &[255; 64],
-        b"ADV\0\x01\0\0\0\x07\0",
-    ] {
+    for bytes in
+        [b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".as_slice(), &[0; 64], &[255; 64], b"ADV\0\x01\0\0\0\x07\0"]
+    {
         let mut stream = connect(&instance);
         drop(stream.write_all(bytes));
         assert!(rest(stream).is_empty());

@@ -1,9 +1,8 @@
 //! The command line of `autodevd`.
 
 use std::os::fd::RawFd;
-use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 
 /// The autodev daemon: owns the queue, the history and the agents' sessions.
 ///
@@ -12,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 /// configuration again, SIGUSR1 binds the socket anew. 'autodev' starts it by itself
 /// when it is needed.
 #[derive(Debug, Parser)]
-#[command(name = "autodevd", version, about, args_conflicts_with_subcommands = true)]
+#[command(name = "autodevd", version, about)]
 #[command(after_long_help = "\
 Exit status:
   0   it was told to leave
@@ -31,17 +30,6 @@ Examples:
   autodevd --daemonize      serve in the background; returns when it is ready
   autodevd --log debug      say more")]
 pub struct Autodevd {
-    /// Another program of the same binary.
-    #[command(subcommand)]
-    pub program: Option<Program>,
-    /// How to serve.
-    #[command(flatten)]
-    pub serve: Serve,
-}
-
-/// How to serve.
-#[derive(Debug, Args)]
-pub struct Serve {
     /// Leave the terminal and serve in the background; returns when it is ready
     #[arg(long)]
     pub daemonize: bool,
@@ -51,18 +39,4 @@ pub struct Serve {
     /// Say on this descriptor that it is ready, or why not: one line of JSON
     #[arg(long, value_name = "FD", hide = true)]
     pub ready_fd: Option<RawFd>,
-}
-
-/// Programs that the daemon starts from its own binary.
-#[derive(Debug, Subcommand)]
-pub enum Program {
-    /// Hold one session; started by the daemon
-    #[command(hide = true)]
-    Keeper {
-        /// The session's directory
-        directory: PathBuf,
-        /// The connection it is born with
-        #[arg(long, value_name = "FD")]
-        control_fd: RawFd,
-    },
 }
