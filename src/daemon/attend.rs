@@ -116,7 +116,7 @@ pub(super) fn spawn_claimed(daemon: &Arc<Daemon>, claim: Claim) {
 }
 
 /// What is to be launched.
-pub(super) struct Launch {
+pub(crate) struct Launch {
     pub spec: LaunchSpec,
     pub files: Vec<(String, Vec<u8>)>,
     /// Variables with values that are never written down: they go to the keeper over the
@@ -161,7 +161,7 @@ impl Attendant {
                 }
                 if let Some(ready) = ready {
                     // Nobody waits any more when the client has left.
-                    drop(ready.send(()));
+                    let _ = ready.send(());
                 }
             }
             // Cancelled meanwhile: the order to stop is in the queue and latches.

@@ -106,7 +106,7 @@ impl Timer {
     /// Reads off what made it readable: an expiry, or ECANCELED for a clock that was set.
     fn drain(&self) {
         let mut count = [0; 8];
-        drop(nix::unistd::read(self.0.as_fd(), &mut count));
+        let _ = nix::unistd::read(self.0.as_fd(), &mut count);
     }
 }
 
