@@ -120,7 +120,12 @@ fn command_lines_of_the_built_in_agents() {
             "-p --output-format text --session-id UUID --model M --dangerously-skip-permissions",
         ),
         ("claude", Mode::Interactive, false, "--session-id UUID --model M --permission-mode acceptEdits PROMPT"),
-        ("claude", Mode::Interactive, true, "--session-id UUID --model M --dangerously-skip-permissions PROMPT"),
+        (
+            "claude",
+            Mode::Interactive,
+            true,
+            "--session-id UUID --model M --dangerously-skip-permissions --settings {\"skipDangerousModePermissionPrompt\":true} PROMPT",
+        ),
         (
             "codex",
             Mode::Cli,
