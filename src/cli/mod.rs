@@ -1,1 +1,254 @@
-//! (being built)
+//! The command line: one file per verb, and what they share.
+//!
+//! A verb is `Args` (its part of the clap tree) and `run`, which says what to exit with.
+//! Verbs write through [`Context::output`] and reach the daemon through
+//! [`Context::client`]; nothing here opens the database.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::client::{Client, Start};
+use crate::config::Config;
+use crate::lock::FileLock;
+use crate::paths::Paths;
+use crate::protocol::Fault;
+
+mod act;
+mod batch;
+pub mod complete;
+mod editor;
+pub mod environment;
+mod events;
+pub mod exit;
+mod interrupt;
+pub mod output;
+mod page;
+pub mod select;
+pub mod table;
+mod task;
+
+pub mod attach;
+pub mod cancel;
+pub mod completions;
+pub mod config;
+pub mod daemon;
+pub mod detach;
+pub mod drain;
+pub mod edit;
+pub mod history;
+pub mod hold;
+pub mod kill;
+pub mod list;
+pub mod logs;
+pub mod open;
+pub mod pause;
+pub mod priority;
+pub mod providers;
+pub mod release;
+pub mod rename;
+pub mod resubmit;
+pub mod resume;
+pub mod retry;
+pub mod screen;
+pub mod send;
+pub mod sessions;
+pub mod show;
+pub mod status;
+pub mod submit;
+pub mod wait;
+pub mod watch;
+pub mod why;
+
+pub use output::Output;
+
+/// What a command exits with: DESIGN.md section 11, `man autodev`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status(pub u8);
+
+impl Status {
+    /// All is well.
+    pub const OK: Status = Status(0);
+}
+
+/// What every verb gets.
+#[derive(Debug)]
+pub struct Context {
+    /// The instance's directories.
+    pub paths: Paths,
+    /// Where and in which form results go.
+    pub output: Output,
+    /// A daemon must not be started.
+    pub no_start: bool,
+}
+
+impl Context {
+    /// A connection to the daemon, which is started if there is none and that is allowed.
+    ///
+    /// # Errors
+    /// `Unreachable` when there is no daemon or none that talks.
+    pub fn client(&self) -> Result<Client, Fault> {
+        Client::connect(&self.paths, if self.no_start { Start::Never } else { Start::IfNeeded })
+    }
+
+    /// A daemon holds the instance's lock.
+    pub fn daemon_runs(&self) -> bool {
+        FileLock::is_held(&self.paths.daemon_lock()).unwrap_or(false)
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    /// `Usage` with the place of what is wrong.
+    pub fn config(&self) -> Result<Config, Fault> {
+        let text = std::fs::read_to_string(self.paths.config_file()).unwrap_or_default();
+        toml::from_str(&text).map_err(|e| Fault::usage(e.to_string()))
+    }
+}
+
+/// Queue work for coding agents, run it in terminals that outlive everything, attach at
+/// any time, and look up what happened.
+#[derive(Debug, Parser)]
+#[command(name = "autodev", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Print JSON: one thing is an object, a list an array.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print only ids.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Do not start a daemon; without one, exit with status 3.
+    #[arg(long, global = true)]
+    pub no_start: bool,
+    /// Print without colours, as NO_COLOR does.
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+macro_rules! verbs {
+    ($($(#[doc = $doc:literal])+ $name:ident = $module:ident),+ $(,)?) => {
+        /// The verbs.
+        #[derive(Debug, Subcommand)]
+        pub enum Command {
+            $($(#[doc = $doc])+ $name($module::Args),)+
+        }
+
+        fn run(ctx: &Context, command: Command) -> Result<Status, Fault> {
+            match command {
+                $(Command::$name(args) => $module::run(ctx, args),)+
+            }
+        }
+    };
+}
+
+verbs! {
+    /// Store a task; it runs when its turn comes
+    Submit = submit,
+    /// List the tasks that are not finished
+    List = list,
+    /// Show everything about one task
+    Show = show,
+    /// Show the daemon, the queue and the counts at a glance
+    Status = status,
+    /// List finished tasks, or show one task's audit trail
+    History = history,
+    /// Say why a task does not run, and what would unblock it
+    Why = why,
+    /// Wait until tasks have ended
+    Wait = wait,
+    /// Print events as they happen
+    Watch = watch,
+    /// End tasks gently
+    Cancel = cancel,
+    /// End tasks at once
+    Kill = kill,
+    /// Keep queued tasks from starting
+    Hold = hold,
+    /// Let held tasks start
+    Release = release,
+    /// Freeze running tasks; without a task, start no new ones
+    Pause = pause,
+    /// Let frozen tasks run on; without a task, start new ones again
+    Resume = resume,
+    /// Finish what runs and start nothing new
+    Drain = drain,
+    /// Run ended tasks again
+    Retry = retry,
+    /// Make a new task from an ended one
+    Resubmit = resubmit,
+    /// Change a task that has not started
+    Edit = edit,
+    /// Move tasks up or down in the queue
+    Priority = priority,
+    /// Show a session in this terminal and type into it
+    Attach = attach,
+    /// Send away the terminals attached to a session
+    Detach = detach,
+    /// Start a session without a task
+    Open = open,
+    /// Type into a session
+    Send = send,
+    /// Print what a session shows now
+    Screen = screen,
+    /// Print what a session has printed
+    Logs = logs,
+    /// List sessions
+    Sessions = sessions,
+    /// Give a session without a task another name
+    Rename = rename,
+    /// Show, check and change settings
+    Config = config,
+    /// List the agents autodev can run, and which are installed
+    Providers = providers,
+    /// Start, stop and look at the daemon
+    Daemon = daemon,
+    /// Print the code that gives your shell tab completion
+    Completions = completions,
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    // Answers a shell that completes a word, and ends; does nothing otherwise.
+    clap_complete::CompleteEnv::with_factory(Cli::command).var(completions::VARIABLE).complete();
+    interrupt::exit_with_status();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misunderstood(&error),
+    };
+    let output = Output::new(&cli);
+    match Paths::from_env() {
+        Ok(paths) => {
+            let ctx = Context { paths, output, no_start: cli.no_start };
+            let result = run(&ctx, cli.command);
+            ctx.output.finish(result)
+        }
+        Err(error) => output.finish(Err(Fault::usage(error.to_string()))),
+    }
+}
+
+/// Prints help, the version, or what is wrong with the command line.
+fn misunderstood(error: &clap::Error) -> ExitCode {
+    let wants_json = || std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json");
+    let is_error = !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if is_error && wants_json() {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        output::report(&Fault::usage(message).hint("'autodev --help' and 'autodev VERB --help' say what there is"));
+    } else {
+        // Nobody left to read it is no error.
+        drop(error.print());
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// The arguments of a verb that another one goes on with.
+fn verb_args<A: clap::Args>(words: &[&str]) -> Result<A, Fault> {
+    let command = A::augment_args(clap::Command::new("autodev"));
+    let matches = command.try_get_matches_from(words).map_err(|e| Fault::internal(e.to_string()))?;
+    A::from_arg_matches(&matches).map_err(|e| Fault::internal(e.to_string()))
+}

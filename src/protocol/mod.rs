@@ -5,7 +5,8 @@
 //! fixed bytes ([`control`]) stays the same for ever, so that any client can ask any
 //! daemon to stop or restart. Keepers speak [`keeper`], hand-encoded and append-only,
 //! because old keepers meet new daemons. Files that keeper and daemon leave for one
-//! another are JSON: [`launch`], [`exit`].
+//! another are JSON: [`launch`], [`exit`]; so is the line a starting daemon answers,
+//! [`ready`].
 
 pub mod codec;
 pub mod control;
@@ -15,6 +16,7 @@ pub mod frame;
 pub mod hello;
 pub mod keeper;
 pub mod launch;
+pub mod ready;
 pub mod reply;
 pub mod request;
 pub mod view;

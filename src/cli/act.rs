@@ -1,0 +1,130 @@
+//! What the verbs that do something to several tasks have in common.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use serde_json::json;
+
+use super::{Context, Status};
+use crate::client::{Client, unexpected};
+use crate::protocol::reply::Acted;
+use crate::protocol::request::{Act, Action, Select};
+use crate::protocol::{Fault, Reply, Request};
+
+/// Ending more tasks than this asks first.
+const ASK_ABOVE: usize = 10;
+
+/// How an action is carried out and told.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// What is done, for the question: `cancel`.
+    pub verb: &'static str,
+    /// Ask before ending many.
+    pub asks: bool,
+    /// The user said yes beforehand.
+    pub yes: bool,
+    /// Only say to which tasks it would be done.
+    pub dry_run: bool,
+}
+
+impl Way {
+    /// Without questions.
+    pub fn plain(verb: &'static str) -> Self {
+        Way { verb, asks: false, yes: false, dry_run: false }
+    }
+}
+
+/// Does `action` to the selected tasks and tells what became of each.
+///
+/// # Errors
+/// The daemon's fault; `Usage` when a question cannot be asked.
+pub fn run(ctx: &Context, action: Action, select: Select, way: Way) -> Result<Status, Fault> {
+    let mut client = ctx.client()?;
+    let mut act = |dry_run| match client.call(&Request::Act(Act { action, select: select.clone(), dry_run }))? {
+        Reply::Acted(acted) => Ok(acted),
+        other => Err(unexpected(&other)),
+    };
+    if way.asks && !way.yes && !way.dry_run && may_be_many(&select) {
+        let count = act(true)?.iter().filter(|a| a.result.is_ok()).count();
+        if count > ASK_ABOVE && !confirmed(way.verb, count)? {
+            ctx.output.note("nothing was done");
+            return Ok(super::exit::FAILED);
+        }
+    }
+    let acted = act(way.dry_run)?;
+    tell(ctx, &select, acted, way)
+}
+
+/// Sends a request about one task and tells what became of it.
+///
+/// # Errors
+/// The daemon's fault.
+pub fn one(ctx: &Context, client: &mut Client, request: &Request) -> Result<Status, Fault> {
+    match client.call(request)? {
+        Reply::Acted(acted) => {
+            let select = Select { tasks: acted.iter().map(|a| a.task).collect(), ..Select::default() };
+            tell(ctx, &select, acted, Way::plain("change"))
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn may_be_many(select: &Select) -> bool {
+    select.filter.is_some() || !select.ranges.is_empty() || select.tasks.len() > ASK_ABOVE
+}
+
+fn confirmed(verb: &str, count: usize) -> Result<bool, Fault> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Fault::usage(format!("this would {verb} {count} tasks")).hint("add --yes if that is meant"));
+    }
+    let failed = |e: io::Error| Fault::internal(format!("cannot ask: {e}"));
+    write!(io::stderr(), "{verb} {count} tasks? [y/N] ").map_err(failed)?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(failed)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn tell(ctx: &Context, select: &Select, acted: Vec<Acted>, way: Way) -> Result<Status, Fault> {
+    let out = &ctx.output;
+    let one = select.filter.is_none() && select.ranges.is_empty() && select.tasks.len() == 1;
+    if one && let [Acted { result: Err(fault), .. }] = acted.as_slice() {
+        return Err(fault.clone());
+    }
+    let status = acted.iter().find_map(|a| a.result.as_ref().err()).map_or(0, |fault| fault.code.exit_status());
+    if out.is_json() {
+        let values: Vec<_> = acted.iter().map(as_json).collect();
+        match values.as_slice() {
+            [value] if one => out.json(value)?,
+            values => out.json(&values)?,
+        }
+        return Ok(Status(status));
+    }
+    let mut text = String::new();
+    for Acted { task, title, result } in &acted {
+        match result {
+            Ok(change) if out.is_quiet() => {
+                if change.changed || way.dry_run {
+                    text.push_str(&format!("{task}\n"));
+                }
+            }
+            Ok(change) => {
+                let so = if change.changed || way.dry_run { "" } else { " (as before)" };
+                text.push_str(&format!("task {task} is {}{so}: {}\n", change.state, super::table::plain(title)));
+            }
+            Err(fault) => out.note(&format!("error: task {task}: {}", fault.message)),
+        }
+    }
+    out.text(&text)?;
+    if acted.is_empty() && !out.is_quiet() {
+        out.note("no task matches");
+    }
+    Ok(Status(status))
+}
+
+fn as_json(acted: &Acted) -> serde_json::Value {
+    match &acted.result {
+        Ok(change) => {
+            json!({ "task": acted.task, "title": acted.title, "state": change.state, "changed": change.changed })
+        }
+        Err(fault) => json!({ "task": acted.task, "title": acted.title, "error": fault }),
+    }
+}

@@ -1,0 +1,61 @@
+//! Values for shell completion: asked of a daemon that is there, within a deadline, and
+//! nothing at all otherwise.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+
+use crate::client::Client;
+use crate::paths::Paths;
+use crate::protocol::request::{Filter, ListQuery, Listing};
+use crate::protocol::{Reply, Request};
+
+/// A shell that waits for its completion feels dead after this long.
+const DEADLINE: Duration = Duration::from_millis(100);
+/// More are not read by anybody.
+const MOST: u32 = 200;
+
+/// Completes task numbers, the newest first.
+pub fn tasks() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        let query = ListQuery { listing: Listing::All, filter: Filter::default(), limit: MOST, cursor: None };
+        let Some(Reply::Tasks(page)) = ask(&Request::List(query)) else { return Vec::new() };
+        let tasks = page.tasks.into_iter().map(|t| (t.id.to_string(), format!("{} {}", t.state, t.title)));
+        candidates(word, tasks)
+    })
+}
+
+/// Completes names of live sessions.
+pub fn sessions() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        let Some(Reply::Sessions(sessions)) = ask(&Request::Sessions { all: false }) else { return Vec::new() };
+        let sessions = sessions.into_iter().map(|s| (s.name.to_string(), format!("{} {}", s.state.name(), s.tool)));
+        candidates(word, sessions)
+    })
+}
+
+/// Completes names of providers.
+pub fn providers() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        let Some(Reply::Providers(providers)) = ask(&Request::Providers) else { return Vec::new() };
+        candidates(word, providers.into_iter().map(|p| (p.name, p.title)))
+    })
+}
+
+fn ask(request: &Request) -> Option<Reply> {
+    let mut client = Client::connect_quickly(&Paths::from_env().ok()?, DEADLINE)?;
+    client.call_within(request, Some(DEADLINE)).ok()
+}
+
+fn candidates(word: &OsStr, all: impl Iterator<Item = (String, String)>) -> Vec<CompletionCandidate> {
+    let typed = word.to_string_lossy();
+    // Of a list such as 3,5 the last word is completed.
+    let before = typed.rfind(',').map_or("", |comma| &typed[..=comma]);
+    let last = &typed[before.len()..];
+    all.filter(|(name, _)| name.starts_with(last))
+        .map(|(name, help)| {
+            CompletionCandidate::new(format!("{before}{name}")).help(Some(super::table::plain(&help).into()))
+        })
+        .collect()
+}

@@ -1,0 +1,157 @@
+//! `autodev daemon`: starts, stops and looks at the daemon. These work across versions.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{Context, Status};
+use crate::client::{Client, Start, unexpected};
+use crate::clock::{Timestamp, short};
+use crate::protocol::control::{Ask, Tell};
+use crate::protocol::{Fault, FaultCode};
+
+/// Bytes of the log's end that are looked at for its last lines.
+const LOG_TAIL: u64 = 1024 * 1024;
+
+/// Arguments of `autodev daemon`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+const EXAMPLES: &str = "\
+Most commands start the daemon when they need it. Agents run in keepers of their own, so
+stopping or restarting the daemon does not touch them.
+
+Examples:
+  autodev daemon status
+  After an upgrade:
+    autodev daemon restart
+  Stop everything, agents too:
+    autodev daemon stop --kill-sessions";
+
+/// What to do with the daemon.
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Start it, if it does not run
+    Start,
+    /// Stop it; sessions go on running
+    Stop {
+        /// End every session first
+        #[arg(long)]
+        kill_sessions: bool,
+    },
+    /// Stop it and start the program that is installed now; sessions go on running
+    Restart,
+    /// Say whether it runs: exit status 0, or 3 if it does not
+    Status,
+    /// Print the end of its log
+    Logs {
+        /// Lines to print
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+        lines: usize,
+        /// Print only where the log is
+        #[arg(long)]
+        path: bool,
+    },
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// `Unreachable` when it does not start, does not run or does not answer.
+pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
+    match args.what {
+        What::Start => tell(ctx, &mut ctx.client()?),
+        What::Stop { kill_sessions } => stop(ctx, kill_sessions),
+        What::Restart => restart(ctx),
+        What::Status => tell(ctx, &mut running(ctx)?),
+        What::Logs { lines, path } => logs(ctx, lines, path),
+    }
+}
+
+fn running(ctx: &Context) -> Result<Client, Fault> {
+    Client::connect(&ctx.paths, Start::Never)
+}
+
+fn tell(ctx: &Context, client: &mut Client) -> Result<Status, Fault> {
+    let (pid, since, build) = match client.control(&Ask::Ping)? {
+        Tell::Pong { pid, since, build } => (pid, Timestamp(since), build),
+        other => return Err(unexpected(&other)),
+    };
+    let out = &ctx.output;
+    if out.is_json() {
+        out.json(&json!({ "running": true, "pid": pid, "since": since, "version": build }))?;
+    } else if out.is_quiet() {
+        out.line(&pid.to_string())?;
+    } else {
+        let up = short(Timestamp::now().since(since));
+        out.line(&format!("the daemon runs: version {build}, pid {pid}, up {up}"))?;
+    }
+    Ok(Status::OK)
+}
+
+fn stop(ctx: &Context, kill_sessions: bool) -> Result<Status, Fault> {
+    let mut client = match running(ctx) {
+        Ok(client) => client,
+        Err(fault) if fault.code == FaultCode::Unreachable && !ctx.daemon_runs() => {
+            return said(ctx, "no daemon runs", false);
+        }
+        Err(fault) => return Err(fault),
+    };
+    order(&mut client, &Ask::Stop { kill_sessions })?;
+    said(ctx, if kill_sessions { "the daemon and all sessions have ended" } else { "the daemon has ended" }, true)
+}
+
+fn restart(ctx: &Context) -> Result<Status, Fault> {
+    if ctx.daemon_runs() {
+        order(&mut running(ctx)?, &Ask::Restart)?;
+    }
+    tell(ctx, &mut ctx.client()?)
+}
+
+fn order(client: &mut Client, ask: &Ask) -> Result<(), Fault> {
+    match client.control(ask)? {
+        Tell::Agreed => client.wait_until_gone(),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn said(ctx: &Context, what: &str, changed: bool) -> Result<Status, Fault> {
+    if ctx.output.is_json() {
+        ctx.output.json(&json!({ "running": false, "changed": changed }))?;
+    } else if !ctx.output.is_quiet() {
+        ctx.output.line(what)?;
+    }
+    Ok(Status::OK)
+}
+
+fn logs(ctx: &Context, lines: usize, path: bool) -> Result<Status, Fault> {
+    let log = ctx.paths.daemon_log();
+    if path {
+        ctx.output.line(&log.display().to_string())?;
+        return Ok(Status::OK);
+    }
+    let end = tail(&log).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Fault::not_found(format!("there is no log yet at {}", log.display()))
+            .hint("a daemon in the foreground or under systemd logs to its own standard error"),
+        _ => Fault::internal(format!("{} cannot be read: {e}", log.display())),
+    })?;
+    let all: Vec<&str> = end.lines().collect();
+    let last = &all[all.len().saturating_sub(lines)..];
+    ctx.output.text(&last.iter().map(|line| format!("{line}\n")).collect::<String>())?;
+    Ok(Status::OK)
+}
+
+fn tail(log: &std::path::Path) -> std::io::Result<String> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
+    let mut end = Vec::new();
+    file.take(LOG_TAIL).read_to_end(&mut end)?;
+    Ok(String::from_utf8_lossy(&end).into_owned())
+}

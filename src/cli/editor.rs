@@ -1,0 +1,62 @@
+//! Text written in the user's editor.
+
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::id::Uid;
+use crate::protocol::Fault;
+
+/// The editor when none is set, as POSIX has it.
+const DEFAULT: &str = "vi";
+
+/// What was written, and the file it lies in until it is of no more use.
+#[derive(Debug)]
+pub struct Draft {
+    /// The text.
+    pub text: String,
+    path: PathBuf,
+}
+
+impl Draft {
+    /// Has the user write, beginning with `text`.
+    ///
+    /// # Errors
+    /// When there is no editor, or it fails.
+    pub fn write(text: &str) -> Result<Draft, Fault> {
+        let failed = |what: &str, error: io::Error| Fault::internal(format!("{what}: {error}"));
+        let path = env::temp_dir().join(format!("autodev-{}.md", Uid::new()));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(|e| failed(&format!("{} cannot be written", path.display()), e))?;
+        let draft = Draft { text: String::new(), path };
+        let set = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| DEFAULT.into());
+        // The variables hold a command line, often with options.
+        let script = format!("{editor} \"$1\"");
+        let status = Command::new("/bin/sh").args(["-c", &script, "sh"]).arg(&draft.path).status();
+        let status = status.map_err(|e| failed("the editor cannot be started", e))?;
+        if !status.success() {
+            draft.remove();
+            return Err(Fault::usage(format!("the editor '{editor}' ended with {status}: nothing was done")));
+        }
+        let text = fs::read_to_string(&draft.path)
+            .map_err(|e| failed(&format!("{} cannot be read", draft.path.display()), e))?;
+        Ok(Draft { text, ..draft })
+    }
+
+    /// The text has arrived where it belongs.
+    pub fn remove(&self) {
+        drop(fs::remove_file(&self.path));
+    }
+
+    /// Says where the text is kept, with a fault that came after it was written.
+    pub fn keep(&self, fault: Fault) -> Fault {
+        let kept = format!("your text is kept in {}", self.path.display());
+        let hint = fault.hint.as_ref().map_or_else(|| kept.clone(), |hint| format!("{hint}; {kept}"));
+        fault.hint(hint)
+    }
+}

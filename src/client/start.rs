@@ -1,0 +1,136 @@
+//! Starts a daemon and waits for its own word that it serves.
+
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+
+use super::connect::FIND_LIMIT;
+use crate::paths::Paths;
+use crate::protocol::ready::Ready;
+use crate::protocol::{Fault, FaultCode};
+use crate::socket;
+
+/// The daemon's program.
+const PROGRAM: &str = "autodevd";
+/// Longest line a daemon may answer, in bytes.
+const MAX_ANSWER: u64 = 64 * 1024;
+
+/// Starts a daemon. It serves when this returns `None`; a fault says that another one
+/// holds the lock, which was quicker.
+pub(super) fn start(paths: &Paths, deadline: Instant) -> Result<Option<Fault>, Fault> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        Fault::new(FaultCode::Unreachable, format!("the daemon cannot be started: {what}: {error}"))
+    };
+    socket::private_directory(&paths.state).map_err(|e| failed("its state directory", &e))?;
+    let log = paths.daemon_log();
+    let output = OpenOptions::new().create(true).append(true).mode(0o600).open(&log);
+    let output = output.map_err(|e| failed(&log.display().to_string(), &e))?;
+    let errors = output.try_clone().map_err(|e| failed("its log", &e))?;
+    let (answer, ready) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| failed("a pipe", &e))?;
+
+    let program = program();
+    let mut command = Command::new(&program);
+    command.arg("--ready-fd").arg(ready.as_raw_fd().to_string());
+    command.current_dir("/").stdin(Stdio::null()).stdout(output).stderr(errors);
+    let inherited = ready.as_raw_fd();
+    // SAFETY: only async-signal-safe calls between fork and exec.
+    unsafe { command.pre_exec(move || detach(inherited)) };
+    let mut child = command.spawn().map_err(|error| {
+        let fault = failed(&program.display().to_string(), &error);
+        match error.kind() {
+            io::ErrorKind::NotFound => fault.hint("install 'autodevd' beside 'autodev', or put it on the PATH"),
+            _ => fault,
+        }
+    })?;
+    drop(ready);
+
+    let Some(line) = read_answer(answer, deadline).map_err(|e| failed("its answer", &e))? else {
+        return Err(Fault::new(
+            FaultCode::Unreachable,
+            format!("the daemon was started but does not serve after {} s", FIND_LIMIT.as_secs()),
+        )
+        .hint(format!("it goes on by itself; look into {}", log.display())));
+    };
+    let line = line.trim();
+    if line.is_empty() {
+        // It has closed the descriptor by ending, so this does not wait.
+        let how = child.wait().map_or_else(|e| e.to_string(), |status| status.to_string());
+        return Err(Fault::new(
+            FaultCode::Unreachable,
+            format!("the daemon ended while it started ({how}){}", last(&log)),
+        )
+        .hint(format!("its log is {}", log.display())));
+    }
+    let answer: Ready = serde_json::from_str(line).map_err(|e| failed("its answer is not understood", &e))?;
+    if answer.ready {
+        return Ok(None);
+    }
+    let why = answer.error.unwrap_or_else(|| "it does not say why".into());
+    let code = answer.code.unwrap_or(FaultCode::Unreachable);
+    let fault = Fault::new(code, format!("the daemon does not start: {why}"))
+        .hint(answer.hint.unwrap_or_else(|| format!("its log is {}", log.display())));
+    if code == FaultCode::Conflict { Ok(Some(fault)) } else { Err(fault) }
+}
+
+/// The daemon's program: beside our own, else wherever the PATH has it.
+fn program() -> PathBuf {
+    let beside = env::current_exe().ok().and_then(|own| Some(own.parent()?.join(PROGRAM)));
+    beside.filter(|path| path.is_file()).unwrap_or_else(|| PROGRAM.into())
+}
+
+/// In the child: a session of its own, so that neither the terminal's end nor its keys
+/// reach the daemon, and the descriptor of the answer kept open over exec.
+fn detach(ready: RawFd) -> io::Result<()> {
+    nix::unistd::setsid()?;
+    // SAFETY: the parent holds this descriptor open until the child has been started.
+    let ready = unsafe { std::os::fd::BorrowedFd::borrow_raw(ready) };
+    fcntl(ready, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(())
+}
+
+/// All that is written to the pipe until it is closed; `None` when that takes too long.
+fn read_answer(pipe: OwnedFd, deadline: Instant) -> io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    let mut pipe = fs::File::from(pipe);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !socket::readable(&pipe, left)? {
+            return Ok(None);
+        }
+        let mut part = [0; 1024];
+        match pipe.read(&mut part)? {
+            0 => break,
+            n => bytes.extend_from_slice(&part[..n]),
+        }
+        // A whole line is an answer, even if something keeps the descriptor open.
+        if bytes.contains(&b'\n') || bytes.len() as u64 > MAX_ANSWER {
+            break;
+        }
+    }
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// The last line of the log, to be shown with an error.
+fn last(log: &Path) -> String {
+    let Ok(text) = tail(log, 4 * 1024) else { return String::new() };
+    text.lines().rev().map(str::trim).find(|l| !l.is_empty()).map(|l| format!(": {l}")).unwrap_or_default()
+}
+
+/// The last bytes of a file as text.
+pub(super) fn tail(path: &Path, bytes: u64) -> io::Result<String> {
+    use std::io::{Seek, SeekFrom};
+    let mut file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+    let mut end = Vec::new();
+    file.take(bytes).read_to_end(&mut end)?;
+    Ok(String::from_utf8_lossy(&end).into_owned())
+}
