@@ -71,7 +71,7 @@ fn page(command: &Command, name: &str, top: bool) -> String {
     let man = clap_mangen::Man::new(command).date("").manual("autodev");
     let mut bytes = Vec::new();
     man.render(&mut bytes).unwrap();
-    let mut text = String::from_utf8(bytes).unwrap();
+    let mut text = String::from_utf8(bytes).unwrap().replace(".SH EXTRA", ".SH NOTES");
     if top {
         text.push_str(ENVIRONMENT);
     }
