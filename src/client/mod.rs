@@ -319,3 +319,6 @@ fn too_different(daemon: &Hello) -> Fault {
 fn may_restart(paths: &Paths) -> bool {
     config::load(paths).map_or(true, |loaded| loaded.config.daemon.auto_restart)
 }
+
+#[cfg(test)]
+mod tests;
