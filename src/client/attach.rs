@@ -264,6 +264,10 @@ impl Loop<'_> {
         if self.link.set_nonblocking().is_err() {
             return How::Lost;
         }
+        // What came together with the picture is here already and will not be announced.
+        if let Break(how) = self.messages(true) {
+            return how;
+        }
         let mut last_typed = Instant::now();
         loop {
             if let Break(how) = self.turn(terminal, &mut last_typed) {
@@ -410,7 +414,10 @@ impl Loop<'_> {
             Key::Char('d') => return Break(How::Detached(None)),
             Key::Char('n') => return self.switch_by(1),
             Key::Char('p') => return self.switch_by(-1),
-            Key::Char('D') => return self.switch(self.session.clone(), true),
+            Key::Char('D') => {
+                self.send(&ToKeeper::Attach(self.way(true)));
+                self.cover = Cover::Lifted;
+            }
             Key::Char('r') => self.lift(),
             Key::Char('x') => {
                 self.notice(&[format!("end session {} and everything in it? (y/n)", self.session)]);
@@ -456,23 +463,22 @@ impl Loop<'_> {
 
     fn switch_by(&mut self, steps: isize) -> Flow {
         match find::neighbour(self.paths, &self.session, steps) {
-            Ok(Some(next)) => return self.switch(next, false),
+            Ok(Some(next)) => return self.switch(next),
             Ok(None) => self.bell(),
             Err(fault) => self.notice(&[fault.message]),
         }
         Continue(())
     }
 
-    /// Attaches to another session, or to this one anew.
-    fn switch(&mut self, to: SessionName, takeover: bool) -> Flow {
-        let how = Attach {
-            read_only: self.options.read_only,
-            takeover,
-            history_lines: 0,
-            columns: self.screen.0,
-            rows: self.screen.1,
-        };
-        match open(self.paths, &to, how).and_then(|(link, first)| {
+    /// How to attach once more.
+    fn way(&self, takeover: bool) -> Attach {
+        let (columns, rows) = self.screen;
+        Attach { read_only: self.options.read_only, takeover, history_lines: 0, columns, rows }
+    }
+
+    /// Attaches to another session.
+    fn switch(&mut self, to: SessionName) -> Flow {
+        match open(self.paths, &to, self.way(false)).and_then(|(link, first)| {
             link.set_nonblocking().map_err(|e| Fault::internal(e.to_string()))?;
             Ok((link, first))
         }) {
@@ -485,6 +491,7 @@ impl Loop<'_> {
                 for message in first {
                     self.message(message)?;
                 }
+                self.messages(true)?;
             }
             Err(fault) => self.notice(&[fault.message]),
         }
@@ -501,6 +508,11 @@ impl Loop<'_> {
             Ok(read) => read > 0,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
+        self.messages(open)
+    }
+
+    /// Takes what was read from the keeper.
+    fn messages(&mut self, open: bool) -> Flow {
         loop {
             match self.link.take() {
                 Ok(Some(message)) => self.message(message)?,
