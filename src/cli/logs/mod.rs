@@ -67,10 +67,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     };
     let link = if args.follow { follow(ctx, &recorded)? } else { None };
     recorded.refresh()?;
-    let known = match &link {
-        Some((_, offset)) => *offset,
-        None => recorded.reader().end(),
-    };
+    let known = link.as_ref().map_or_else(|| recorded.reader().end(), |(_, offset)| *offset);
     let form = match (args.raw, ctx.output.terminal) {
         (true, false) => Form::Bytes,
         (true, true) => Form::Shown(Box::new(Screen::new(80, 24, 0))),
@@ -279,11 +276,20 @@ impl Printer<'_> {
     fn follow(&mut self, mut link: Link) -> Result<(), Fault> {
         loop {
             match link.receive(None) {
-                Ok(FromKeeper::Output { offset, bytes }) => self.output(offset, &bytes)?,
-                Ok(FromKeeper::Skipped { to, .. }) => {
+                Ok(FromKeeper::Output { offset, bytes }) => {
+                    let mut out = Vec::new();
+                    self.form.take(&bytes, &mut out);
+                    // Where questions to the terminal were left out it is a little less than
+                    // was written, so only `Skipped` says that something is missing.
+                    self.start(offset + bytes.len() as u64);
+                    self.ctx.output.bytes(&out)?;
+                }
+                Ok(FromKeeper::Skipped { from, to }) => {
                     self.recorded.refresh()?;
+                    self.start(from);
                     self.print_to(to)?;
-                    self.at = self.at.max(to);
+                    self.missing(to);
+                    self.start(to);
                 }
                 Ok(FromKeeper::Exited(_) | FromKeeper::Detached { .. }) => return Ok(()),
                 Ok(_) => {}
@@ -295,21 +301,6 @@ impl Printer<'_> {
                 }
             }
         }
-    }
-
-    fn output(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Fault> {
-        if offset > self.at {
-            self.recorded.refresh()?;
-            self.print_to(offset)?;
-            self.missing(offset);
-            self.at = offset;
-        }
-        let known = usize::try_from(self.at - offset).unwrap_or(usize::MAX);
-        let Some(new) = bytes.get(known..).filter(|new| !new.is_empty()) else { return Ok(()) };
-        let mut out = Vec::new();
-        self.form.take(new, &mut out);
-        self.at += new.len() as u64;
-        self.ctx.output.bytes(&out)
     }
 
     fn finish(self) -> Result<(), Fault> {

@@ -1,8 +1,5 @@
-//! The user's terminal tied to a session: keys one way, output the other.
-//!
-//! One loop over poll(2). What is typed goes to the keeper, what the keeper sends goes to
-//! the terminal as it is; neither direction waits for the other. A terminal that is slow
-//! makes us read less, and then the keeper leaves output out and sends a picture.
+//! The loop: what is typed goes one way, what the program prints the other, and neither
+//! waits for the other.
 
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -13,17 +10,17 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::find;
-use super::keeper_link::Link;
-use super::keys::{ESCAPE_WAIT, Key, Keys, PASTE_PAUSE, Prefix};
-use super::notice;
-use super::signals::Signals;
-use super::terminal::{Terminal, size, write_within};
+use super::super::keeper_link::Link;
+use super::super::keys::{ESCAPE_WAIT, Key, Keys, PASTE_PAUSE};
+use super::super::signals::Signals;
+use super::super::terminal::{Terminal, write_within};
+use super::super::{find, notice};
+use super::queue::Queue;
+use super::{End, How, Options, open};
 use crate::id::SessionName;
 use crate::paths::Paths;
-use crate::protocol::exit::{ExitReason, ExitRecord};
-use crate::protocol::keeper::{Attach, FromKeeper, RefusedCode, ToKeeper};
-use crate::protocol::{Fault, FaultCode};
+use crate::protocol::Fault;
+use crate::protocol::keeper::{Attach, FromKeeper, ToKeeper};
 
 /// Output taken from the keeper that the terminal has not taken yet. More only makes what
 /// is seen older.
@@ -32,157 +29,11 @@ const MAX_UNSHOWN: usize = 256 * 1024;
 const MAX_UNSENT: usize = 256 * 1024;
 /// Bytes of typing read at once.
 const TYPED_SIZE: usize = 4096;
-/// How long a keeper may take to send the first picture.
-const PICTURE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the last output and the last keys may take on leaving.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-/// How to attach.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The key that begins a command.
-    pub prefix: Prefix,
-    /// Only watch.
-    pub read_only: bool,
-    /// Send everybody else away first.
-    pub takeover: bool,
-    /// Lines that have scrolled off to show first.
-    pub history_lines: u32,
-    /// Escape sequences that put the terminal back from every mode a session may set.
-    pub leave: Vec<u8>,
-}
-
-/// Where and why attaching ended.
-#[derive(Clone, Debug)]
-pub struct Left {
-    /// The session shown last.
-    pub session: SessionName,
-    /// Why.
-    pub how: How,
-}
-
-/// Why attaching ended.
-#[derive(Clone, Debug)]
-pub enum How {
-    /// The user left, or was sent away for a reason.
-    Detached(Option<String>),
-    /// The session's program has ended.
-    Exited(Box<ExitRecord>),
-    /// The keeper hung up without saying how its program ended.
-    Lost,
-    /// By a signal to this process, or because the terminal is gone.
-    Signal(i32),
-}
-
-impl Left {
-    /// What it says below the picture.
-    pub fn message(&self) -> String {
-        let session = &self.session;
-        match &self.how {
-            How::Detached(None) => format!("[detached {session}]"),
-            How::Detached(Some(reason)) => format!("[detached {session}: {reason}]"),
-            How::Exited(record) => format!("[{session} {}]", ending(record)),
-            How::Lost => format!("[{session} is lost: its keeper has ended]"),
-            How::Signal(_) => String::new(),
-        }
-    }
-}
-
-fn ending(record: &ExitRecord) -> String {
-    match (record.reason, &record.error) {
-        (ExitReason::LaunchFailed, Some(error)) => format!("could not be started: {error}"),
-        (ExitReason::LaunchFailed, None) => "could not be started".to_owned(),
-        (ExitReason::StoppedBeforeStart, _) => "was stopped before it started".to_owned(),
-        (ExitReason::Shutdown, _) => "was interrupted by a shutdown".to_owned(),
-        (ExitReason::Ended | ExitReason::Stopped, _) => record.exit.to_string(),
-    }
-}
-
-/// Ends a session for the user, through the daemon.
-pub type End<'a> = &'a mut dyn FnMut(&SessionName) -> Result<(), Fault>;
-
-/// Ties the terminal to a session until the user leaves or the program ends. Errors come
-/// before the terminal is touched.
-///
-/// # Errors
-/// `Usage` when standard input and output are not a terminal, `NotFound` and `Unreachable`
-/// as [`find::connect`], `Conflict` when somebody else types there already.
-pub fn attach(paths: &Paths, session: SessionName, options: Options, end: End<'_>) -> Result<Left, Fault> {
-    let screen = size(io::stdout().as_fd());
-    let how = Attach {
-        read_only: options.read_only,
-        takeover: options.takeover,
-        history_lines: options.history_lines,
-        columns: screen.0,
-        rows: screen.1,
-    };
-    let (link, first) = open(paths, &session, how)?;
-    let failed = |what: &str| {
-        let what = what.to_owned();
-        move |error: io::Error| Fault::internal(format!("cannot {what}: {error}"))
-    };
-    let signals = Signals::take().map_err(failed("hold back signals"))?;
-    let terminal = Terminal::enter(options.leave.clone()).map_err(failed("use this terminal"))?;
-    let mut loop_ = Loop {
-        paths,
-        keys: Keys::new(options.prefix),
-        options,
-        session,
-        link,
-        screen,
-        signals,
-        unshown: Queue::default(),
-        unsent: Queue::default(),
-        cover: Cover::None,
-        skipped: false,
-        end,
-    };
-    // What the terminal shows goes up into its own history instead of being painted over.
-    loop_.unshown.push(&b"\n".repeat(usize::from(screen.1)));
-    let how = loop_.run(&terminal, first);
-    let left = Left { session: loop_.session.clone(), how };
-    // Before signals take their usual effect again, which may be to end us.
-    if let How::Signal(_) = left.how {
-        drop(terminal);
-    } else {
-        loop_.flush(&terminal);
-        terminal.finish(&left.message());
-    }
-    Ok(left)
-}
-
-/// Connects and attaches: the link and what came on it up to the first picture.
-fn open(paths: &Paths, session: &SessionName, how: Attach) -> Result<(Link, Vec<FromKeeper>), Fault> {
-    let (mut link, _) = find::connect(paths, session)?;
-    let lost = |error: io::Error| {
-        Fault::new(FaultCode::Unreachable, format!("session {session} cannot be attached to: {error}"))
-    };
-    link.send(&ToKeeper::Attach(how)).map_err(lost)?;
-    let deadline = Instant::now() + PICTURE_LIMIT;
-    let mut first = Vec::new();
-    let mut exited = None;
-    loop {
-        let message = link.receive(Some(deadline.saturating_duration_since(Instant::now()))).map_err(lost)?;
-        match message {
-            FromKeeper::Refused { code, reason } => {
-                let fault = Fault::conflict(format!("session {session}: {reason}"));
-                return Err(match code {
-                    RefusedCode::Busy => fault
-                        .hint(format!("watch with: autodev attach -r {session}, or send the other away: --takeover")),
-                    _ => fault,
-                });
-            }
-            FromKeeper::Picture { .. } | FromKeeper::Detached { .. } => {
-                first.push(message);
-                // The picture is shown even when there is nothing after it.
-                first.extend(exited);
-                return Ok((link, first));
-            }
-            FromKeeper::Exited(_) => exited = Some(message),
-            message => first.push(message),
-        }
-    }
-}
+/// The loop goes on, or ends.
+type Flow = ControlFlow<How>;
 
 /// What of ours lies over the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,45 +48,8 @@ enum Cover {
     Lifted,
 }
 
-/// Bytes on their way.
-#[derive(Debug, Default)]
-struct Queue {
-    bytes: Vec<u8>,
-    /// Bytes at the beginning that have gone.
-    gone: usize,
-}
-
-impl Queue {
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.gone..]
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.gone = 0;
-    }
-
-    /// Writes what is taken now; `false` when there is something left.
-    fn write(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<bool> {
-        while self.gone < self.bytes.len() {
-            match write(&self.bytes[self.gone..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => self.gone += written,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        self.clear();
-        Ok(true)
-    }
-}
-
-struct Loop<'a> {
+/// A terminal tied to a session.
+pub(super) struct Loop<'a> {
     paths: &'a Paths,
     options: Options,
     session: SessionName,
@@ -251,11 +65,43 @@ struct Loop<'a> {
     end: End<'a>,
 }
 
-/// The loop goes on, or ends.
-type Flow = ControlFlow<How>;
+impl<'a> Loop<'a> {
+    /// Attached by `link`, to be shown on a terminal of this size.
+    pub(super) fn new(
+        paths: &'a Paths,
+        options: Options,
+        session: SessionName,
+        link: Link,
+        screen: (u16, u16),
+        signals: Signals,
+        end: End<'a>,
+    ) -> Self {
+        let mut unshown = Queue::default();
+        // What the terminal shows goes up into its own history instead of being painted over.
+        unshown.push(&b"\n".repeat(usize::from(screen.1)));
+        Loop {
+            paths,
+            keys: Keys::new(options.prefix),
+            options,
+            session,
+            link,
+            screen,
+            signals,
+            unshown,
+            unsent: Queue::default(),
+            cover: Cover::None,
+            skipped: false,
+            end,
+        }
+    }
 
-impl Loop<'_> {
-    fn run(&mut self, terminal: &Terminal, first: Vec<FromKeeper>) -> How {
+    /// The session shown now.
+    pub(super) fn session(&self) -> &SessionName {
+        &self.session
+    }
+
+    /// Goes on until the user leaves or the program ends.
+    pub(super) fn run(&mut self, terminal: &Terminal, first: Vec<FromKeeper>) -> How {
         for message in first {
             if let Break(how) = self.message(message) {
                 return how;
@@ -263,6 +109,10 @@ impl Loop<'_> {
         }
         if self.link.set_nonblocking().is_err() {
             return How::Lost;
+        }
+        // What came together with the picture is here already and will not be announced.
+        if let Break(how) = self.messages(true) {
+            return how;
         }
         let mut last_typed = Instant::now();
         loop {
@@ -410,7 +260,10 @@ impl Loop<'_> {
             Key::Char('d') => return Break(How::Detached(None)),
             Key::Char('n') => return self.switch_by(1),
             Key::Char('p') => return self.switch_by(-1),
-            Key::Char('D') => return self.switch(self.session.clone(), true),
+            Key::Char('D') => {
+                self.send(&ToKeeper::Attach(self.way(true)));
+                self.cover = Cover::Lifted;
+            }
             Key::Char('r') => self.lift(),
             Key::Char('x') => {
                 self.notice(&[format!("end session {} and everything in it? (y/n)", self.session)]);
@@ -456,27 +309,28 @@ impl Loop<'_> {
 
     fn switch_by(&mut self, steps: isize) -> Flow {
         match find::neighbour(self.paths, &self.session, steps) {
-            Ok(Some(next)) => return self.switch(next, false),
+            Ok(Some(next)) => return self.switch(next),
             Ok(None) => self.bell(),
             Err(fault) => self.notice(&[fault.message]),
         }
         Continue(())
     }
 
-    /// Attaches to another session, or to this one anew.
-    fn switch(&mut self, to: SessionName, takeover: bool) -> Flow {
-        let how = Attach {
-            read_only: self.options.read_only,
-            takeover,
-            history_lines: 0,
-            columns: self.screen.0,
-            rows: self.screen.1,
-        };
-        match open(self.paths, &to, how).and_then(|(link, first)| {
+    /// How to attach once more.
+    fn way(&self, takeover: bool) -> Attach {
+        let (columns, rows) = self.screen;
+        Attach { read_only: self.options.read_only, takeover, history_lines: 0, columns, rows }
+    }
+
+    /// Attaches to another session.
+    fn switch(&mut self, to: SessionName) -> Flow {
+        match open(self.paths, &to, self.way(false)).and_then(|(link, first)| {
             link.set_nonblocking().map_err(|e| Fault::internal(e.to_string()))?;
             Ok((link, first))
         }) {
             Ok((link, first)) => {
+                // Typed for the old one; it takes it now or is stuck.
+                drop(self.unsent.write(|bytes| self.link.write(bytes)));
                 self.link = link;
                 self.session = to;
                 self.unsent.clear();
@@ -485,6 +339,7 @@ impl Loop<'_> {
                 for message in first {
                     self.message(message)?;
                 }
+                self.messages(true)?;
             }
             Err(fault) => self.notice(&[fault.message]),
         }
@@ -501,6 +356,11 @@ impl Loop<'_> {
             Ok(read) => read > 0,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         };
+        self.messages(open)
+    }
+
+    /// Takes what was read from the keeper.
+    fn messages(&mut self, open: bool) -> Flow {
         loop {
             match self.link.take() {
                 Ok(Some(message)) => self.message(message)?,
@@ -543,7 +403,7 @@ impl Loop<'_> {
     }
 
     /// The last keys to the program and the last output to the user, before leaving.
-    fn flush(&mut self, terminal: &Terminal) {
+    pub(super) fn flush(&mut self, terminal: &Terminal) {
         drop(write_within(terminal.output(), self.unshown.rest(), FLUSH_LIMIT));
         let deadline = Instant::now() + FLUSH_LIMIT;
         while let Ok(false) = self.unsent.write(|bytes| self.link.write(bytes)) {
