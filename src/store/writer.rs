@@ -356,7 +356,7 @@ impl Writer {
             let _ = self.feed.send(Arc::new(event));
         }
         if pending.wakes.queue {
-            self.queue_changed.notify_one();
+            self.queue_changed.notify_waiters();
         }
         self.wakes.chores |= pending.wakes.chores;
         self.wakes.index |= pending.wakes.index;
