@@ -77,7 +77,7 @@ fn state(screen: &mut Screen, history: usize, before: Before) -> State {
         shadow.region,
         shadow.tabs,
         shadow.charset,
-        shadow.keys.clone().map(|keys| (keys.flags(), keys.entries().get(1..).unwrap_or_default().to_vec())),
+        shadow.keys.iter().take(1 + usize::from(alternate)).map(|keys| (keys.flags(), keys.entries().get(1..).unwrap_or_default().to_vec())).collect::<Vec<_>>(),
         shadow.modify_other_keys,
         shadow.cursor_style,
         shadow.parked.as_ref().map(self::cursor),
