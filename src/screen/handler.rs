@@ -168,7 +168,7 @@ impl Model {
     }
 
     /// Bytes of the links on both screens and in history.
-    fn count_links(&mut self) -> usize {
+    pub(super) fn count_links(&mut self) -> usize {
         fn of<'a>(cells: impl Iterator<Item = &'a Cell>) -> usize {
             let mut bytes = 0;
             let mut last = None;
