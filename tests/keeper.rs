@@ -1,5 +1,7 @@
 //! The keeper as a black box: the real binary, real terminals, its own wire.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helpers fail like the test")]
+
 mod keeper_support;
 
 use std::os::unix::net::UnixStream;
@@ -294,7 +296,8 @@ fn a_stop_now_ends_the_whole_tree() {
 
 #[test]
 fn a_gentle_stop_interrupts_first() {
-    let mut session = Home::script("trap 'echo saved; exit 4' INT; echo ready; while :; do sleep 1000; done").run();
+    let mut session =
+        Home::script("trap 'echo saved; exit 4' INT; while :; do sh -c 'echo ready; exec sleep 1000'; done").run();
     session.attach(sized(80, 24)).0.see("ready");
     session.stop(How::Gently);
     let record = session.exit();
@@ -586,6 +589,19 @@ fn text_is_sent_and_enter_comes_after_its_echo() {
     sender.wait(|m| (m == FromKeeper::Done).then_some(()));
     viewer.see("^[[200~two words^[[201~");
     viewer.see("\n");
+
+    // Requests sent together are answered one after the other.
+    sender.send(&ToKeeper::Send { paste: false, enter: true, bytes: b"once".to_vec() });
+    sender.send(&ToKeeper::Send { paste: false, enter: false, bytes: b"more".to_vec() });
+    sender.send(&ToKeeper::Status);
+    let mut answers = Vec::new();
+    sender.wait(|m| {
+        answers.push(m);
+        (answers.len() == 3).then_some(())
+    });
+    assert_eq!(answers[..2], [FromKeeper::Done, FromKeeper::Done]);
+    viewer.see("once");
+    viewer.see("more");
 
     // A line that the terminal would cut is refused.
     let session = Home::script("echo ready; exec cat").run();
