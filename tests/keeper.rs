@@ -202,7 +202,7 @@ fn a_second_keeper_finds_the_lock_held() {
     assert_eq!(wait(&mut second).code(), Some(75));
     assert_eq!(control.receive(), None);
     assert!(FileLock::is_held(&session.home.dir().lock()).unwrap());
-    assert_eq!(session.client().stream.peer_addr().is_ok(), true);
+    session.client();
 }
 
 #[test]
@@ -563,6 +563,24 @@ fn one_types_others_watch() {
     other.send(&ToKeeper::DetachAll);
     other.wait(|m| (m == FromKeeper::Done).then_some(()));
     watcher.wait(|m| matches!(m, FromKeeper::Detached { .. }).then_some(()));
+}
+
+#[test]
+fn the_keeper_alone_answers_a_programs_questions() {
+    let script = "stty raw -echo; printf 'ask\\033[5n'; head -c 4 | od -An -tx1; read line";
+    let session = Home::script(script).run();
+    let (mut first, _) = session.attach(sized(80, 24));
+    let (mut watcher, _) = session.attach(Attach { read_only: true, ..sized(80, 24) });
+    for viewer in [&mut first, &mut watcher] {
+        // Once, whoever looks on.
+        let seen = viewer.see("1b 5b 30 6e");
+        assert!(!seen.contains("\x1b[5n"), "{seen:?}");
+    }
+    // The recording has what the program wrote.
+    let mut follower = session.client();
+    follower.send(&ToKeeper::Follow);
+    follower.wait(|m| matches!(m, FromKeeper::Following { .. }).then_some(()));
+    assert!(String::from_utf8_lossy(&session.home.recorded()).contains("ask\x1b[5n"));
 }
 
 #[test]
