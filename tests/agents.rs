@@ -148,7 +148,8 @@ fn installed(agent: &str) -> Option<PathBuf> {
         return Some(bin);
     }
     // Not eprintln!, which the test harness swallows.
-    drop(writeln!(io::stderr(), "agents: {agent} is not installed, its test is skipped: run tests/install-agents.sh"));
+    let line = format!("agents: {agent} is not installed, its test is skipped: run tests/install-agents.sh\n");
+    drop(io::stderr().write_all(line.as_bytes()));
     None
 }
 
