@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::client::{Client, Start};
-use crate::config::Config;
+use crate::config::{self as settings, Config};
 use crate::lock::FileLock;
 use crate::paths::Paths;
 use crate::protocol::Fault;
@@ -57,6 +57,7 @@ pub mod sessions;
 pub mod show;
 pub mod status;
 pub mod submit;
+pub mod target;
 pub mod wait;
 pub mod watch;
 pub mod why;
@@ -102,10 +103,16 @@ impl Context {
     /// # Errors
     /// `Usage` with the place of what is wrong.
     pub fn config(&self) -> Result<Config, Fault> {
-        let text = std::fs::read_to_string(self.paths.config_file()).unwrap_or_default();
-        toml::from_str(&text).map_err(|e| Fault::usage(e.to_string()))
+        let loaded = settings::load(&self.paths);
+        loaded.map(|loaded| loaded.config).map_err(|e| {
+            Fault::usage(format!("the settings are wrong: {e}"))
+                .hint("'autodev config check' shows what is wrong with them")
+        })
     }
 }
+
+/// Heading of the options that every verb has.
+const GLOBAL: &str = "Global options";
 
 /// Queue work for coding agents, run it in terminals that outlive everything, attach at
 /// any time, and look up what happened.
@@ -113,16 +120,16 @@ impl Context {
 #[command(name = "autodev", version, disable_help_subcommand = true)]
 pub struct Cli {
     /// Print JSON: one thing is an object, a list an array.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
     /// Print only ids.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
     /// Do not start a daemon; without one, exit with status 3.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub no_start: bool,
     /// Print without colours, as NO_COLOR does.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub no_color: bool,
     /// What to do.
     #[command(subcommand)]

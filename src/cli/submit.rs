@@ -321,7 +321,7 @@ fn attach_to(ctx: &Context, client: &mut Client, task: TaskId) -> Result<Status,
                 if runs_or_ended(view.state) {
                     break;
                 }
-                client.next()?
+                client.next_reply()?
             }
             Some(other) => return Err(unexpected(&other)),
         };
