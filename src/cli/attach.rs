@@ -1,16 +1,144 @@
 //! `autodev attach`: a session's screen and keys in this terminal.
 
-use super::{Context, Status};
-use crate::protocol::Fault;
+use std::io::{self, IsTerminal};
+
+use super::{Context, Status, complete, target};
+use crate::client::attach::{self, How, Options};
+use crate::client::keys::Prefix;
+use crate::client::{Client, Start, find};
+use crate::config::Config;
+use crate::id::SessionName;
+use crate::protocol::request::{Act, Action, Select};
+use crate::protocol::{Fault, FaultCode, Request};
+use crate::screen;
 
 /// Arguments of `autodev attach`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The session: a task's number for its last attempt (42), an attempt (42.1) or a
+    /// session's name (claude-1); without one, the session started last
+    #[arg(value_name = "SESSION", add = complete::sessions())]
+    session: Option<String>,
+    #[command(flatten)]
+    way: Way,
+}
 
-/// Runs the verb.
+const EXAMPLES: &str = "\
+Keys begin with C-b (the setting attach.prefix): C-b d detaches, C-b ? shows the others,
+C-b C-b sends it. Works without the daemon for sessions by name and number. Exits with 0
+after detaching or when the program ended with 0, with 1 when it ended otherwise.
+
+Examples:
+  autodev attach 42
+  autodev attach -r claude-1";
+
+/// How to attach; also for verbs that attach to what they have started.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Way {
+    /// Only watch: nothing typed reaches the session
+    #[arg(short, long)]
+    pub read_only: bool,
+    /// Detach every other terminal first
+    #[arg(long)]
+    pub takeover: bool,
+    /// Do not print lines that have scrolled off first
+    #[arg(long)]
+    pub no_history: bool,
+}
+
+/// Runs the verb. The program's end is the command's: 0 if it ended well, else 1.
 ///
 /// # Errors
-/// What the daemon refuses.
-pub fn run(_ctx: &Context, _args: Args) -> Result<Status, Fault> {
-    Err(Fault::internal("'attach' is not there yet"))
+/// `Usage` without a terminal, `NotFound` for a session that is not there, `Conflict` for
+/// one that has ended or into which somebody else types.
+pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
+    check_terminal()?;
+    let session = match &args.session {
+        Some(word) => target::live(ctx, word)?,
+        None => find::newest(&ctx.paths)?.ok_or_else(|| {
+            Fault::not_found("there is no live session")
+                .hint("start one: autodev open claude, autodev submit … --attach; ended ones: autodev sessions --all")
+        })?,
+    };
+    to(ctx, session, args.way)
+}
+
+/// Whether there is a terminal to attach with.
+pub fn has_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+fn check_terminal() -> Result<(), Fault> {
+    if has_terminal() {
+        return Ok(());
+    }
+    let which = if io::stdin().is_terminal() { "standard output" } else { "standard input" };
+    Err(Fault::usage(format!("attach needs a terminal, and {which} is none"))
+        .hint("without one: autodev logs -f, autodev screen, autodev send"))
+}
+
+/// Attaches to a live session and says what to exit with.
+///
+/// # Errors
+/// As [`run`].
+pub fn to(ctx: &Context, session: SessionName, way: Way) -> Result<Status, Fault> {
+    check_terminal()?;
+    if std::env::var("AUTODEV_SESSION").is_ok_and(|own| own == session.as_str()) {
+        return Err(Fault::conflict(format!("this is session {session}: a session cannot show itself within itself"))
+            .hint("use another terminal"));
+    }
+    let settings = settings(ctx);
+    let prefix: Prefix =
+        settings.attach.prefix.parse().map_err(|error| Fault::usage(format!("attach.prefix: {error}")))?;
+    if std::env::var_os("TMUX").is_some() {
+        // tmux takes its own prefix; typed twice it passes on to us.
+        let name = prefix.name();
+        let keys = if name == "C-b" { "C-b C-b d".to_owned() } else { format!("{name} d") };
+        ctx.output.note(&format!("{keys} detaches (you are inside tmux)"));
+    }
+    let options = Options {
+        prefix,
+        read_only: way.read_only,
+        takeover: way.takeover,
+        history_lines: if way.no_history { 0 } else { settings.attach.history_lines },
+        leave: screen::leave(),
+    };
+    let left = attach::attach(&ctx.paths, session, options, &mut |session| end(ctx, session))?;
+    Ok(match left.how {
+        How::Detached(_) => Status::OK,
+        How::Exited(record) if record.exit.is_success() => Status::OK,
+        How::Exited(_) | How::Lost => Status(1),
+        How::Signal(signal) => Status(u8::try_from(128 + signal).unwrap_or(1)),
+    })
+}
+
+/// The settings, or the defaults when something is wrong with them: that must not keep
+/// anybody from his sessions.
+fn settings(ctx: &Context) -> Config {
+    ctx.config().unwrap_or_else(|fault| {
+        ctx.output.note(&format!("the settings are not used: {}", fault.message));
+        Config::default()
+    })
+}
+
+/// Ends a session and its whole tree, as `C-b x` does. No daemon is started for it: the
+/// user waits in front of the question.
+fn end(ctx: &Context, session: &SessionName) -> Result<(), Fault> {
+    let request = match session.attempt() {
+        Some(attempt) => Request::Act(Act {
+            action: Action::Kill,
+            select: Select { tasks: vec![attempt.task], ..Select::default() },
+            dry_run: false,
+        }),
+        None => Request::EndSession { session: session.clone(), now: true },
+    };
+    Client::connect(&ctx.paths, Start::Never).and_then(|mut client| client.call(&request)).map(drop).map_err(|fault| {
+        match fault.code {
+            FaultCode::Unreachable => {
+                Fault { message: format!("sessions are ended by the daemon, and {}", fault.message), ..fault }
+            }
+            _ => fault,
+        }
+    })
 }

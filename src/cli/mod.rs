@@ -57,6 +57,7 @@ pub mod sessions;
 pub mod show;
 pub mod status;
 pub mod submit;
+pub mod target;
 pub mod wait;
 pub mod watch;
 pub mod why;

@@ -1,74 +1,195 @@
 //! The terminal model: what a session's screen shows, kept so exactly that a fresh
 //! terminal can be painted as if it had been there all the time.
+//!
+//! Output goes one way: [`Screen::feed`] finds the questions programs ask (`query`) by the
+//! grammar of escape sequences (`sequence`), answers them, and gives the rest both to the
+//! engine (`handler`, `model`) and to the viewers. `picture` is the way back, from the model
+//! to sequences.
+//!
+//! Not kept, because no sequence could bring it back or the engine has no place for it:
+//! overlines, left and right margins, protected cells, images, marks of shell integration,
+//! the character that `REP` repeats, and a stack of titles in the viewer's terminal.
 
-/// A session's screen.
-#[derive(Debug)]
-pub struct Screen {}
+use std::fmt;
+use std::time::Duration;
 
-#[allow(unused_variables, missing_docs)]
-impl Screen {
-    /// An empty screen. Sizes are brought into 1 to 1 000. `history_bytes` bounds the
-    /// memory for lines that have scrolled off.
-    pub fn new(columns: u16, rows: u16, history_bytes: u64) -> Self {
-        unimplemented!()
-    }
-    /// Takes output of the program in. What viewers may see of it is appended to
-    /// `visible`: everything but the questions a program asks its terminal.
-    pub fn feed(&mut self, bytes: &[u8], visible: &mut Vec<u8>) {
-        unimplemented!()
-    }
-    /// Answers to questions the program asked: to be written to the program.
-    pub fn take_answers(&mut self) -> Vec<u8> {
-        unimplemented!()
-    }
-    /// Held-back synchronized output (DEC 2026) must be shown at the latest this long
-    /// from now: call [`Screen::flush`] then. `None` when nothing is held back.
-    pub fn flush_after(&self) -> Option<std::time::Duration> {
-        unimplemented!()
-    }
-    /// Shows synchronized output whose end did not come.
-    pub fn flush(&mut self) {
-        unimplemented!()
-    }
-    /// The parser is between sequences: a viewer may join here.
-    pub fn at_ground(&self) -> bool {
-        unimplemented!()
-    }
-    /// Bytes since the parser was last between sequences, as viewers may see them, at
-    /// most 64 KiB; sent after a picture so that a viewer may join at any time.
-    pub fn since_ground(&self) -> &[u8] {
-        unimplemented!()
-    }
-    pub fn resize(&mut self, columns: u16, rows: u16) {
-        unimplemented!()
-    }
-    /// Columns and rows.
-    pub fn size(&self) -> (u16, u16) {
-        unimplemented!()
-    }
-    /// Escape sequences that paint a terminal of size `viewer`, whatever its state, as
-    /// this screen: up to `history_lines` scrolled-off lines, hidden primary screen,
-    /// cells, cursor, pen, modes, title. A smaller viewer gets the picture clipped.
-    pub fn picture(&mut self, viewer: (u16, u16), history_lines: u32) -> Vec<u8> {
-        unimplemented!()
-    }
-    /// The screen as lines of text, trailing blanks cut; with `ansi` with colours.
-    pub fn text(&mut self, ansi: bool) -> String {
-        unimplemented!()
-    }
-    /// The program asked for pastes to be marked.
-    pub fn bracketed_paste(&self) -> bool {
-        unimplemented!()
-    }
-    /// The window title the program set.
-    pub fn title(&self) -> Option<String> {
-        unimplemented!()
+use alacritty_terminal::term::TermMode;
+use alacritty_terminal::vte::ansi::{Processor, Rgb, Timeout};
+
+mod feed;
+mod handler;
+mod keys;
+mod model;
+mod palette;
+mod pen;
+mod picture;
+mod query;
+mod reset;
+mod sequence;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use feed::Feed;
+use model::{Model, Size};
+pub use reset::leave;
+
+/// Fewest columns: a wide character must have room.
+pub const COLUMNS_MIN: u16 = 2;
+/// Most columns or rows.
+pub const SIZE_MAX: u16 = 1000;
+/// A synchronized frame (mode 2026) is shown after this even when its end does not come.
+const FRAME_MAX: Duration = Duration::from_millis(150);
+
+/// What is known of the terminal that the writer sits at. Programs ask for it; until a
+/// writer has come, answers are those of a dark terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looks {
+    /// The text's colour.
+    pub foreground: Rgb,
+    /// The background's colour.
+    pub background: Rgb,
+    /// The cursor's colour.
+    pub cursor: Rgb,
+    /// Width and height of a cell in pixels.
+    pub cell: (u16, u16),
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        let light = Rgb { r: 0xe5, g: 0xe5, b: 0xe5 };
+        Looks { foreground: light, background: Rgb::default(), cursor: light, cell: (10, 20) }
     }
 }
 
-/// Puts a terminal back from every mode that a picture or a program may have set, without
-/// clearing it: leaves the alternate screen, shows the cursor, switches mouse, paste,
-/// focus, keypad and kitty keyboard off, resets pen, charset, region, origin and wrap.
-pub fn leave() -> Vec<u8> {
-    unimplemented!()
+/// The parser's clock for synchronized frames: never. The model is always up to date;
+/// only showing it waits.
+#[derive(Default)]
+struct Immediately;
+
+impl Timeout for Immediately {
+    fn set_timeout(&mut self, _duration: Duration) {}
+    fn clear_timeout(&mut self) {}
+    fn pending_timeout(&self) -> bool {
+        false
+    }
+}
+
+/// A session's screen.
+pub struct Screen {
+    model: Model,
+    parser: Processor<Immediately>,
+    feed: Feed,
+    answers: Vec<u8>,
+    looks: Looks,
+}
+
+impl fmt::Debug for Screen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (columns, rows) = self.size();
+        f.debug_struct("Screen").field("columns", &columns).field("rows", &rows).finish_non_exhaustive()
+    }
+}
+
+impl Screen {
+    /// An empty screen. Columns are brought into 2 to 1 000 (a wide character must fit), rows
+    /// into 1 to 1 000. `history_bytes` bounds the memory for lines that have scrolled off.
+    pub fn new(columns: u16, rows: u16, history_bytes: u64) -> Self {
+        Screen {
+            model: Model::new(bounded(columns, rows), history_bytes),
+            parser: Processor::new(),
+            feed: Feed::default(),
+            answers: Vec::new(),
+            looks: Looks::default(),
+        }
+    }
+
+    /// Takes output of the program in. What viewers may see of it is appended to
+    /// `visible`: everything but the questions a program asks its terminal. A sequence or
+    /// character that is not complete is held back until it is.
+    pub fn feed(&mut self, bytes: &[u8], visible: &mut Vec<u8>) {
+        self.take_in(bytes, visible);
+    }
+
+    /// Answers to questions the program asked: to be written to the program.
+    pub fn take_answers(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// What the writer's terminal looks like, for answers from now on.
+    pub fn set_looks(&mut self, looks: Looks) {
+        self.looks = looks;
+    }
+
+    /// While a program has a synchronized frame (DEC 2026) open: how long a picture should
+    /// wait for its end. Call [`Screen::flush`] then. `None` when none is open.
+    pub fn flush_after(&self) -> Option<Duration> {
+        self.model.shadow.frame.map(|since| FRAME_MAX.saturating_sub(since.elapsed()))
+    }
+
+    /// Takes an open frame as ended.
+    pub fn flush(&mut self) {
+        self.model.shadow.frame = None;
+    }
+
+    /// What viewers have got so far ends between sequences: one may join here.
+    pub fn at_ground(&self) -> bool {
+        self.feed.since_ground().is_empty()
+    }
+
+    /// Bytes that viewers have got since they were last between sequences, at most 64 KiB;
+    /// sent after a picture so that a viewer may join at any time. Of a longer sequence it
+    /// is a stand-in that makes the terminal ignore the rest.
+    pub fn since_ground(&self) -> &[u8] {
+        self.feed.since_ground()
+    }
+
+    /// Changes the size, brought into the same bounds as in [`Screen::new`]. The primary
+    /// screen and its history flow anew, the alternate screen is cut.
+    pub fn resize(&mut self, columns: u16, rows: u16) {
+        let size = bounded(columns, rows);
+        if self.model.size() != (size.columns, size.rows) {
+            self.model.resize(size);
+        }
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> (u16, u16) {
+        let (columns, rows) = self.model.size();
+        let narrow = |size: usize| u16::try_from(size).unwrap_or(SIZE_MAX);
+        (narrow(columns), narrow(rows))
+    }
+
+    /// Escape sequences that paint a terminal of size `viewer`, whatever its state, as
+    /// this screen: up to `history_lines` scrolled-off lines (at most 256 KiB), hidden
+    /// primary screen, cells, cursor, pen, modes, title. A smaller viewer gets the picture
+    /// clipped, from the left and from the first line that leaves the cursor in sight; a
+    /// larger one gets it at the top left. What the terminal shows before is overwritten.
+    pub fn picture(&mut self, viewer: (u16, u16), history_lines: u32) -> Vec<u8> {
+        let viewer = Size {
+            columns: usize::from(viewer.0.clamp(1, SIZE_MAX)),
+            rows: usize::from(viewer.1.clamp(1, SIZE_MAX)),
+        };
+        picture::picture(&mut self.model, viewer, usize::try_from(history_lines).unwrap_or(usize::MAX))
+    }
+
+    /// The screen as lines of text, trailing blanks and blank lines cut; with `ansi` with
+    /// colours.
+    pub fn text(&mut self, ansi: bool) -> String {
+        text::text(self.model.grid(), ansi)
+    }
+
+    /// The program asked for pastes to be marked.
+    pub fn bracketed_paste(&self) -> bool {
+        self.model.mode().contains(TermMode::BRACKETED_PASTE)
+    }
+
+    /// The window title the program set, at most 1 KiB.
+    pub fn title(&self) -> Option<String> {
+        self.model.shadow.title.clone()
+    }
+}
+
+fn bounded(columns: u16, rows: u16) -> Size {
+    Size { columns: usize::from(columns.clamp(COLUMNS_MIN, SIZE_MAX)), rows: usize::from(rows.clamp(1, SIZE_MAX)) }
 }

@@ -1,0 +1,345 @@
+//! `autodev logs`: what a session has printed, and what it prints.
+
+mod plain;
+mod source;
+
+use std::time::Duration;
+
+use super::{Context, Status, complete};
+use crate::client::keeper_link::Link;
+use crate::client::{find, unexpected};
+use crate::id::TaskId;
+use crate::protocol::keeper::{FromKeeper, ToKeeper};
+use crate::protocol::{Fault, FaultCode, Reply, Request};
+use crate::screen::Screen;
+
+use plain::Plain;
+use source::Recorded;
+
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+/// How long a keeper may take to have everything before in the files.
+const FOLLOW_LIMIT: Duration = Duration::from_secs(30);
+/// Bytes the last lines may have: `-n` of a program that prints one endless line ends.
+const MAX_TAIL: usize = 64 * 1024 * 1024;
+/// A line of text may come of several recorded ones, which rewrite one another: so many
+/// more are looked at first, and again by this factor while they are too few.
+const TAIL_FACTOR: usize = 8;
+
+/// Arguments of `autodev logs`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The session: a task's number for its last attempt (42), an attempt (42.1) or a
+    /// session's name (claude-1)
+    #[arg(value_name = "SESSION", add = complete::sessions())]
+    session: String,
+    /// Go on until the program ends; a task that has not started is waited for
+    #[arg(short, long)]
+    follow: bool,
+    /// Only the last N lines
+    #[arg(short = 'n', long, value_name = "N")]
+    lines: Option<usize>,
+    /// The bytes as the program wrote them, escape sequences and all
+    #[arg(long)]
+    raw: bool,
+}
+
+const EXAMPLES: &str = "\
+Prints plain text: colours are dropped, and lines that were rewritten (progress bars) are
+shown as they became. With --raw at a terminal, questions to the terminal are left out.
+
+Examples:
+  autodev logs 42
+  autodev logs -f -n 20 42
+  autodev logs --raw 42.1 > typescript";
+
+/// Runs the verb.
+///
+/// # Errors
+/// `NotFound` when there is no such session, `Conflict` when it has not started.
+pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
+    let mut recorded = match Recorded::find(ctx, &args.session) {
+        Err(fault) if args.follow && matches!(fault.code, FaultCode::NotFound | FaultCode::Conflict) => {
+            wait_for_start(ctx, &args.session, fault)?
+        }
+        found => found?,
+    };
+    let link = if args.follow { follow(ctx, &recorded)? } else { None };
+    recorded.refresh()?;
+    let known = link.as_ref().map_or_else(|| recorded.reader().end(), |(_, offset)| *offset);
+    let form = match (args.raw, ctx.output.terminal) {
+        (true, false) => Form::Bytes,
+        (true, true) => Form::Shown(Box::new(Screen::new(80, 24, 0))),
+        (false, _) => Form::Text(Plain::new(recorded.rows())),
+    };
+    let first = recorded.reader().first();
+    let mut printer = Printer { ctx, recorded, form, at: first, told: first };
+    match args.lines {
+        None => printer.print_to(known)?,
+        Some(lines) => printer.print_last(lines, known)?,
+    }
+    if let Some((link, _)) = link {
+        printer.settle()?;
+        printer.follow(link)?;
+    }
+    printer.finish()?;
+    Ok(Status::OK)
+}
+
+/// Begins to follow the session, if it lives: the link, and how many bytes are recorded.
+fn follow(ctx: &Context, recorded: &Recorded<'_>) -> Result<Option<(Link, u64)>, Fault> {
+    let session = recorded.session();
+    if !find::is_live(&ctx.paths, session) {
+        return Ok(None);
+    }
+    let (mut link, _) = match find::connect(&ctx.paths, session) {
+        Ok(found) => found,
+        // It has ended this moment.
+        Err(fault) if fault.code == FaultCode::NotFound => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    let offset = link.ask(&ToKeeper::Follow, FOLLOW_LIMIT, |message| match message {
+        FromKeeper::Following { offset } => Some(offset),
+        _ => None,
+    });
+    let offset = offset.map_err(|error| {
+        Fault::new(FaultCode::Unreachable, format!("session {session} cannot be followed: {error}"))
+    })?;
+    Ok(Some((link, offset)))
+}
+
+/// Waits until a task that has not started has a session. `fault` says why there is none
+/// now, and is the answer when there will be none.
+fn wait_for_start<'a>(ctx: &'a Context, target: &str, fault: Fault) -> Result<Recorded<'a>, Fault> {
+    let Ok(task) = target.parse::<TaskId>() else { return Err(fault) };
+    let mut told = false;
+    let mut client = ctx.client()?;
+    loop {
+        // From before we look: what happens meanwhile is in the stream.
+        let after = match client.call(&Request::Status)? {
+            Reply::Status(status) => status.last_event,
+            other => return Err(unexpected(&other)),
+        };
+        match Recorded::find(ctx, target) {
+            Err(fault) if matches!(fault.code, FaultCode::NotFound | FaultCode::Conflict) => {}
+            found => return found,
+        }
+        match client.call(&Request::Show(task))? {
+            Reply::Task(detail) if detail.task.state.is_final() => return Err(fault),
+            Reply::Task(_) => {}
+            other => return Err(unexpected(&other)),
+        }
+        if !told {
+            ctx.output.note(&format!("waiting for task {task} to start; 'autodev why {task}' says why it does not"));
+            told = true;
+        }
+        let mut events = ctx.client()?;
+        let mut reply = events.call_or_reconnect(&Request::Watch { after: Some(after) })?;
+        while let Some(Reply::Event(event)) = &reply {
+            if event.task == Some(task) {
+                break;
+            }
+            reply = events.next()?;
+        }
+    }
+}
+
+/// What becomes of the bytes.
+enum Form {
+    /// Nothing: they are printed.
+    Bytes,
+    /// What a terminal may see.
+    Shown(Box<Screen>),
+    /// Plain text.
+    Text(Plain),
+}
+
+impl Form {
+    fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Form::Bytes => out.extend_from_slice(bytes),
+            Form::Shown(screen) => {
+                screen.feed(bytes, out);
+                // Nobody is there to be answered.
+                drop(screen.take_answers());
+            }
+            Form::Text(plain) => plain.feed(bytes, out),
+        }
+    }
+}
+
+struct Printer<'a> {
+    ctx: &'a Context,
+    recorded: Recorded<'a>,
+    form: Form,
+    /// Bytes of the program before what is printed next.
+    at: u64,
+    /// Up to here it was said what is missing.
+    told: u64,
+}
+
+impl Printer<'_> {
+    /// Prints what is recorded up to `end`.
+    fn print_to(&mut self, end: u64) -> Result<(), Fault> {
+        self.each_to(end, |this, out| this.ctx.output.bytes(out))
+    }
+
+    /// Takes what is recorded up to `end`, and gives what comes of it to `each`.
+    fn each_to(
+        &mut self,
+        end: u64,
+        mut each: impl FnMut(&mut Self, &mut Vec<u8>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut buffer = vec![0; CHUNK];
+        let mut out = Vec::new();
+        while let Some((offset, length)) = self.recorded.read(self.at, end, &mut buffer)? {
+            self.missing(offset);
+            self.form.take(&buffer[..length], &mut out);
+            self.at = offset + length as u64;
+            if !out.is_empty() {
+                each(self, &mut out)?;
+                out.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Says once what lies between what was printed and `offset`.
+    fn missing(&mut self, offset: u64) {
+        if offset > self.at && offset > self.told {
+            self.ctx.output.note(&format!("[{} bytes are not in the recording]", offset - self.at));
+            self.told = offset;
+        }
+    }
+
+    /// Prints the last lines of what is recorded up to `end`.
+    fn print_last(&mut self, lines: usize, end: u64) -> Result<(), Fault> {
+        if let Form::Text(_) = self.form {
+            let mut looked = lines.saturating_mul(TAIL_FACTOR).max(usize::from(self.recorded.rows()));
+            loop {
+                let from = self.tail(looked)?;
+                self.form = Form::Text(Plain::new(self.recorded.rows()));
+                self.start(from);
+                let mut last = Vec::new();
+                self.each_to(end, |_, out| {
+                    last.append(out);
+                    if last.len() > 2 * MAX_TAIL || memchr::memchr_iter(b'\n', &last).count() > 2 * lines + CHUNK {
+                        keep_last(&mut last, lines);
+                    }
+                    Ok(())
+                })?;
+                // What can still change counts as well, and is printed later.
+                let open = match &self.form {
+                    Form::Text(plain) => plain.open_lines(),
+                    Form::Bytes | Form::Shown(_) => 0,
+                };
+                let found = memchr::memchr_iter(b'\n', &last).count() + open;
+                if found >= lines || from <= self.recorded.reader().first() {
+                    keep_last(&mut last, lines.saturating_sub(open));
+                    if let Form::Text(plain) = &mut self.form {
+                        plain.drop_above(lines);
+                    }
+                    return self.ctx.output.bytes(&last);
+                }
+                looked = looked.saturating_mul(TAIL_FACTOR);
+            }
+        }
+        let from = self.tail(lines)?;
+        self.start(from);
+        self.print_to(end)
+    }
+
+    fn tail(&mut self, lines: usize) -> Result<u64, Fault> {
+        self.recorded
+            .reader()
+            .tail(lines)
+            .map_err(|error| Fault::internal(format!("the recording is damaged: {error}")))
+    }
+
+    /// Goes on from `offset`, without a word about what lies before.
+    fn start(&mut self, offset: u64) {
+        self.at = offset;
+        self.told = offset;
+    }
+
+    /// From now on lines are printed as soon as the next begins.
+    fn settle(&mut self) -> Result<(), Fault> {
+        let mut out = Vec::new();
+        if let Form::Text(plain) = &mut self.form {
+            plain.settle(&mut out);
+        }
+        self.ctx.output.bytes(&out)
+    }
+
+    /// Prints what the program writes, until it ends.
+    fn follow(&mut self, mut link: Link) -> Result<(), Fault> {
+        loop {
+            match link.receive(None) {
+                Ok(FromKeeper::Output { offset, bytes }) => {
+                    let mut out = Vec::new();
+                    self.form.take(&bytes, &mut out);
+                    // Where questions to the terminal were left out it is a little less than
+                    // was written, so only `Skipped` says that something is missing.
+                    self.start(offset + bytes.len() as u64);
+                    self.ctx.output.bytes(&out)?;
+                }
+                Ok(FromKeeper::Skipped { from, to }) => {
+                    self.recorded.refresh()?;
+                    self.start(from);
+                    self.print_to(to)?;
+                    self.missing(to);
+                    self.start(to);
+                }
+                Ok(FromKeeper::Exited(_) | FromKeeper::Detached { .. }) => return Ok(()),
+                Ok(_) => {}
+                // The keeper is gone. What it recorded last is all there will be.
+                Err(_) => {
+                    self.recorded.refresh()?;
+                    let end = self.recorded.reader().end();
+                    return self.print_to(end);
+                }
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), Fault> {
+        let mut out = Vec::new();
+        if let Form::Text(plain) = self.form {
+            plain.finish(&mut out);
+        }
+        self.ctx.output.bytes(&out)
+    }
+}
+
+/// Cuts `text`, which ends with a newline, down to its last `lines` lines and at most
+/// [`MAX_TAIL`] bytes.
+fn keep_last(text: &mut Vec<u8>, lines: usize) {
+    let begins = match lines {
+        0 => text.len(),
+        _ => memchr::memrchr_iter(b'\n', text).nth(lines).map_or(0, |newline| newline + 1),
+    };
+    text.drain(..begins.max(text.len().saturating_sub(MAX_TAIL)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_kept() {
+        let kept = |lines| {
+            let mut text = b"one\ntwo\nthree\n".to_vec();
+            keep_last(&mut text, lines);
+            String::from_utf8(text).unwrap()
+        };
+        assert_eq!(kept(0), "");
+        assert_eq!(kept(1), "three\n");
+        assert_eq!(kept(2), "two\nthree\n");
+        assert_eq!(kept(3), "one\ntwo\nthree\n");
+        assert_eq!(kept(4), "one\ntwo\nthree\n");
+        let mut empty = Vec::new();
+        keep_last(&mut empty, 3);
+        assert!(empty.is_empty());
+    }
+}

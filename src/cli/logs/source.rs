@@ -1,0 +1,141 @@
+//! Where a session's recorded output is, and reading it while it moves: a session that
+//! ends is taken from the live directory to the done one, perhaps into a pack.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::super::Context;
+use crate::client::{find, unexpected};
+use crate::id::SessionName;
+use crate::protocol::view::{RecordingView, SessionView};
+use crate::protocol::{Fault, Reply, Request};
+use crate::recording::index::Mark;
+use crate::recording::{Reader, Source};
+
+/// Rows of a screen that never had another size.
+const DEFAULT_ROWS: u16 = 40;
+
+/// A session's recording.
+#[derive(Debug)]
+pub struct Recorded<'a> {
+    ctx: &'a Context,
+    session: SessionName,
+    reader: Reader,
+    /// Where it was found: not looked for there again.
+    source: Source,
+}
+
+impl Recorded<'_> {
+    /// Finds the recording that `target` means: the last attempt of a task by its number.
+    /// Without the daemon as long as the session's end is not settled.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such session, `Conflict` when it has printed nothing
+    /// because it has not begun.
+    pub fn find<'a>(ctx: &'a Context, target: &str) -> Result<Recorded<'a>, Fault> {
+        if let Some(session) = find::by_target(find::unsettled(&ctx.paths)?, target) {
+            let source = Source::Directory(ctx.paths.live_session(&session).0);
+            match Reader::open(&source) {
+                Ok(reader) => return Ok(Recorded { ctx, session, reader, source }),
+                // Moved this moment: the daemon knows where to.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(unreadable(&session, &error)),
+            }
+        }
+        let view = ask(ctx, target)?;
+        let session = view.name.clone();
+        let source = view.recording.as_ref().map(source).ok_or_else(|| {
+            Fault::conflict(format!("session {session} has printed nothing yet")).hint("follow it: autodev logs -f")
+        })?;
+        let reader = Reader::open(&source).map_err(|error| unreadable(&session, &error))?;
+        Ok(Recorded { ctx, session, reader, source })
+    }
+
+    /// Whose it is.
+    pub fn session(&self) -> &SessionName {
+        &self.session
+    }
+
+    /// The recording as it was when last looked at.
+    pub fn reader(&mut self) -> &mut Reader {
+        &mut self.reader
+    }
+
+    /// Rows of the largest screen the session had.
+    pub fn rows(&self) -> u16 {
+        let sizes = self.reader.entries().iter().filter_map(|entry| match entry.mark {
+            Mark::Resize { rows, .. } => Some(rows),
+            _ => None,
+        });
+        sizes.max().unwrap_or(DEFAULT_ROWS)
+    }
+
+    /// Looks for what was written since.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn refresh(&mut self) -> Result<(), Fault> {
+        match self.reader.refresh() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.find_again(),
+            Err(error) => Err(unreadable(&self.session, &error)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Reads from `from` on, at most up to `to`: where the bytes begin and how many there
+    /// are; `None` when there are no more. What lies between `from` and where they begin
+    /// is not kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&mut self, from: u64, to: u64, buffer: &mut [u8]) -> Result<Option<(u64, usize)>, Fault> {
+        if from >= to {
+            return Ok(None);
+        }
+        let mut piece = self.read_once(from, buffer)?;
+        if piece.is_none_or(|(offset, _)| offset > from) && from < self.reader.end() {
+            // Not kept, or moved since we looked.
+            self.refresh()?;
+            piece = self.read_once(from, buffer)?;
+        }
+        Ok(piece
+            .filter(|(offset, _)| *offset < to)
+            .map(|(offset, length)| (offset, length.min(usize::try_from(to - offset).unwrap_or(usize::MAX)))))
+    }
+
+    fn read_once(&mut self, from: u64, buffer: &mut [u8]) -> Result<Option<(u64, usize)>, Fault> {
+        match self.reader.read(from, buffer) {
+            Ok(piece) => Ok(piece.map(|piece| (piece.offset, piece.length))),
+            Err(error) => Err(unreadable(&self.session, &error)),
+        }
+    }
+
+    /// Its directory is gone: asks where it has gone to.
+    fn find_again(&mut self) -> Result<(), Fault> {
+        let view = ask(self.ctx, self.session.as_str())?;
+        if let Some(source) = view.recording.as_ref().map(source).filter(|source| *source != self.source) {
+            self.reader = Reader::open(&source).map_err(|error| unreadable(&self.session, &error))?;
+            self.source = source;
+        }
+        Ok(())
+    }
+}
+
+fn ask(ctx: &Context, target: &str) -> Result<Box<SessionView>, Fault> {
+    match ctx.client()?.call(&Request::Session { target: target.to_owned() })? {
+        Reply::Session(view) => Ok(view),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn source(view: &RecordingView) -> Source {
+    let path = PathBuf::from(&view.path);
+    match view.pack_offset {
+        Some(offset) => Source::Pack { path, offset },
+        None => Source::Directory(path),
+    }
+}
+
+fn unreadable(session: &SessionName, error: &io::Error) -> Fault {
+    Fault::internal(format!("the recording of session {session} cannot be read: {error}"))
+}

@@ -1,0 +1,167 @@
+//! The user's terminal tied to a session: keys one way, output the other.
+//!
+//! One loop over poll(2). What is typed goes to the keeper, what the keeper sends goes to
+//! the terminal as it is; neither direction waits for the other. A terminal that is slow
+//! makes us read less, and then the keeper leaves output out and sends a picture.
+
+mod queue;
+mod run;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::find;
+use super::keeper_link::Link;
+use super::keys::Prefix;
+use super::signals::Signals;
+use super::terminal::{Terminal, size};
+use crate::id::SessionName;
+use crate::paths::Paths;
+use crate::protocol::exit::{ExitReason, ExitRecord};
+use crate::protocol::keeper::{Attach, FromKeeper, RefusedCode, ToKeeper};
+use crate::protocol::{Fault, FaultCode};
+
+use run::Loop;
+
+/// How long a keeper may take to send the first picture.
+const PICTURE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How to attach.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The key that begins a command.
+    pub prefix: Prefix,
+    /// Only watch.
+    pub read_only: bool,
+    /// Send everybody else away first.
+    pub takeover: bool,
+    /// Lines that have scrolled off to show first.
+    pub history_lines: u32,
+    /// Escape sequences that put the terminal back from every mode a session may set.
+    pub leave: Vec<u8>,
+}
+
+/// Where and why attaching ended.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// The session shown last.
+    pub session: SessionName,
+    /// Why.
+    pub how: How,
+}
+
+/// Why attaching ended.
+#[derive(Clone, Debug)]
+pub enum How {
+    /// The user left, or was sent away for a reason.
+    Detached(Option<String>),
+    /// The session's program has ended.
+    Exited(Box<ExitRecord>),
+    /// The keeper hung up without saying how its program ended.
+    Lost,
+    /// By a signal to this process, or because the terminal is gone.
+    Signal(i32),
+}
+
+impl Left {
+    /// What it says below the picture.
+    pub fn message(&self) -> String {
+        let session = &self.session;
+        match &self.how {
+            How::Detached(None) => format!("[detached {session}]"),
+            How::Detached(Some(reason)) => format!("[detached {session}: {reason}]"),
+            How::Exited(record) => format!("[{session} {}]", ending(record)),
+            How::Lost => format!("[{session} is lost: its keeper has ended]"),
+            How::Signal(_) => String::new(),
+        }
+    }
+}
+
+fn ending(record: &ExitRecord) -> String {
+    match (record.reason, &record.error) {
+        (ExitReason::LaunchFailed, Some(error)) => format!("could not be started: {error}"),
+        (ExitReason::LaunchFailed, None) => "could not be started".to_owned(),
+        (ExitReason::StoppedBeforeStart, _) => "was stopped before it started".to_owned(),
+        (ExitReason::Shutdown, _) => "was interrupted by a shutdown".to_owned(),
+        (ExitReason::Ended | ExitReason::Stopped, _) => record.exit.to_string(),
+    }
+}
+
+/// Ends a session for the user, through the daemon.
+pub type End<'a> = &'a mut dyn FnMut(&SessionName) -> Result<(), Fault>;
+
+/// Ties the terminal to a session until the user leaves or the program ends. Errors come
+/// before the terminal is touched.
+///
+/// # Errors
+/// `Usage` when standard input and output are not a terminal, `NotFound` and `Unreachable`
+/// as [`find::connect`], `Conflict` when somebody else types there already.
+pub fn attach(paths: &Paths, session: SessionName, options: Options, end: End<'_>) -> Result<Left, Fault> {
+    let screen = size(io::stdout().as_fd());
+    let how = Attach {
+        read_only: options.read_only,
+        takeover: options.takeover,
+        history_lines: options.history_lines,
+        columns: screen.0,
+        rows: screen.1,
+    };
+    let (link, first) = open(paths, &session, how)?;
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error: io::Error| Fault::internal(format!("cannot {what}: {error}"))
+    };
+    let signals = Signals::take().map_err(failed("hold back signals"))?;
+    let terminal = Terminal::enter(options.leave.clone()).map_err(failed("use this terminal"))?;
+    let mut tied = Loop::new(paths, options, session, link, screen, signals, end);
+    let how = tied.run(&terminal, first);
+    let left = Left { session: tied.session().clone(), how };
+    // Before signals take their usual effect again, which may be to end us.
+    if let How::Signal(_) = left.how {
+        drop(terminal);
+    } else {
+        tied.flush(&terminal);
+        terminal.finish(&left.message());
+    }
+    Ok(left)
+}
+
+/// Connects and attaches: the link and what came on it up to the first picture.
+fn open(paths: &Paths, session: &SessionName, how: Attach) -> Result<(Link, Vec<FromKeeper>), Fault> {
+    let (mut link, _) = find::connect(paths, session)?;
+    let lost = |error: io::Error| {
+        Fault::new(FaultCode::Unreachable, format!("session {session} cannot be attached to: {error}"))
+    };
+    link.send(&ToKeeper::Attach(how)).map_err(lost)?;
+    let deadline = Instant::now() + PICTURE_LIMIT;
+    let mut first = Vec::new();
+    let mut exited = None;
+    loop {
+        let message = match link.receive(Some(deadline.saturating_duration_since(Instant::now()))) {
+            Ok(message) => message,
+            Err(_) if exited.is_some() => {
+                first.extend(exited);
+                return Ok((link, first));
+            }
+            Err(error) => return Err(lost(error)),
+        };
+        match message {
+            FromKeeper::Refused { code, reason } => {
+                let fault = Fault::conflict(format!("session {session}: {reason}"));
+                return Err(match code {
+                    RefusedCode::Busy => fault
+                        .hint(format!("watch with: autodev attach -r {session}, or send the other away: --takeover")),
+                    _ => fault,
+                });
+            }
+            FromKeeper::Picture { .. } | FromKeeper::Detached { .. } => {
+                first.push(message);
+                // The picture is shown even when there is nothing after it.
+                first.extend(exited);
+                return Ok((link, first));
+            }
+            FromKeeper::Exited(_) => exited = Some(message),
+            message => first.push(message),
+        }
+    }
+}

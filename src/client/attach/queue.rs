@@ -1,0 +1,41 @@
+//! Bytes on their way to somewhere that may not take all of them at once.
+
+use std::io;
+
+/// Bytes on their way.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    bytes: Vec<u8>,
+    /// Bytes at the beginning that have gone.
+    gone: usize,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.bytes[self.gone..]
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.gone = 0;
+    }
+
+    /// Writes what is taken now; `false` when there is something left.
+    pub(super) fn write(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<bool> {
+        while self.gone < self.bytes.len() {
+            match write(&self.bytes[self.gone..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.gone += written,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        self.clear();
+        Ok(true)
+    }
+}

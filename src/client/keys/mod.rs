@@ -1,0 +1,424 @@
+//! What a user types while attached: bytes for the program, or a command for us.
+//!
+//! Bytes pass untouched. Only the prefix key and what follows it are taken out, in every
+//! way a terminal may encode them: the plain control byte, kitty's `CSI … u`, and xterm's
+//! `CSI 27;…~`; never inside a bracketed paste. A sequence that is cut between two reads
+//! is held back for [`ESCAPE_WAIT`], so that a lone Escape still gets through.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use memchr::{memchr, memchr2};
+
+/// How long the beginning of an escape sequence may wait for its rest. Terminals write
+/// sequences in one piece, so only a cut packet takes longer; a lone Escape is late by
+/// this much.
+pub const ESCAPE_WAIT: Duration = Duration::from_millis(10);
+/// A paste silent for this long is over, even if its end never came: else the prefix
+/// could not be reached any more.
+pub const PASTE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Longest sequence looked at; key sequences of terminals stay far below. A longer one is
+/// passed on as it is.
+const MAX_SEQUENCE: usize = 64;
+
+const ESC: u8 = 0x1b;
+const PASTE_START: &[u8] = b"\x1b[200~";
+const PASTE_END: &[u8] = b"\x1b[201~";
+
+/// Bits of the modifiers field of key sequences, less one.
+mod modifier {
+    pub const SHIFT: u32 = 1;
+    pub const CONTROL: u32 = 4;
+    /// Caps lock and num lock say nothing about the key meant.
+    pub const LOCKS: u32 = 64 | 128;
+}
+
+/// The key that begins a command: control and another key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// What a terminal sends in its plain encoding.
+    byte: u8,
+    /// The key's code point without control.
+    code: u32,
+}
+
+impl Prefix {
+    /// Its name, `C-b`.
+    pub fn name(self) -> String {
+        match self.code {
+            0x20 => "C-Space".to_owned(),
+            code => format!("C-{}", char::from_u32(code).unwrap_or('?')),
+        }
+    }
+}
+
+/// `C-` and a letter, `Space`, or one of `@ [ \ ] ^ _`, as tmux writes it.
+impl FromStr for Prefix {
+    type Err = BadPrefix;
+
+    fn from_str(text: &str) -> Result<Self, BadPrefix> {
+        let bad = || BadPrefix(text.to_owned());
+        let key = text.strip_prefix("C-").or_else(|| text.strip_prefix("c-")).ok_or_else(bad)?;
+        if key.eq_ignore_ascii_case("space") {
+            return Ok(Prefix { byte: 0, code: 0x20 });
+        }
+        let [key] = *key.as_bytes() else { return Err(bad()) };
+        match key.to_ascii_lowercase() {
+            // Control and `[` is Escape itself: every sequence begins with it.
+            b'[' => Err(bad()),
+            key @ (b'a'..=b'z' | b'@' | b'\\' | b']' | b'^' | b'_') => {
+                Ok(Prefix { byte: key & 0x1f, code: u32::from(key) })
+            }
+            _ => Err(bad()),
+        }
+    }
+}
+
+/// A text that names no prefix key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' cannot be the prefix key: use C- and a letter, such as C-b, or C-Space")]
+pub struct BadPrefix(String);
+
+/// A key meant for us, not for the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A key that gives this character.
+    Char(char),
+    /// Escape: never mind.
+    Escape,
+    /// A key without a character, or a character with control or alt.
+    Other,
+}
+
+/// Whose the next key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// The program's.
+    Theirs,
+    /// Ours, after the prefix: the prefix again is for the program.
+    Command,
+    /// Ours, whatever it is: an answer to a question.
+    Answer,
+}
+
+/// Where in the input we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// Between keys.
+    Ground,
+    /// After ESC.
+    Escape,
+    /// Within `ESC [ …`.
+    Sequence,
+    /// After `ESC O`: one more byte.
+    Single,
+    /// Within a paste, with so many bytes of its end seen.
+    Paste(usize),
+}
+
+/// Takes our keys out of what is typed.
+#[derive(Debug)]
+pub struct Keys {
+    prefix: Prefix,
+    next: Next,
+    at: At,
+    /// The sequence so far.
+    sequence: Vec<u8>,
+    /// Bytes of `sequence` that waited too long and were passed on.
+    passed: usize,
+    /// Keys whose press we took: their release is ours as well (kitty reports both).
+    pressed: Vec<u32>,
+}
+
+/// A key as a sequence describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Described {
+    code: u32,
+    /// What it types with shift, where the terminal says so.
+    shifted: Option<u32>,
+    /// Where it would be on a US keyboard, where the terminal says so.
+    base: Option<u32>,
+    /// What it types, where the terminal says so.
+    text: Option<u32>,
+    modifiers: u32,
+    release: bool,
+}
+
+impl Keys {
+    /// At the beginning of input.
+    pub fn new(prefix: Prefix) -> Self {
+        Keys { prefix, next: Next::Theirs, at: At::Ground, sequence: Vec::new(), passed: 0, pressed: Vec::new() }
+    }
+
+    /// Takes `input` up to and including the first key that is ours. Returns how many
+    /// bytes that were and the key; what is for the program is appended to `pass`. Call
+    /// again with the rest: what it means may depend on what is done about the key.
+    pub fn feed(&mut self, input: &[u8], pass: &mut Vec<u8>) -> (usize, Option<Key>) {
+        let mut used = 0;
+        while let Some(&byte) = input.get(used) {
+            if self.at == At::Ground && self.next == Next::Theirs {
+                // The usual case in one go: nothing here is ours.
+                let rest = &input[used..];
+                let plain = memchr2(self.prefix.byte, ESC, rest).unwrap_or(rest.len());
+                pass.extend_from_slice(&rest[..plain]);
+                used += plain;
+                if plain > 0 {
+                    continue;
+                }
+            }
+            used += 1;
+            if let Some(key) = self.byte(byte, pass) {
+                return (used, Some(key));
+            }
+            if let At::Paste(0) = self.at {
+                let rest = &input[used..];
+                let plain = memchr(ESC, rest).unwrap_or(rest.len());
+                pass.extend_from_slice(&rest[..plain]);
+                used += plain;
+            }
+        }
+        (used, None)
+    }
+
+    /// The next key is ours, whatever it is.
+    pub fn ask(&mut self) {
+        self.next = Next::Answer;
+    }
+
+    /// The beginning of a sequence waits for its rest: call [`Keys::give_up`] when nothing
+    /// comes within [`ESCAPE_WAIT`].
+    pub fn waits(&self) -> bool {
+        self.sequence.len() > self.passed
+    }
+
+    /// Nothing more came: what was held back was not the beginning of a sequence.
+    pub fn give_up(&mut self, pass: &mut Vec<u8>) -> Option<Key> {
+        if !self.waits() {
+            return None;
+        }
+        if self.at == At::Escape {
+            self.sequence.clear();
+            self.at = At::Ground;
+            if self.next == Next::Theirs {
+                pass.push(ESC);
+                return None;
+            }
+            self.next = Next::Theirs;
+            return Some(Key::Escape);
+        }
+        // Still followed, so that a late beginning of a paste is not missed.
+        pass.extend_from_slice(&self.sequence[self.passed..]);
+        self.passed = self.sequence.len();
+        None
+    }
+
+    /// Nothing was typed for [`PASTE_PAUSE`].
+    pub fn paused(&mut self) {
+        if let At::Paste(_) = self.at {
+            self.at = At::Ground;
+        }
+    }
+
+    fn byte(&mut self, byte: u8, pass: &mut Vec<u8>) -> Option<Key> {
+        match self.at {
+            At::Ground if byte == ESC => {
+                self.at = At::Escape;
+                self.sequence.push(ESC);
+                None
+            }
+            At::Ground => self.plain(byte, pass),
+            At::Paste(seen) => {
+                pass.push(byte);
+                self.at = match seen {
+                    _ if PASTE_END[seen] != byte => At::Paste(usize::from(byte == ESC)),
+                    _ if seen + 1 == PASTE_END.len() => At::Ground,
+                    _ => At::Paste(seen + 1),
+                };
+                None
+            }
+            At::Escape => {
+                self.sequence.push(byte);
+                match byte {
+                    b'[' => self.at = At::Sequence,
+                    b'O' => self.at = At::Single,
+                    // Escape, and then the beginning of a sequence.
+                    ESC => {
+                        self.sequence.pop();
+                        let key = self.whole(pass);
+                        self.at = At::Escape;
+                        self.sequence.push(ESC);
+                        return key;
+                    }
+                    _ => return self.whole(pass),
+                }
+                None
+            }
+            At::Single | At::Sequence if byte < 0x20 => {
+                // A control byte belongs to no sequence: the sequence was none.
+                let key = self.whole(pass);
+                debug_assert_eq!(self.at, At::Ground);
+                key.or_else(|| self.byte(byte, pass))
+            }
+            At::Single => {
+                self.sequence.push(byte);
+                self.whole(pass)
+            }
+            At::Sequence => {
+                self.sequence.push(byte);
+                let done = (0x40..=0x7e).contains(&byte) || self.sequence.len() >= MAX_SEQUENCE;
+                if done { self.whole(pass) } else { None }
+            }
+        }
+    }
+
+    /// A byte outside of any sequence.
+    fn plain(&mut self, byte: u8, pass: &mut Vec<u8>) -> Option<Key> {
+        let is_prefix = byte == self.prefix.byte;
+        match self.next {
+            Next::Theirs if is_prefix => self.next = Next::Command,
+            Next::Theirs => pass.push(byte),
+            Next::Command if is_prefix => {
+                self.next = Next::Theirs;
+                pass.push(byte);
+            }
+            Next::Command | Next::Answer => {
+                self.next = Next::Theirs;
+                return Some(match byte {
+                    b' '..=b'~' => Key::Char(char::from(byte)),
+                    b'\r' => Key::Char('\n'),
+                    _ => Key::Other,
+                });
+            }
+        }
+        None
+    }
+
+    /// A sequence is complete.
+    fn whole(&mut self, pass: &mut Vec<u8>) -> Option<Key> {
+        let sequence = std::mem::take(&mut self.sequence);
+        let passed = std::mem::take(&mut self.passed);
+        self.at = At::Ground;
+        if sequence == PASTE_START {
+            self.next = Next::Theirs;
+            self.at = At::Paste(0);
+        } else if passed == 0 && self.is_ours(&sequence) {
+            return self.ours(&sequence, pass);
+        }
+        pass.extend_from_slice(&sequence[passed..]);
+        None
+    }
+
+    /// Whether a whole sequence is for us. Mouse, focus and modifier keys by themselves
+    /// are the program's even after the prefix.
+    fn is_ours(&self, sequence: &[u8]) -> bool {
+        if let Some(key) = describe(sequence) {
+            if key.release {
+                return self.pressed.contains(&key.code);
+            }
+            return (self.next != Next::Theirs && !is_modifier(key.code)) || self.is_prefix(key);
+        }
+        let mouse_or_focus = matches!(sequence, [ESC, b'[', b'<' | b'M', ..] | [ESC, b'[', b'I' | b'O']);
+        self.next != Next::Theirs && !mouse_or_focus
+    }
+
+    fn ours(&mut self, sequence: &[u8], pass: &mut Vec<u8>) -> Option<Key> {
+        let Some(key) = describe(sequence) else {
+            self.next = Next::Theirs;
+            return Some(if sequence == [ESC] { Key::Escape } else { Key::Other });
+        };
+        if key.release {
+            self.pressed.retain(|code| *code != key.code);
+            return None;
+        }
+        let is_prefix = self.is_prefix(key);
+        if is_prefix && self.next == Next::Command {
+            self.next = Next::Theirs;
+            self.pressed.retain(|code| *code != key.code);
+            pass.extend_from_slice(sequence);
+            return None;
+        }
+        if !self.pressed.contains(&key.code) {
+            // More keys than fingers means releases that never come: they are forgotten.
+            self.pressed.truncate(10);
+            self.pressed.push(key.code);
+        }
+        if is_prefix && self.next == Next::Theirs {
+            self.next = Next::Command;
+            return None;
+        }
+        self.next = Next::Theirs;
+        Some(key.meaning())
+    }
+
+    fn is_prefix(&self, key: Described) -> bool {
+        // On a layout without Latin letters only the base tells which key it is.
+        let code = if key.code < 0x80 { key.code } else { key.base.unwrap_or(key.code) };
+        key.modifiers == modifier::CONTROL && code == self.prefix.code
+    }
+}
+
+impl Described {
+    fn meaning(self) -> Key {
+        if self.code == 27 {
+            return Key::Escape;
+        }
+        if self.modifiers & !modifier::SHIFT != 0 {
+            return Key::Other;
+        }
+        let code = if self.modifiers == 0 {
+            self.text.unwrap_or(self.code)
+        } else {
+            self.text.or(self.shifted).unwrap_or(match self.code {
+                code @ 0x61..=0x7a => code - 0x20,
+                // The terminal does not say what shift does here: as on a US keyboard.
+                0x2f => 0x3f,
+                code => code,
+            })
+        };
+        match char::from_u32(code) {
+            Some('\r') => Key::Char('\n'),
+            // Kitty numbers keys without a character from here.
+            Some(c) if !c.is_control() && !(0xE000..0xF900).contains(&code) => Key::Char(c),
+            _ => Key::Other,
+        }
+    }
+}
+
+/// Shift, control and the like, pressed by themselves (kitty's numbers for them).
+fn is_modifier(code: u32) -> bool {
+    matches!(code, 57_358..=57_360 | 57_441..=57_454)
+}
+
+/// Reads `CSI code[:shifted[:base]] [; modifiers[:event] [; text]] u` and
+/// `CSI 27 ; modifiers ; code ~`.
+fn describe(sequence: &[u8]) -> Option<Described> {
+    let body = sequence.strip_prefix(b"\x1b[")?;
+    let (&last, fields) = body.split_last()?;
+    let mut fields = fields.split(|b| *b == b';');
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u32>().ok();
+    let modifiers = |text: &[u8]| if text.is_empty() { Some(1) } else { number(text) };
+    let strip = |value: u32| value.saturating_sub(1) & !modifier::LOCKS;
+    match last {
+        b'u' => {
+            let mut codes = fields.next()?.split(|b| *b == b':');
+            let code = number(codes.next()?)?;
+            let shifted = codes.next().and_then(number);
+            let base = codes.next().and_then(number);
+            let mut state = fields.next().unwrap_or_default().split(|b| *b == b':');
+            let modifiers = strip(modifiers(state.next().unwrap_or_default())?);
+            let release = state.next() == Some(b"3");
+            let text = fields.next().and_then(|t| number(t.split(|b| *b == b':').next()?));
+            Some(Described { code, shifted, base, text, modifiers, release })
+        }
+        b'~' if fields.next() == Some(b"27") => {
+            let modifiers = strip(modifiers(fields.next()?)?);
+            let code = number(fields.next()?)?;
+            Some(Described { code, shifted: None, base: None, text: None, modifiers, release: false })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! People and programs that connect: who may, what they ask, what they get.
+
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use super::client::Viewer;
+use super::event_loop::{Keeper, Stage};
+use super::log;
+use super::orders::What;
+use super::typing::Send;
+use crate::protocol::keeper::{Attach, FromKeeper, KeeperStatus, MAX_FRAME, RefusedCode, Role, ToKeeper};
+use crate::socket;
+
+/// Clients at once: more terminals than anybody watches one session with.
+const CLIENTS: usize = 64;
+/// Connections at once: the daemon's, and those that have not yet said what they are,
+/// find room when all clients are there.
+const CONNECTIONS: usize = CLIENTS + 16;
+/// Messages of one connection worked on before the others have their turn.
+const MESSAGES_A_TURN: usize = 16;
+/// Columns and rows that make sense.
+const MAX_SIZE: u16 = 1_000;
+/// Lines of history a client may ask for.
+const MAX_HISTORY: u32 = 10_000;
+/// Most text of a screen in its frame.
+const MAX_TEXT: usize = MAX_FRAME - 64;
+/// The type of [`ToKeeper::Input`] on the wire.
+const INPUT: u8 = 7;
+
+impl Keeper {
+    /// Takes a new connection in, if it is one of ours.
+    pub(super) fn admit(&mut self, stream: UnixStream, now: Instant) {
+        match socket::peer(&stream) {
+            Ok(peer) if peer.is_owner => {}
+            _ => return log("a connection of another user was refused"),
+        }
+        if let Err(error) = stream.set_nonblocking(true) {
+            return log(&format!("a connection cannot be used: {error}"));
+        }
+        let mut client = self.new_client(stream, now);
+        if self.clients.len() >= CONNECTIONS {
+            client.send(&too_many());
+            // Written at once or not at all.
+            client.write();
+            return;
+        }
+        self.clients.push(client);
+    }
+
+    /// Works on what the connections have said.
+    pub(super) fn hear_clients(&mut self, now: Instant) {
+        self.unheard = false;
+        for index in 0..self.clients.len() {
+            for turn in 0..=MESSAGES_A_TURN {
+                let client = &mut self.clients[index];
+                if !client.is_heard() || !client.has_frame() {
+                    break;
+                }
+                // Input waits where it is until the program has taken some.
+                if client.peek() == Some(INPUT) && self.terminal.is_full() {
+                    break;
+                }
+                if turn == MESSAGES_A_TURN {
+                    self.unheard = true;
+                    break;
+                }
+                match client.next() {
+                    Ok(Some(message)) => self.message(index, message, now),
+                    Ok(None) => break,
+                    Err(error) => {
+                        self.refuse(index, RefusedCode::Protocol, &error.to_string());
+                        self.clients[index].close(now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, index: usize, message: ToKeeper, now: Instant) {
+        match (self.clients[index].role, message) {
+            (_, ToKeeper::Hello { role: Role::Controller, generation, .. }) => {
+                self.hello_controller(index, generation, now);
+            }
+            (_, ToKeeper::Hello { role: Role::Client, .. }) => self.hello_client(index, now),
+            (None, _) => {
+                self.refuse(index, RefusedCode::Protocol, "a connection begins with hello");
+                self.clients[index].close(now);
+            }
+            (_, ToKeeper::Go { generation, order }) => self.order(index, generation, order, What::Go, now),
+            (_, ToKeeper::Stop { generation, order, how }) => {
+                self.order(index, generation, order, What::Stop(how), now);
+            }
+            (_, ToKeeper::Freeze { generation, order, frozen }) => {
+                self.order(index, generation, order, What::Freeze(frozen), now);
+            }
+            (_, ToKeeper::Acknowledge { generation, order }) => {
+                self.order(index, generation, order, What::Acknowledge, now);
+            }
+            (_, ToKeeper::Screen { ansi }) => self.send_screen(index, ansi),
+            (_, ToKeeper::Send { paste, enter, bytes }) => {
+                self.send_request(index, Send::new(bytes, paste, enter), now)
+            }
+            (_, ToKeeper::DetachAll) => {
+                self.detach(|_| true, "detached by a command");
+                self.clients[index].send(&FromKeeper::Done);
+            }
+            (_, ToKeeper::Follow) => {
+                self.follow(index, None);
+                if let Stage::Over(record) = &self.stage {
+                    let exited = FromKeeper::Exited(record.clone());
+                    self.dismiss(index, &exited, now);
+                }
+            }
+            (_, ToKeeper::Status) => {
+                let status = self.status();
+                self.clients[index].send(&FromKeeper::Status(status));
+            }
+            (Some(Role::Controller), _) => {
+                self.refuse(index, RefusedCode::Protocol, "the daemon's connection cannot attach");
+            }
+            (Some(Role::Client), ToKeeper::Attach(attach)) => self.attach(index, attach, now),
+            (Some(Role::Client), ToKeeper::Input(bytes)) => self.input(index, &bytes),
+            (Some(Role::Client), ToKeeper::Resize { columns, rows }) => self.viewer_resized(index, columns, rows),
+            (Some(Role::Client), ToKeeper::Repaint) => match &mut self.clients[index].viewer {
+                Some(viewer) => viewer.needs_picture = true,
+                None => self.not_attached(index),
+            },
+        }
+    }
+
+    fn hello_client(&mut self, index: usize, now: Instant) {
+        let others =
+            self.clients.iter().enumerate().filter(|(i, c)| *i != index && c.role == Some(Role::Client)).count();
+        if others >= CLIENTS {
+            self.clients[index].send(&too_many());
+            return self.clients[index].close(now);
+        }
+        let hello = self.hello();
+        let client = &mut self.clients[index];
+        client.role = Some(Role::Client);
+        client.send(&hello);
+    }
+
+    fn attach(&mut self, index: usize, mut attach: Attach, now: Instant) {
+        let me = self.clients[index].id;
+        let writes = |viewer: &Option<Viewer>| viewer.as_ref().is_some_and(|viewer| !viewer.attach.read_only);
+        let taken = self.clients.iter().any(|client| client.id != me && writes(&client.viewer));
+        if taken && !attach.read_only && !attach.takeover {
+            let reason = "another terminal types here: -r watches, --takeover takes over";
+            return self.refuse(index, RefusedCode::Busy, reason);
+        }
+        if attach.takeover {
+            self.detach(|id| id != me, "another terminal took over");
+        }
+        (attach.columns, attach.rows) = sensible(attach.columns, attach.rows);
+        let history_lines = attach.history_lines.min(MAX_HISTORY);
+        let (read_only, columns, rows) = (attach.read_only, attach.columns, attach.rows);
+        self.clients[index].viewer = Some(Viewer { attach, needs_picture: true, not_before: None, history_lines });
+        if !read_only && columns > 0 {
+            self.resize(columns, rows);
+        }
+        self.tell_status();
+        if let Stage::Over(record) = &self.stage {
+            let exited = FromKeeper::Exited(record.clone());
+            self.dismiss(index, &exited, now);
+        }
+    }
+
+    fn viewer_resized(&mut self, index: usize, columns: u16, rows: u16) {
+        let (columns, rows) = sensible(columns, rows);
+        let Some(viewer) = &mut self.clients[index].viewer else { return self.not_attached(index) };
+        (viewer.attach.columns, viewer.attach.rows) = (columns, rows);
+        viewer.needs_picture = true;
+        if !viewer.attach.read_only && columns > 0 {
+            self.resize(columns, rows);
+        }
+    }
+
+    fn input(&mut self, index: usize, bytes: &[u8]) {
+        match &self.clients[index].viewer {
+            None => self.not_attached(index),
+            Some(viewer) if viewer.attach.read_only => {
+                self.refuse(index, RefusedCode::State, "this terminal only watches");
+            }
+            // Keys typed before the program is there or after it has gone are nobody's.
+            Some(_) if !matches!(self.stage, Stage::Running { .. }) => {}
+            Some(_) => {
+                self.terminal.push(bytes);
+                self.terminal.write();
+            }
+        }
+    }
+
+    fn not_attached(&mut self, index: usize) {
+        self.refuse(index, RefusedCode::State, "this connection is not attached");
+    }
+
+    /// Detaches those among the attached whose connection's id `which` picks.
+    fn detach(&mut self, which: impl Fn(u64) -> bool, reason: &str) {
+        let mut any = false;
+        for client in self.clients.iter_mut().filter(|client| which(client.id)) {
+            if client.viewer.take().is_some() {
+                // What it has not read is of no use to it any more.
+                client.drop_stream();
+                client.send(&FromKeeper::Detached { reason: reason.to_owned() });
+                any = true;
+            }
+        }
+        if any {
+            self.tell_status();
+        }
+    }
+
+    fn send_screen(&mut self, index: usize, ansi: bool) {
+        let (columns, rows) = self.output.size();
+        let mut text = self.output.text(ansi);
+        if text.len() > MAX_TEXT && ansi {
+            text = self.output.text(false);
+        }
+        let end = (0..=MAX_TEXT.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        self.clients[index].send(&FromKeeper::Screen { columns, rows, text: text.into_bytes() });
+    }
+
+    /// How the session is.
+    pub(super) fn status(&self) -> KeeperStatus {
+        let (columns, rows) = self.output.size();
+        let viewers = self.clients.iter().filter_map(|client| client.viewer.as_ref());
+        let (watchers, writers): (Vec<_>, Vec<_>) = viewers.partition(|viewer| viewer.attach.read_only);
+        KeeperStatus {
+            columns,
+            rows,
+            writers: u32::try_from(writers.len()).unwrap_or(u32::MAX),
+            watchers: u32::try_from(watchers.len()).unwrap_or(u32::MAX),
+            bytes: self.output.offset(),
+            lost: self.recorder.lost(),
+            frozen: self.frozen,
+        }
+    }
+
+    /// Tells the daemon how the session is.
+    pub(super) fn tell_status(&mut self) {
+        let status = self.status();
+        self.tell_controllers(&FromKeeper::Status(status));
+    }
+}
+
+fn too_many() -> FromKeeper {
+    FromKeeper::Refused { code: RefusedCode::Limit, reason: format!("{CLIENTS} clients are connected already") }
+}
+
+/// A size within bounds; (0, 0) for what is no terminal.
+fn sensible(columns: u16, rows: u16) -> (u16, u16) {
+    if columns == 0 || rows == 0 { (0, 0) } else { (columns.min(MAX_SIZE), rows.min(MAX_SIZE)) }
+}

@@ -1,0 +1,320 @@
+//! What the program writes: to the recorder, the screen and whoever looks on. One that
+//! looks on too slowly gets a fresh picture instead; the program never waits for it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::client::{Client, Follower, Frame, OUT_LIMIT, Viewer};
+use super::event_loop::{Keeper, Stage};
+use super::{KEEP_BYTES, log};
+use crate::protocol::keeper::{self as wire, FromKeeper, MAX_FRAME, MAX_OUTPUT};
+use crate::screen::Screen;
+
+/// Between two pictures for one viewer: 30 a second look fluent.
+const PICTURE_EVERY: Duration = Duration::from_millis(33);
+/// What the terminal holds when its program ends is read within this; more comes only
+/// from a process that is not the session's.
+const DRAIN: Duration = Duration::from_millis(200);
+/// Most bytes of a picture in its first frame; the rest follows as output.
+const PICTURE_FRAME: usize = MAX_FRAME - 64;
+
+/// The screen, and how many bytes made it.
+#[derive(Debug)]
+pub struct Output {
+    screen: Screen,
+    history_bytes: u64,
+    /// Bytes the program has written.
+    offset: u64,
+    buffer: Vec<u8>,
+    visible: Vec<u8>,
+    flush_at: Option<Instant>,
+}
+
+impl Output {
+    /// An empty screen.
+    pub fn new(columns: u16, rows: u16, history_bytes: u64) -> Output {
+        let screen = Screen::new(columns, rows, history_bytes);
+        Output { screen, history_bytes, offset: 0, buffer: Vec::new(), visible: Vec::new(), flush_at: None }
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> (u16, u16) {
+        self.screen.size()
+    }
+
+    /// Bytes the program has written.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// When held-back output must be shown, if some is held back.
+    pub fn flush_at(&self) -> Option<Instant> {
+        self.flush_at
+    }
+
+    /// Shows held-back output.
+    pub fn flush(&mut self) {
+        self.flush_at = None;
+        self.guard(Screen::flush);
+    }
+
+    /// The screen as text.
+    pub fn text(&mut self, ansi: bool) -> String {
+        self.guard(|screen| screen.text(ansi))
+    }
+
+    /// The program asked for pastes to be marked.
+    pub fn bracketed_paste(&self) -> bool {
+        self.screen.bracketed_paste()
+    }
+
+    fn resize(&mut self, columns: u16, rows: u16) {
+        self.guard(|screen| screen.resize(columns, rows));
+    }
+
+    /// Runs the terminal model. A program's output may find a mistake in it; the session
+    /// then loses its picture, not its life.
+    fn guard<T: Default>(&mut self, work: impl FnOnce(&mut Screen) -> T) -> T {
+        let screen = &mut self.screen;
+        catch_unwind(AssertUnwindSafe(|| work(screen))).unwrap_or_else(|_| {
+            log(&format!("the screen model failed at byte {}; it begins anew", self.offset));
+            let (columns, rows) = self.screen.size();
+            self.screen = Screen::new(columns, rows, self.history_bytes);
+            T::default()
+        })
+    }
+}
+
+impl Keeper {
+    /// Takes what the program has written, a turn's worth of it.
+    pub(super) fn take_output(&mut self, now: Instant) -> bool {
+        let mut bytes = std::mem::take(&mut self.output.buffer);
+        bytes.resize(MAX_OUTPUT, 0);
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.terminal.read(&mut bytes[filled..]) {
+                0 => break,
+                length => filled += length,
+            }
+        }
+        if filled > 0 {
+            self.deliver(&bytes[..filled], now);
+        }
+        self.output.buffer = bytes;
+        filled > 0
+    }
+
+    /// Takes all that the terminal still holds.
+    pub(super) fn drain_output(&mut self, now: Instant) {
+        while self.take_output(Instant::now()) && now.elapsed() < DRAIN {}
+    }
+
+    fn deliver(&mut self, bytes: &[u8], now: Instant) {
+        self.recorder.output(bytes);
+        let output = &mut self.output;
+        let begin = output.offset;
+        output.offset += bytes.len() as u64;
+        let mut visible = std::mem::take(&mut output.visible);
+        output.guard(|screen| screen.feed(bytes, &mut visible));
+        let answers = output.guard(Screen::take_answers);
+        output.flush_at = output.screen.flush_after().map(|after| now + after);
+        // A program that asks but does not read gets no more answers.
+        if !answers.is_empty() && !self.terminal.is_full() {
+            self.terminal.push(&answers);
+            self.terminal.write();
+        }
+        self.typing.saw(&visible, now);
+        if !visible.is_empty() {
+            self.show(begin, &visible);
+        }
+        visible.clear();
+        visible.shrink_to(KEEP_BYTES);
+        self.output.visible = visible;
+    }
+
+    /// Gives output to all who look on.
+    fn show(&mut self, begin: u64, visible: &[u8]) {
+        let size = self.output.size();
+        let mut frames: Vec<Frame> = Vec::new();
+        let mut cut_off = false;
+        for client in &mut self.clients {
+            if client.viewer.is_none() && client.follower.is_none() {
+                continue;
+            }
+            if frames.is_empty() {
+                frames.extend(visible.chunks(MAX_OUTPUT).map(|part| Rc::new(wire::output(begin, part))));
+            }
+            let over = client.is_over_limit();
+            let mut streams = false;
+            if let Some(viewer) = &mut client.viewer {
+                viewer.needs_picture |= over || !fits(viewer, size);
+                streams = !viewer.needs_picture;
+            }
+            match &mut client.follower {
+                Some(Follower::Streaming) if over => client.follower = Some(Follower::Cut(begin)),
+                Some(Follower::Streaming) => streams = true,
+                Some(Follower::Waiting { from, held, bytes, .. }) => {
+                    held.extend(frames.iter().map(Rc::clone));
+                    *bytes += visible.len();
+                    if *bytes > OUT_LIMIT {
+                        // Begins later: what comes before is in the files.
+                        (*from, *bytes) = (self.output.offset, 0);
+                        *held = Vec::new();
+                        cut_off = true;
+                    }
+                }
+                _ => {}
+            }
+            if streams {
+                frames.iter().for_each(|frame| client.stream(frame));
+            } else if over && client.viewer.is_some() {
+                client.drop_stream();
+            }
+        }
+        if cut_off {
+            self.recorder.flush();
+        }
+    }
+
+    /// Paints the viewers that need it, have read what they got, and may be painted again.
+    pub(super) fn paint(&mut self, now: Instant) {
+        if self.output.flush_at.is_some() {
+            return;
+        }
+        for client in &mut self.clients {
+            let wants =
+                client.viewer.as_ref().is_some_and(|v| v.needs_picture && v.not_before.is_none_or(|at| at <= now));
+            if wants && !client.wants_write() {
+                picture(client, &mut self.output, now);
+            }
+        }
+    }
+
+    /// When [`Keeper::paint`] has something to do.
+    pub(super) fn paint_deadline(&self) -> Option<Instant> {
+        if self.output.flush_at.is_some() {
+            return None;
+        }
+        let ready = self.clients.iter().filter(|client| !client.wants_write());
+        ready.filter_map(|client| client.viewer.as_ref().filter(|v| v.needs_picture)?.not_before).min()
+    }
+
+    /// Gives terminal and screen another size.
+    pub(super) fn resize(&mut self, columns: u16, rows: u16) {
+        if (columns, rows) == self.output.size() {
+            return;
+        }
+        self.output.resize(columns, rows);
+        let (columns, rows) = self.output.size();
+        if let Err(error) = self.terminal.resize(columns, rows) {
+            log(&format!("the terminal cannot be resized: {error}"));
+        }
+        self.recorder.resize(columns, rows);
+        for viewer in self.clients.iter_mut().filter_map(|client| client.viewer.as_mut()) {
+            viewer.needs_picture = true;
+        }
+        self.tell_status();
+    }
+
+    /// A client wants output from now on, once all before is in the files.
+    pub(super) fn follow(&mut self, index: usize, skipped: Option<u64>) {
+        let from = self.output.offset;
+        self.clients[index].follower = Some(Follower::Waiting { from, skipped, held: Vec::new(), bytes: 0 });
+        match self.stage {
+            Stage::Over(_) => self.caught_up(from),
+            // All is in the files when the record is.
+            Stage::Recording => {}
+            _ => self.recorder.flush(),
+        }
+    }
+
+    /// The recorder has done something.
+    pub(super) fn take_progress(&mut self, now: Instant) {
+        let progress = self.recorder.progress();
+        if let Some(offset) = progress.flushed {
+            self.caught_up(offset);
+        }
+        if let Some(record) = progress.exited {
+            self.caught_up(self.output.offset);
+            self.over(record, now);
+        }
+    }
+
+    /// Everything before `flushed` is in the files.
+    fn caught_up(&mut self, flushed: u64) {
+        for client in &mut self.clients {
+            match client.follower.take() {
+                Some(Follower::Waiting { from, skipped, held, .. }) if from <= flushed => {
+                    client.send(&match skipped {
+                        Some(cut) => FromKeeper::Skipped { from: cut, to: from },
+                        None => FromKeeper::Following { offset: from },
+                    });
+                    held.iter().for_each(|frame| client.stream(frame));
+                    client.follower = Some(Follower::Streaming);
+                }
+                other => client.follower = other,
+            }
+        }
+    }
+
+    /// Followers that were cut off and have read all they got go on.
+    pub(super) fn revive_followers(&mut self) {
+        for index in 0..self.clients.len() {
+            let client = &self.clients[index];
+            if let (Some(Follower::Cut(from)), false) = (&client.follower, client.wants_write()) {
+                let from = *from;
+                self.follow(index, Some(from));
+                if let Stage::Over(record) = &self.stage {
+                    let exited = FromKeeper::Exited(record.clone());
+                    self.clients[index].send(&exited);
+                }
+            }
+        }
+    }
+
+    /// Tells all who look on how it ended, after the last of the output.
+    pub(super) fn dismiss_clients(&mut self, exited: &FromKeeper, now: Instant) {
+        for index in 0..self.clients.len() {
+            self.dismiss(index, exited, now);
+        }
+    }
+
+    /// Tells one.
+    pub(super) fn dismiss(&mut self, index: usize, exited: &FromKeeper, now: Instant) {
+        let client = &mut self.clients[index];
+        if client.viewer.as_ref().is_some_and(|viewer| viewer.needs_picture) {
+            client.drop_stream();
+            picture(client, &mut self.output, now);
+        }
+        // One that was cut off is told when it has caught up.
+        if client.viewer.is_some() || matches!(client.follower, Some(Follower::Streaming)) {
+            client.send(exited);
+        }
+    }
+}
+
+/// Its terminal has room for the whole screen, or is none.
+fn fits(viewer: &Viewer, size: (u16, u16)) -> bool {
+    let Viewer { attach, .. } = viewer;
+    attach.columns == 0 || (attach.columns >= size.0 && attach.rows >= size.1)
+}
+
+/// Queues a picture, and what must follow it so that the stream can go on from there.
+fn picture(client: &mut Client, output: &mut Output, now: Instant) {
+    let Some(viewer) = &mut client.viewer else { return };
+    let size = output.size();
+    let fits = fits(viewer, size);
+    let theirs = if viewer.attach.columns == 0 { size } else { (viewer.attach.columns, viewer.attach.rows) };
+    let history = std::mem::take(&mut viewer.history_lines);
+    viewer.needs_picture = false;
+    viewer.not_before = Some(now + PICTURE_EVERY);
+    let offset = output.offset;
+    let bytes = output.guard(|screen| screen.picture(theirs, history));
+    let (first, rest) = bytes.split_at(bytes.len().min(PICTURE_FRAME));
+    client.send(&FromKeeper::Picture { offset, bytes: first.to_vec() });
+    let ground = if fits && !output.screen.at_ground() { output.screen.since_ground() } else { &[] };
+    for part in rest.chunks(PICTURE_FRAME).chain(ground.chunks(MAX_OUTPUT)) {
+        client.send(&FromKeeper::Output { offset, bytes: part.to_vec() });
+    }
+}

@@ -1,0 +1,281 @@
+//! The recorder: one thread that owns the files, so that the loop never waits for a disk.
+//! A bounded queue lies between them; when it is full, output becomes a gap.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::log;
+use crate::clock::Timestamp;
+use crate::paths::SessionDir;
+use crate::protocol::exit::ExitRecord;
+use crate::protocol::launch::RecordingLimits;
+use crate::recording::Writer;
+
+/// Output that may wait for the disk: a tenth of a second of the fastest program, and
+/// minutes of an agent.
+const QUEUE_BYTES: usize = 8 * 1024 * 1024;
+/// After an overflow the queue must have drained to this, so that gaps are few and long
+/// rather than many and short.
+const RESUME_BYTES: usize = QUEUE_BYTES / 2;
+/// Orders (sizes, gaps, flushes) that may wait; senders are clients, which are few.
+const QUEUE_ITEMS: usize = 64 * 1024;
+/// A buffer larger than this is given back after use.
+const KEEP_BYTES: usize = 64 * 1024;
+/// Enough for a hash, a path and a JSON record, several times.
+const STACK: usize = 128 * 1024;
+/// Pause between tries to write the exit record to a disk that fails.
+const RECORD_RETRY: Duration = Duration::from_secs(1);
+
+/// The loop's side.
+#[derive(Debug)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+    began: Instant,
+    /// The queue overflowed and has not drained yet.
+    overflowed: bool,
+}
+
+/// What the recorder has done since it was last asked.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// All output before this offset is in the files, where a flush asked for it.
+    pub flushed: Option<u64>,
+    /// The exit record as it lies on disk, durable.
+    pub exited: Option<Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Wakes the loop.
+    event: EventFd,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: Queue,
+    /// The thread waits.
+    idle: bool,
+    progress: Progress,
+    lost: u64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    items: Vec<(u32, Item)>,
+    /// The bytes of all `Item::Output`, one after the other.
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Item {
+    Output(usize),
+    Gap(u64),
+    Resize(u16, u16),
+    Flush,
+    Finish(Box<ExitRecord>),
+}
+
+impl Recorder {
+    /// Starts the thread. The clock of the recording begins now.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn start(dir: SessionDir, limits: RecordingLimits) -> io::Result<Recorder> {
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), event });
+        let theirs = Arc::clone(&shared);
+        let writer = Writer::new(dir.path().to_owned(), limits, Timestamp::now());
+        std::thread::Builder::new()
+            .name("recorder".into())
+            .stack_size(STACK)
+            .spawn(move || work(&theirs, writer, &dir))?;
+        Ok(Recorder { shared, began: Instant::now(), overflowed: false })
+    }
+
+    /// Records output; what does not fit into the queue is noted as lost.
+    pub fn output(&mut self, bytes: &[u8]) {
+        let ms = self.ms();
+        let mut state = self.shared.lock();
+        let waiting = state.queue.bytes.len();
+        self.overflowed = waiting + bytes.len() > QUEUE_BYTES || (self.overflowed && waiting > RESUME_BYTES);
+        if self.overflowed {
+            state.lost += bytes.len() as u64;
+            match state.queue.items.last_mut() {
+                Some((_, Item::Gap(length))) => *length += bytes.len() as u64,
+                _ => state.queue.items.push((ms, Item::Gap(bytes.len() as u64))),
+            }
+        } else {
+            state.queue.bytes.extend_from_slice(bytes);
+            match state.queue.items.last_mut() {
+                Some((at, Item::Output(length))) if *at == ms => *length += bytes.len(),
+                _ => state.queue.items.push((ms, Item::Output(bytes.len()))),
+            }
+        }
+        self.shared.wake(state);
+    }
+
+    /// Notes a new size of the screen.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        self.push(Item::Resize(columns, rows));
+    }
+
+    /// Asks to be told when everything so far is in the files.
+    pub fn flush(&self) {
+        self.push(Item::Flush);
+    }
+
+    /// Ends the recording: fills in what it knows about it, makes the exit record
+    /// durable, then says so.
+    pub fn finish(&self, record: ExitRecord) {
+        self.push(Item::Finish(Box::new(record)));
+    }
+
+    /// What was done since this was last asked.
+    pub fn progress(&self) -> Progress {
+        // Reading only resets the event; nothing there is no error.
+        let _ = self.shared.event.read();
+        std::mem::take(&mut self.shared.lock().progress)
+    }
+
+    /// Bytes of output that could not be recorded so far.
+    pub fn lost(&self) -> u64 {
+        self.shared.lock().lost
+    }
+
+    fn push(&self, item: Item) {
+        let ms = self.ms();
+        let mut state = self.shared.lock();
+        if state.queue.items.len() < QUEUE_ITEMS || matches!(item, Item::Flush | Item::Finish(_)) {
+            state.queue.items.push((ms, item));
+        }
+        self.shared.wake(state);
+    }
+
+    fn ms(&self) -> u32 {
+        u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX)
+    }
+}
+
+impl AsRawFd for Recorder {
+    /// Readable when there is [`Recorder::progress`].
+    fn as_raw_fd(&self) -> RawFd {
+        self.shared.event.as_raw_fd()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock; were it so, the state is still whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        if std::mem::take(&mut state.idle) {
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    fn tell(&self) {
+        // Only full when nobody has read 2^64 of them.
+        let _ = self.event.write(1);
+    }
+}
+
+/// The thread. Takes all that waits at once, so that a slow disk gets few large writes.
+fn work(shared: &Shared, mut writer: Writer, dir: &SessionDir) {
+    let mut batch = Queue::default();
+    loop {
+        let mut state = shared.lock();
+        while state.queue.items.is_empty() {
+            state.idle = true;
+            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.idle = false;
+        std::mem::swap(&mut state.queue, &mut batch);
+        drop(state);
+
+        let lost = writer.lost();
+        let mut gaps = 0;
+        let mut rest = batch.bytes.as_slice();
+        let mut flush = false;
+        let mut record = None;
+        for (ms, item) in batch.items.drain(..) {
+            match item {
+                Item::Output(length) => {
+                    let (bytes, after) = rest.split_at(length.min(rest.len()));
+                    writer.output(ms, bytes);
+                    rest = after;
+                }
+                Item::Gap(bytes) => {
+                    writer.gap(ms, bytes);
+                    gaps += bytes;
+                }
+                Item::Resize(columns, rows) => writer.resize(ms, columns, rows),
+                Item::Flush => flush = true,
+                Item::Finish(finished) => record = Some(finished),
+            }
+        }
+        if record.is_some() {
+            writer.finish();
+        } else {
+            writer.flush();
+        }
+        if let Some(error) = writer.take_error() {
+            log(&format!("the recording cannot be written: {error}"));
+        }
+        if batch.bytes.capacity() > KEEP_BYTES {
+            batch = Queue::default();
+        } else {
+            batch.bytes.clear();
+        }
+
+        let mut state = shared.lock();
+        // The queue's own gaps were counted when they were made.
+        state.lost += writer.lost() - lost - gaps;
+        if flush {
+            state.progress.flushed = Some(writer.offset());
+        }
+        drop(state);
+        if flush {
+            shared.tell();
+        }
+        if let Some(mut record) = record {
+            record.recording_bytes = writer.offset();
+            record.recording_sha256 = writer.sha256();
+            record.recording_lost = writer.lost();
+            // Plain fields: this cannot fail.
+            let json = serde_json::to_vec_pretty(&*record).unwrap_or_default();
+            while let Err(error) = write_durably(&dir.exit(), &json) {
+                log(&format!("the exit record cannot be written, trying again: {error}"));
+                std::thread::park_timeout(RECORD_RETRY);
+            }
+            shared.lock().progress.exited = Some(json);
+            shared.tell();
+            return;
+        }
+    }
+}
+
+/// Writes a file so that after a power loss it is there whole or not at all, and is there
+/// once this has returned.
+fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}

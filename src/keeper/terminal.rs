@@ -1,0 +1,125 @@
+//! The pseudo-terminal: its master side, and the input that waits for the program.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::termios::{InputFlags, LocalFlags, SetArg, tcgetattr, tcsetattr};
+use portable_pty::{MasterPty, PtySize};
+
+/// Input that may wait for a program that does not read. Senders are held back when it is
+/// reached; the loop never is.
+pub const INPUT_LIMIT: usize = 1024 * 1024;
+/// The longest line a terminal in canonical mode takes, in bytes; it drops the rest.
+pub const CANONICAL_LINE: usize = 4_095;
+
+/// A terminal. Dropping it hangs up.
+pub struct Terminal {
+    /// Knows how to change the size.
+    control: Box<dyn MasterPty + Send>,
+    master: File,
+    /// Stays open, so that the master never reports an end while programs come and go.
+    slave: File,
+    input: VecDeque<u8>,
+}
+
+impl Terminal {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn open(columns: u16, rows: u16) -> io::Result<Terminal> {
+        let pair = portable_pty::native_pty_system().openpty(size(columns, rows)).map_err(io::Error::other)?;
+        let control = pair.master;
+        let (Some(fd), Some(name)) = (control.as_raw_fd(), control.tty_name()) else {
+            return Err(io::Error::other("the system's terminal has no name"));
+        };
+        // NOCTTY: it is to be the program's controlling terminal, never ours.
+        let slave = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(name)?;
+        drop(pair.slave);
+        // SAFETY: `control` keeps the descriptor open during the call.
+        let master = File::from(unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?);
+        let flags = OFlag::from_bits_truncate(fcntl(&master, FcntlArg::F_GETFL)?);
+        fcntl(&master, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        let mut modes = tcgetattr(&slave)?;
+        // Erasing a character in a line erases all its bytes.
+        modes.input_flags |= InputFlags::IUTF8;
+        tcsetattr(&slave, SetArg::TCSANOW, &modes)?;
+        Ok(Terminal { control, master, slave, input: VecDeque::new() })
+    }
+
+    /// The side that programs get.
+    pub fn slave(&self) -> &File {
+        &self.slave
+    }
+
+    /// Gives it another size; the programs in its foreground are told.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn resize(&self, columns: u16, rows: u16) -> io::Result<()> {
+        self.control.resize(size(columns, rows)).map_err(io::Error::other)
+    }
+
+    /// Reads what the program wrote; 0 when there is nothing now.
+    pub fn read(&self, buffer: &mut [u8]) -> usize {
+        // All other errors mean that nobody has it open any more.
+        (&self.master).read(buffer).unwrap_or(0)
+    }
+
+    /// Queues input for the program.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.input.extend(bytes);
+    }
+
+    /// Input is queued that the program has not taken.
+    pub fn wants_write(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// No more input should be queued now.
+    pub fn is_full(&self) -> bool {
+        self.input.len() >= INPUT_LIMIT
+    }
+
+    /// Hands over as much queued input as the terminal takes now.
+    pub fn write(&mut self) {
+        while !self.input.is_empty() {
+            match (&self.master).write(self.input.as_slices().0) {
+                Ok(0) => return,
+                Ok(written) => drop(self.input.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+        self.input.shrink_to(super::KEEP_BYTES);
+    }
+
+    /// Forgets queued input: there is no program any more.
+    pub fn discard_input(&mut self) {
+        self.input = VecDeque::new();
+    }
+
+    /// The program reads whole lines that the terminal edits.
+    pub fn is_canonical(&self) -> bool {
+        tcgetattr(&self.master).is_ok_and(|modes| modes.local_flags.contains(LocalFlags::ICANON))
+    }
+
+    /// The process group in the foreground.
+    pub fn foreground(&self) -> Option<i32> {
+        nix::unistd::tcgetpgrp(&self.master).ok().map(nix::unistd::Pid::as_raw).filter(|group| *group > 1)
+    }
+}
+
+impl AsRawFd for Terminal {
+    fn as_raw_fd(&self) -> RawFd {
+        self.master.as_raw_fd()
+    }
+}
+
+fn size(columns: u16, rows: u16) -> PtySize {
+    PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
+}

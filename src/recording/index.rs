@@ -1,0 +1,161 @@
+//! The form of `rec.idx`, all numbers little endian.
+//!
+//! Header, 16 bytes: `"ADVREC1\n"`, when recording began (i64, milliseconds since 1970).
+//! Then entries of 24 bytes: offset (u64), milliseconds since the beginning (u32), kind
+//! (u8), three zero bytes, extra (u64). Entries are appended in the order of time; kinds
+//! a reader does not know are skipped, a torn entry at the end is ignored.
+//!
+//! | kind | offset | extra |
+//! |---|---|---|
+//! | 1 output | first byte of a burst, which lasts until the next one's | 0 |
+//! | 2 gap | first byte not recorded | how many bytes |
+//! | 3 dropped | first byte still kept | number of the segment removed |
+//! | 4 resize | bytes written before | columns, and rows × 65 536 |
+//! | 5 input | reserved: who typed | |
+//! | 6 segment | first byte in it | its number |
+
+use crate::clock::Timestamp;
+
+/// Bytes of the header.
+pub const HEADER: usize = 16;
+/// Bytes of an entry.
+pub const ENTRY: usize = 24;
+
+const MAGIC: [u8; 8] = *b"ADVREC1\n";
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The program wrote; lasts until the next burst.
+    Output,
+    /// Bytes that could not be recorded.
+    Gap {
+        /// How many.
+        bytes: u64,
+    },
+    /// The oldest segment was removed, to stay within the limit.
+    Dropped {
+        /// Its number.
+        segment: u32,
+    },
+    /// The screen has a new size.
+    Resize {
+        /// Columns.
+        columns: u16,
+        /// Rows.
+        rows: u16,
+    },
+    /// A new segment file begins. Bytes within one segment follow one another.
+    Segment {
+        /// Its number.
+        number: u32,
+    },
+}
+
+/// One entry of the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Bytes the program had written before.
+    pub offset: u64,
+    /// Milliseconds since recording began.
+    pub ms: u32,
+    /// What happened.
+    pub mark: Mark,
+}
+
+/// The header as bytes.
+pub fn header(began: Timestamp) -> [u8; HEADER] {
+    let mut bytes = [0; HEADER];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..].copy_from_slice(&began.0.to_le_bytes());
+    bytes
+}
+
+impl Entry {
+    /// The entry as bytes.
+    pub fn encode(&self) -> [u8; ENTRY] {
+        let (kind, extra) = match self.mark {
+            Mark::Output => (1, 0),
+            Mark::Gap { bytes } => (2, bytes),
+            Mark::Dropped { segment } => (3, u64::from(segment)),
+            Mark::Resize { columns, rows } => (4, u64::from(columns) | u64::from(rows) << 16),
+            Mark::Segment { number } => (6, u64::from(number)),
+        };
+        let mut bytes = [0; ENTRY];
+        bytes[..8].copy_from_slice(&self.offset.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.ms.to_le_bytes());
+        bytes[12] = kind;
+        bytes[16..].copy_from_slice(&extra.to_le_bytes());
+        bytes
+    }
+
+    /// Reads an entry; `None` for kinds not known here and for senseless ones.
+    fn decode(bytes: &[u8; ENTRY]) -> Option<Entry> {
+        let (offset, rest) = bytes.split_first_chunk::<8>()?;
+        let (ms, rest) = rest.split_first_chunk::<4>()?;
+        let (extra, _) = rest.get(4..)?.split_first_chunk::<8>()?;
+        let extra = u64::from_le_bytes(*extra);
+        let mark = match rest[0] {
+            1 => Mark::Output,
+            2 => Mark::Gap { bytes: extra },
+            3 => Mark::Dropped { segment: u32::try_from(extra).ok()? },
+            4 => Mark::Resize {
+                columns: u16::try_from(extra & 0xFFFF).ok()?,
+                rows: u16::try_from(extra >> 16 & 0xFFFF).ok()?,
+            },
+            6 => Mark::Segment { number: u32::try_from(extra).ok()? },
+            _ => return None,
+        };
+        Some(Entry { offset: u64::from_le_bytes(*offset), ms: u32::from_le_bytes(*ms), mark })
+    }
+}
+
+/// Reads an index: when recording began, and every whole entry. Without a whole header
+/// there is nothing.
+pub fn parse(bytes: &[u8]) -> Option<(Timestamp, Vec<Entry>)> {
+    let (head, rest) = bytes.split_first_chunk::<HEADER>()?;
+    let (magic, began) = head.split_first_chunk::<8>()?;
+    if *magic != MAGIC {
+        return None;
+    }
+    let began = Timestamp(i64::from_le_bytes(began.try_into().ok()?));
+    let (entries, _torn) = rest.as_chunks::<ENTRY>();
+    Some((began, entries.iter().filter_map(Entry::decode).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_survive_the_disk_and_a_torn_end_is_ignored() {
+        let entries = [
+            Entry { offset: 0, ms: 0, mark: Mark::Segment { number: 1 } },
+            Entry { offset: 0, ms: 1, mark: Mark::Output },
+            Entry { offset: 7, ms: 2, mark: Mark::Resize { columns: 120, rows: 40 } },
+            Entry { offset: 9, ms: 3, mark: Mark::Gap { bytes: 1 << 40 } },
+            Entry { offset: 1 << 41, ms: u32::MAX, mark: Mark::Dropped { segment: 1 } },
+        ];
+        let mut bytes = header(Timestamp(5)).to_vec();
+        for entry in &entries {
+            bytes.extend_from_slice(&entry.encode());
+        }
+        assert_eq!(parse(&bytes), Some((Timestamp(5), entries.to_vec())));
+        for cut in 0..bytes.len() {
+            let whole = cut.checked_sub(HEADER).map(|body| body / ENTRY);
+            assert_eq!(parse(&bytes[..cut]).map(|(_, found)| found.len()), whole, "{cut}");
+        }
+        let mut unknown = bytes.clone();
+        unknown[HEADER + 12] = 99;
+        assert_eq!(parse(&unknown).unwrap().1.len(), entries.len() - 1);
+        assert_eq!(parse(b"not an index at all, surely"), None);
+    }
+
+    /// Recordings outlive versions: these bytes never change.
+    #[test]
+    fn golden_bytes() {
+        assert_eq!(header(Timestamp(1)), *b"ADVREC1\n\x01\0\0\0\0\0\0\0");
+        let entry = Entry { offset: 2, ms: 3, mark: Mark::Resize { columns: 80, rows: 24 } };
+        assert_eq!(entry.encode(), *b"\x02\0\0\0\0\0\0\0\x03\0\0\0\x04\0\0\0\x50\0\x18\0\0\0\0\0");
+    }
+}

@@ -1,0 +1,220 @@
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::index::Mark;
+use super::*;
+use crate::clock::Timestamp;
+use crate::id::Uid;
+use crate::protocol::launch::RecordingLimits;
+
+const LIMITS: RecordingLimits = RecordingLimits { max_bytes: 32 * 1024, segment_bytes: 8 * 1024 };
+
+fn writer(directory: &Path) -> Writer {
+    Writer::new(directory.to_owned(), LIMITS, Timestamp(1_000))
+}
+
+fn open(directory: &Path) -> Reader {
+    Reader::open(&Source::Directory(directory.to_owned())).unwrap()
+}
+
+/// Everything kept, as runs of bytes that follow one another.
+fn all(reader: &mut Reader) -> Vec<(u64, Vec<u8>)> {
+    let mut found: Vec<(u64, Vec<u8>)> = Vec::new();
+    let mut at = 0;
+    // Small and odd, so that pieces end anywhere.
+    let mut buffer = [0; 777];
+    while let Some(piece) = reader.read(at, &mut buffer).unwrap() {
+        let bytes = &buffer[..piece.length];
+        match found.last_mut() {
+            Some((offset, run)) if *offset + run.len() as u64 == piece.offset => run.extend_from_slice(bytes),
+            _ => found.push((piece.offset, bytes.to_vec())),
+        }
+        at = piece.offset + piece.length as u64;
+    }
+    found
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|n| (n % 251) as u8).collect()
+}
+
+#[test]
+fn what_was_written_is_read_and_the_hash_is_its() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    assert_eq!(all(&mut open(dir.path())), []);
+    let bytes = pattern(20_000);
+    for (n, part) in bytes.chunks(1_234).enumerate() {
+        writer.output(n as u32, part);
+    }
+    writer.flush();
+    let mut reader = open(dir.path());
+    assert_eq!(all(&mut reader), [(0, bytes.clone())]);
+    assert_eq!((reader.first(), reader.end(), reader.began()), (0, 20_000, Some(Timestamp(1_000))));
+    assert_eq!(writer.sha256(), Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>());
+
+    // It grows, and the same reader follows.
+    writer.output(100, b"more");
+    writer.flush();
+    reader.refresh().unwrap();
+    let mut buffer = [0; 10];
+    assert_eq!(reader.read(20_000, &mut buffer).unwrap(), Some(Piece { offset: 20_000, length: 4 }));
+    assert_eq!(&buffer[..4], b"more");
+    assert_eq!(reader.read(20_004, &mut buffer).unwrap(), None);
+}
+
+#[test]
+fn the_oldest_segments_are_dropped_whole_and_it_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    let bytes = pattern(100_000);
+    for part in bytes.chunks(3_000) {
+        writer.output(5, part);
+        let used: u64 = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap())
+            .filter(|e| e.file_name() != INDEX)
+            .map(|e| e.metadata().unwrap().len())
+            .sum();
+        assert!(used <= LIMITS.max_bytes, "{used}");
+    }
+    writer.flush();
+    let mut reader = open(dir.path());
+    let first = reader.first();
+    assert!(first > 0 && first.is_multiple_of(8 * 1024), "{first}");
+    assert_eq!(all(&mut reader), [(first, bytes[first as usize..].to_vec())]);
+    let dropped = reader.entries().iter().filter(|e| matches!(e.mark, Mark::Dropped { .. })).count();
+    assert_eq!(dropped as u64, first / (8 * 1024));
+    assert_eq!((writer.offset(), writer.lost()), (100_000, 0));
+}
+
+#[test]
+fn gaps_keep_offsets_true() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    writer.output(1, b"before");
+    writer.gap(2, 1_000);
+    writer.output(3, b"after");
+    writer.flush();
+    let mut reader = open(dir.path());
+    assert_eq!(all(&mut reader), [(0, b"before".to_vec()), (1_006, b"after".to_vec())]);
+    assert_eq!((writer.offset(), writer.lost()), (1_011, 1_000));
+    assert!(reader.entries().iter().any(|e| e.offset == 6 && e.mark == Mark::Gap { bytes: 1_000 }));
+}
+
+#[test]
+fn a_disk_that_fails_makes_a_gap_and_is_tried_again_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let gone = dir.path().join("not-there");
+    let mut writer = Writer::new(gone.clone(), LIMITS, Timestamp(0));
+    writer.output(0, b"lost");
+    assert!(writer.take_error().is_some());
+    fs::create_dir(&gone).unwrap();
+    writer.output(500, b"too early");
+    writer.output(1_000, b"kept");
+    writer.flush();
+    assert_eq!(writer.lost(), 13);
+    assert_eq!(all(&mut open(&gone)), [(13, b"kept".to_vec())]);
+}
+
+#[test]
+fn tails_begin_at_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    writer.output(0, b"one\ntwo\n");
+    writer.gap(1, 10);
+    writer.output(2, b"three\nfour");
+    writer.flush();
+    let mut reader = open(dir.path());
+    let tails: Vec<u64> = (0..6).map(|n| reader.tail(n).unwrap()).collect();
+    assert_eq!(tails, [28, 24, 8, 4, 0, 0]);
+    writer.output(3, b"\n");
+    writer.flush();
+    reader.refresh().unwrap();
+    assert_eq!((reader.tail(1).unwrap(), reader.tail(2).unwrap()), (24, 8));
+
+    // Lines longer than a block.
+    let dir = tempfile::tempdir().unwrap();
+    let limits = RecordingLimits { max_bytes: 1 << 30, segment_bytes: 50_000 };
+    let mut writer = Writer::new(dir.path().to_owned(), limits, Timestamp(0));
+    let long = [vec![b'x'; 200_000], b"\n".to_vec()].concat();
+    for _ in 0..3 {
+        writer.output(0, &long);
+    }
+    assert_eq!(open(dir.path()).tail(2).unwrap(), 200_001);
+}
+
+#[test]
+fn timing_comes_back_in_bursts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    writer.output(100, b"a");
+    writer.output(105, b"b");
+    writer.resize(107, 100, 30);
+    writer.output(120, b"cd");
+    writer.flush();
+    let reader = open(dir.path());
+    assert_eq!(reader.bursts(), [Burst { ms: 100, offset: 0, end: 2 }, Burst { ms: 120, offset: 2, end: 4 }]);
+    assert!(reader.entries().iter().any(|e| e.offset == 2 && e.mark == Mark::Resize { columns: 100, rows: 30 }));
+}
+
+#[test]
+fn a_lost_or_torn_index_costs_timing_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    let bytes = pattern(20_000);
+    writer.output(1, &bytes);
+    writer.flush();
+    let index = dir.path().join(INDEX);
+    let whole = fs::read(&index).unwrap();
+    for cut in [whole.len() - 1, 40, 17, 3, 0] {
+        fs::write(&index, &whole[..cut]).unwrap();
+        let mut reader = open(dir.path());
+        assert_eq!(all(&mut reader), [(0, bytes.clone())], "{cut}");
+        assert_eq!(reader.bursts().iter().map(|b| b.end - b.offset).sum::<u64>(), 20_000);
+    }
+    fs::remove_file(&index).unwrap();
+    assert_eq!(all(&mut open(dir.path())), [(0, bytes)]);
+}
+
+#[test]
+fn packs_hold_small_recordings_and_notice_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = |name: &str, bytes: &[u8]| {
+        let directory = dir.path().join(name);
+        fs::create_dir(&directory).unwrap();
+        let mut writer = writer(&directory);
+        writer.output(3, bytes);
+        writer.flush();
+        (Uid::new(), directory)
+    };
+    let one = session("one", b"first");
+    let large = session("large", &pattern(30_000));
+    let two = session("two", b"second\n");
+    let empty = session("empty", b"");
+    let path = pack::path(dir.path(), Timestamp(1_795_000_000_000));
+    assert_eq!(path.file_name().unwrap(), "2026-11-18.pack");
+
+    let places = pack::append(&path, &[one, large, two]).unwrap();
+    assert_eq!((places[0], places[1]), (Some(0), None));
+    let more = pack::append(&path, &[empty]).unwrap();
+    let read = |place: Option<u64>| {
+        let mut reader = Reader::open(&Source::Pack { path: path.clone(), offset: place.unwrap() }).unwrap();
+        (all(&mut reader), reader.bursts())
+    };
+    assert_eq!(read(places[0]), (vec![(0, b"first".to_vec())], vec![Burst { ms: 3, offset: 0, end: 5 }]));
+    assert_eq!(read(places[2]).0, [(0, b"second\n".to_vec())]);
+    assert_eq!(read(more[0]), (vec![], vec![]));
+
+    let whole = fs::read(&path).unwrap();
+    let end = places[2].unwrap() as usize;
+    for at in 0..end {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        fs::write(&path, &damaged).unwrap();
+        let error = Reader::open(&Source::Pack { path: path.clone(), offset: 0 }).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{at}");
+    }
+}

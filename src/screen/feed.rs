@@ -1,0 +1,289 @@
+//! One pass over what a program writes: questions are answered and cut out, everything
+//! else goes to the engine and, byte for byte, to the viewers.
+//!
+//! Sequences are dealt with when they are whole, so that the viewers are between two of
+//! them most of the time. Only strings longer than [`HELD_MAX`] are passed on in parts.
+
+use super::Screen;
+use super::query::{self, Answerer, Question, Terminator};
+use super::sequence::{CAN, Control, ESC, Kind, Sequence, number, rest_of, sequence};
+
+/// A sequence that is not whole is held back up to this many bytes.
+const HELD_MAX: usize = 4 * 1024;
+/// Bytes of a command that the engine is given; it would keep all of them.
+const COMMAND_MAX: usize = 64 * 1024;
+/// Bytes kept of a sequence for viewers that join in its middle.
+const SINCE_MAX: usize = 64 * 1024;
+
+/// A question in a single byte: who are you? PuTTY answers with its name.
+const ENQ: u8 = 0x05;
+/// First byte of U+0080 to U+00BF.
+const C1_LEAD: u8 = 0xc2;
+
+/// Between two reads.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    /// The start of a sequence or character, not passed on yet.
+    held: Vec<u8>,
+    /// A sequence too long to be held, in whose middle we are.
+    long: Option<Long>,
+    /// What viewers have got of it.
+    since: Vec<u8>,
+}
+
+/// A sequence that is dealt with in parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Long {
+    kind: Kind,
+    /// Viewers get it. What is too long to be anything but an attack is dropped.
+    passed: bool,
+    /// Bytes of it that the engine may still get.
+    engine: usize,
+}
+
+impl Feed {
+    pub(super) fn since_ground(&self) -> &[u8] {
+        &self.since
+    }
+
+    /// Keeps what viewers have got of a long sequence, or a stand-in that ends alike.
+    fn pass(&mut self, kind: Kind, bytes: &[u8]) {
+        if self.since.len() + bytes.len() <= SINCE_MAX {
+            self.since.extend_from_slice(bytes);
+            return;
+        }
+        let ignored: &[u8] = if kind == Kind::Command { b"\x1b]9999;" } else { b"\x1b_" };
+        self.since.clear();
+        self.since.extend_from_slice(ignored);
+        self.since.reserve_exact(SINCE_MAX);
+    }
+}
+
+/// Who a whole sequence is for.
+enum Deal<'a> {
+    /// Engine and viewers.
+    Both,
+    /// The engine has no use for it, and might take it for text.
+    Viewers,
+    Question(Question<'a>),
+    SoftReset,
+    /// Something the engine should do less often: what it gets instead.
+    Instead(Vec<u8>),
+}
+
+impl Screen {
+    /// The body of [`Screen::feed`].
+    pub(super) fn take_in(&mut self, bytes: &[u8], visible: &mut Vec<u8>) {
+        if self.feed.held.is_empty() {
+            self.pass_over(bytes, visible);
+        } else {
+            let mut joined = std::mem::take(&mut self.feed.held);
+            joined.extend_from_slice(bytes);
+            self.pass_over(&joined, visible);
+        }
+    }
+
+    fn pass_over(&mut self, bytes: &[u8], visible: &mut Vec<u8>) {
+        // What lies between `done` and `at` goes to both and has not gone yet.
+        let mut at = self.finish_long(bytes, visible);
+        let mut done = at;
+        while let Some(found) = memchr::memchr3(ESC, ENQ, C1_LEAD, &bytes[at..]) {
+            at += found;
+            match bytes[at] {
+                ESC => {
+                    let (kind, length) = match sequence(&bytes[at..]) {
+                        Sequence::Whole { kind, length } => (kind, length),
+                        Sequence::Partial(kind) => {
+                            self.both(&bytes[done..at], visible);
+                            self.hold(kind, &bytes[at..], visible);
+                            return;
+                        }
+                    };
+                    let end = at + length;
+                    match self.deal(kind, &bytes[at..end]) {
+                        Deal::Both => {}
+                        Deal::Viewers => {
+                            self.both(&bytes[done..at], visible);
+                            visible.extend_from_slice(&bytes[at..end]);
+                            done = end;
+                        }
+                        Deal::Question(question) => {
+                            self.both(&bytes[done..at], visible);
+                            let mut answerer =
+                                Answerer { model: &self.model, looks: &self.looks, out: &mut self.answers };
+                            let order = answerer.answer(&question);
+                            self.both(&order, visible);
+                            done = end;
+                        }
+                        Deal::SoftReset => {
+                            self.both(&bytes[done..end], visible);
+                            self.model.soft_reset();
+                            done = end;
+                        }
+                        Deal::Instead(instead) => {
+                            self.both(&bytes[done..at], visible);
+                            self.parser.advance(&mut self.model, &instead);
+                            visible.extend_from_slice(&bytes[at..end]);
+                            done = end;
+                        }
+                    }
+                    at = end;
+                }
+                ENQ => {
+                    self.both(&bytes[done..at], visible);
+                    at += 1;
+                    done = at;
+                }
+                _ => match bytes.get(at + 1) {
+                    // A control character of eight bits: some terminals obey, the engine
+                    // does not.
+                    Some(0x80..=0x9f) => {
+                        self.both(&bytes[done..at], visible);
+                        at += 2;
+                        done = at;
+                    }
+                    Some(_) => at += 1,
+                    None => break,
+                },
+            }
+        }
+        let whole = bytes.len() - unfinished_character(&bytes[done..]);
+        self.both(&bytes[done..whole], visible);
+        self.feed.held.extend_from_slice(&bytes[whole..]);
+    }
+
+    /// Gives bytes to the engine and the viewers.
+    fn both(&mut self, bytes: &[u8], visible: &mut Vec<u8>) {
+        if !bytes.is_empty() {
+            self.parser.advance(&mut self.model, bytes);
+            visible.extend_from_slice(bytes);
+        }
+    }
+
+    /// Deals with what still belongs to a sequence that began in an earlier read; returns
+    /// how many bytes those were.
+    fn finish_long(&mut self, bytes: &[u8], visible: &mut Vec<u8>) -> usize {
+        let Some(long) = self.feed.long else { return 0 };
+        match rest_of(long.kind, bytes) {
+            Some(length) => {
+                self.part(long, &bytes[..length], visible);
+                self.feed.long = None;
+                self.feed.since.clear();
+                length
+            }
+            None => {
+                // The ESC of the end, perhaps.
+                let length = if bytes.ends_with(&[ESC]) { bytes.len() - 1 } else { bytes.len() };
+                self.feed.long = Some(self.part(long, &bytes[..length], visible));
+                self.feed.held.extend_from_slice(&bytes[length..]);
+                bytes.len()
+            }
+        }
+    }
+
+    /// Passes on a part of a long sequence.
+    fn part(&mut self, mut long: Long, bytes: &[u8], visible: &mut Vec<u8>) -> Long {
+        if long.engine > 0 {
+            let given = bytes.len().min(long.engine);
+            self.parser.advance(&mut self.model, &bytes[..given]);
+            long.engine -= given;
+            if long.engine == 0 {
+                self.parser.advance(&mut self.model, &[CAN]);
+            }
+        }
+        if long.passed {
+            visible.extend_from_slice(bytes);
+            self.feed.pass(long.kind, bytes);
+        }
+        long
+    }
+
+    /// Holds back the start of a sequence, or begins to pass it on in parts.
+    fn hold(&mut self, kind: Kind, bytes: &[u8], visible: &mut Vec<u8>) {
+        if bytes.len() <= HELD_MAX {
+            self.feed.held.extend_from_slice(bytes);
+            return;
+        }
+        let passed = match kind {
+            // No terminal makes anything of so many parameters.
+            Kind::Escape | Kind::Control => false,
+            Kind::Command => !matches!(number(&bytes[2..]), 4 | 5 | 10..=19 | 21 | 22 | 50 | 60 | 61),
+            Kind::Device => query::device(&bytes[2..]).is_none(),
+            Kind::Other => query::other(&bytes[1..]).is_none(),
+        };
+        let engine = if passed && for_engine(kind, bytes) { COMMAND_MAX } else { 0 };
+        self.feed.long = Some(Long { kind, passed, engine });
+        let taken = self.finish_long(bytes, visible);
+        debug_assert_eq!(taken, bytes.len());
+    }
+
+    /// Who a whole sequence is for.
+    fn deal<'a>(&self, kind: Kind, bytes: &'a [u8]) -> Deal<'a> {
+        let (body, terminator) = body(bytes);
+        let question = match kind {
+            Kind::Escape if bytes == b"\x1bZ" => Some(Question::Identify),
+            Kind::Escape => None,
+            Kind::Control => match Control::parse(&bytes[2..]) {
+                Some(Control { private: None, intermediates: b"!", action: b'p', .. }) => return Deal::SoftReset,
+                Some(Control { private: None, intermediates: b"", action: b'b', parameters }) => {
+                    return self.repeat(number(parameters));
+                }
+                Some(control) => query::control(control),
+                None => None,
+            },
+            Kind::Command => query::command(body, terminator),
+            Kind::Device => query::device(body),
+            Kind::Other => query::other(&bytes[1..]),
+        };
+        match question {
+            Some(question) => Deal::Question(question),
+            None if for_engine(kind, bytes) => Deal::Both,
+            None => Deal::Viewers,
+        }
+    }
+
+    /// Repeating a character more often than there are cells only costs time: as many
+    /// lines fewer leave the screen the same.
+    fn repeat<'a>(&self, count: u16) -> Deal<'a> {
+        let (columns, rows) = self.model.size();
+        let count = usize::from(count);
+        let most = columns * (rows + 2);
+        if count <= most {
+            return Deal::Both;
+        }
+        let fewer = count - (count - most).div_ceil(columns) * columns;
+        Deal::Instead(format!("\x1b[{fewer}b").into_bytes())
+    }
+}
+
+/// What lies between the two bytes that start a string and its end.
+fn body(bytes: &[u8]) -> (&[u8], Terminator) {
+    let body = bytes.get(2..).unwrap_or_default();
+    match body {
+        [body @ .., ESC, b'\\'] => (body, Terminator::String),
+        [body @ .., 0x07] => (body, Terminator::Bell),
+        [body @ .., CAN | 0x1a] => (body, Terminator::String),
+        body => (body, Terminator::String),
+    }
+}
+
+/// Whether the engine makes anything of a sequence.
+fn for_engine(kind: Kind, bytes: &[u8]) -> bool {
+    match kind {
+        Kind::Escape | Kind::Control => true,
+        Kind::Command => matches!(number(&bytes[2..]), 0 | 2 | 4 | 8 | 10..=12 | 22 | 50 | 104 | 110..=112),
+        Kind::Device | Kind::Other => false,
+    }
+}
+
+/// How many bytes at the end are the start of a character that is to be continued.
+fn unfinished_character(bytes: &[u8]) -> usize {
+    (1..=bytes.len().min(3))
+        .find(|back| !(0x80..0xc0).contains(&bytes[bytes.len() - back]))
+        .filter(|back| {
+            let start = &bytes[bytes.len() - back..];
+            std::str::from_utf8(start).is_err_and(|error| error.error_len().is_none())
+        })
+        .unwrap_or(0)
+}
+

@@ -1,0 +1,648 @@
+//! The way of output into the model: every order the parser reads goes to the engine,
+//! and what the engine hides, lacks or does otherwise than most terminals is done here.
+//!
+//! A method of the trait that is missing here would silently do nothing: a test compares
+//! the two lists.
+
+use std::time::Instant;
+
+use alacritty_terminal::grid::Dimensions;
+use alacritty_terminal::index::{Column, Line};
+use alacritty_terminal::term::TermMode;
+use alacritty_terminal::term::cell::{Cell, Flags};
+use alacritty_terminal::vte::ansi::cursor_icon::CursorIcon;
+use alacritty_terminal::vte::ansi::{
+    Attr, CharsetIndex, ClearMode, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
+    KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, NamedPrivateMode, PrivateMode, Rgb, ScpCharPath,
+    ScpUpdateMode, StandardCharset, TabulationClearMode,
+};
+use unicode_width::UnicodeWidthChar;
+
+use super::model::{MARKS_MAX, Model, Saved, TITLE_MAX, TITLES_MAX, UNKNOWN_MODES_MAX, as_line, line_number, repair_at};
+use super::palette;
+use super::pen::BLINK;
+
+/// Longest link, in bytes; a longer one is no link.
+const LINK_MAX: usize = 2083;
+/// Bytes of links that the screen and its history may hold.
+const LINKS_MAX: usize = 1024 * 1024;
+/// After so many bytes of new links those still held are counted.
+const LINKS_STEP: usize = 256 * 1024;
+/// What a link costs beside its text.
+const LINK_OVERHEAD: usize = 128;
+
+/// Private modes never set in a viewer again: VT52, column and page sizes, left and
+/// right margins (the engine has none), highlight tracking (hangs xterm).
+const NOT_REPLAYED: [u16; 9] = [2, 3, 38, 40, 69, 80, 95, 1001, 2026];
+
+impl Model {
+    /// Moves the cursor to a line of the screen, keeping its column.
+    fn set_line(&mut self, line: usize) {
+        let cursor = &mut self.term.grid_mut().cursor;
+        cursor.point.line = as_line(line);
+        cursor.input_needs_wrap = false;
+    }
+
+    /// Moves the cursor to a column, keeping its line.
+    fn set_column(&mut self, column: usize) {
+        let last = self.term.last_column();
+        let cursor = &mut self.term.grid_mut().cursor;
+        cursor.point.column = Column(column).min(last);
+        cursor.input_needs_wrap = false;
+    }
+
+    fn line(&self) -> usize {
+        line_number(self.grid().cursor.point.line)
+    }
+
+    fn column(&self) -> usize {
+        self.grid().cursor.point.column.0
+    }
+
+    /// Blanks the halves of wide characters cut apart in the cursor's line left of these
+    /// columns.
+    fn mend<const N: usize>(&mut self, edges: [usize; N]) {
+        let line = self.grid().cursor.point.line;
+        let row = &mut self.term.grid_mut()[line];
+        for edge in edges {
+            for column in [edge.checked_sub(1), Some(edge)].into_iter().flatten() {
+                repair_at(row, column);
+            }
+        }
+    }
+
+    /// Whether the cell that `mark` would go to has as many as it may.
+    fn marks_full(&self, mark: char) -> bool {
+        if mark.width() != Some(0) {
+            return false;
+        }
+        let cursor = &self.grid().cursor;
+        let row = &self.grid()[cursor.point.line];
+        let mut column = cursor.point.column.0;
+        if !cursor.input_needs_wrap {
+            column = column.saturating_sub(1);
+        }
+        if row[Column(column)].flags.contains(Flags::WIDE_CHAR_SPACER) {
+            column = column.saturating_sub(1);
+        }
+        row[Column(column)].zerowidth().is_some_and(|marks| marks.len() >= MARKS_MAX)
+    }
+
+    /// Sets origin mode without moving the cursor.
+    fn set_origin(&mut self, on: bool) {
+        let cursor = self.grid().cursor.clone();
+        let origin = PrivateMode::Named(NamedPrivateMode::Origin);
+        if on {
+            self.term.set_private_mode(origin);
+        } else {
+            self.term.unset_private_mode(origin);
+        }
+        self.term.grid_mut().cursor = cursor;
+    }
+
+    fn saved(&self) -> Saved {
+        Saved { charset: self.shadow.charset, origin: self.mode().contains(TermMode::ORIGIN) }
+    }
+
+    fn restore(&mut self, saved: Saved) {
+        self.set_active_charset(saved.charset);
+        self.set_origin(saved.origin);
+    }
+
+    fn enter_alternate(&mut self, by: u16) {
+        if self.alternate() {
+            return;
+        }
+        let grid = self.grid();
+        let parked = if by == 1049 { grid.cursor.clone() } else { grid.saved_cursor.clone() };
+        if by == 1049 {
+            self.shadow.saved[0] = self.saved();
+        }
+        self.shadow.parked = Some(parked);
+        self.shadow.alternate_by = by;
+        self.term.swap_alt();
+    }
+
+    fn leave_alternate(&mut self, by: u16) {
+        if !self.alternate() {
+            return;
+        }
+        let cursor = self.grid().cursor.clone();
+        self.term.swap_alt();
+        let entered_by = self.shadow.alternate_by;
+        let saved_cursor = self.shadow.parked.take();
+        let grid = self.term.grid_mut();
+        if let Some(saved_cursor) = saved_cursor {
+            grid.saved_cursor = saved_cursor;
+        }
+        if by != 1049 {
+            grid.cursor = cursor;
+            return;
+        }
+        // Entered by 1049 too, the cursor is where it was, and moved along by a resize.
+        if entered_by != 1049 {
+            grid.cursor = grid.saved_cursor.clone();
+        }
+        self.restore(self.shadow.saved[0]);
+    }
+
+    /// Whether one more link of this size may be held.
+    fn room_for_link(&mut self, size: usize) -> bool {
+        if size > LINK_MAX {
+            return false;
+        }
+        self.shadow.link_bytes += size + LINK_OVERHEAD;
+        if self.shadow.link_bytes > LINKS_STEP {
+            self.shadow.link_bytes = 0;
+            self.shadow.links_full = self.count_links() > LINKS_MAX;
+        }
+        !self.shadow.links_full
+    }
+
+    /// Bytes of the links on both screens and in history.
+    fn count_links(&mut self) -> usize {
+        fn of<'a>(cells: impl Iterator<Item = &'a Cell>) -> usize {
+            let mut bytes = 0;
+            let mut last = None;
+            for extra in cells.filter_map(|cell| cell.extra.as_ref()) {
+                // The cells of one link stand together and share it.
+                if last.replace(std::sync::Arc::as_ptr(extra)) == Some(std::sync::Arc::as_ptr(extra)) {
+                    continue;
+                }
+                let cell = Cell { extra: Some(extra.clone()), ..Cell::default() };
+                if let Some(link) = cell.hyperlink() {
+                    bytes += link.uri().len() + link.id().len() + LINK_OVERHEAD;
+                }
+            }
+            bytes
+        }
+        let rows = self.term.screen_lines();
+        let shown = of((0..rows).flat_map(|line| &self.term.grid()[as_line(line)]));
+        let primary = self.with_primary(|grid| {
+            let (top, bottom) = (grid.topmost_line().0, grid.bottommost_line().0);
+            of((top..=bottom).flat_map(|line| &grid[Line(line)]))
+        });
+        shown + primary
+    }
+
+    fn keep_title(&mut self, title: Option<String>) {
+        self.shadow.title = title.map(|title| {
+            let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= TITLE_MAX;
+            title.char_indices().take_while(fits).map(|(_, c)| c).filter(|c| !c.is_control()).collect()
+        });
+    }
+}
+
+impl Handler for Model {
+    fn input(&mut self, c: char) {
+        // Nothing before U+00A0 takes no room.
+        if c >= '\u{a0}' && self.marks_full(c) {
+            return;
+        }
+        if !self.shadow.reserved && self.grid().cursor.input_needs_wrap {
+            self.reserve_history();
+        }
+        self.term.input(c);
+        if self.mode().contains(TermMode::INSERT) {
+            let (columns, _) = self.size();
+            self.mend([self.column().saturating_sub(1), self.column(), columns]);
+        }
+    }
+
+    fn goto(&mut self, line: i32, column: usize) {
+        self.term.goto(line, column);
+    }
+
+    fn goto_line(&mut self, line: i32) {
+        self.term.goto_line(line);
+    }
+
+    // The engine adds the top of the region once more in origin mode.
+    fn goto_col(&mut self, column: usize) {
+        self.set_column(column);
+    }
+
+    // The margins stop the cursor, which the engine does not know.
+    fn move_up(&mut self, lines: usize) {
+        let (line, top) = (self.line(), self.shadow.region.start);
+        let stop = if line < top { 0 } else { top };
+        self.set_line(line.saturating_sub(lines).max(stop));
+    }
+
+    fn move_down(&mut self, lines: usize) {
+        let (line, end) = (self.line(), self.shadow.region.end);
+        let stop = if line >= end { self.term.screen_lines() } else { end };
+        self.set_line(line.saturating_add(lines).min(stop - 1));
+    }
+
+    fn move_down_and_cr(&mut self, lines: usize) {
+        self.move_down(lines);
+        self.set_column(0);
+    }
+
+    fn move_up_and_cr(&mut self, lines: usize) {
+        self.move_up(lines);
+        self.set_column(0);
+    }
+
+    fn move_forward(&mut self, columns: usize) {
+        self.term.move_forward(columns);
+    }
+
+    fn move_backward(&mut self, columns: usize) {
+        self.term.move_backward(columns);
+    }
+
+    // Without leaving a tab in the cell, and without wrapping.
+    fn put_tab(&mut self, count: u16) {
+        self.move_forward_tabs(count);
+    }
+
+    fn move_forward_tabs(&mut self, count: u16) {
+        self.term.move_forward_tabs(self.tabs_at_most(count));
+    }
+
+    fn move_backward_tabs(&mut self, count: u16) {
+        self.term.move_backward_tabs(self.tabs_at_most(count));
+        self.set_column(self.column());
+    }
+
+    fn backspace(&mut self) {
+        self.term.backspace();
+    }
+
+    fn carriage_return(&mut self) {
+        self.term.carriage_return();
+    }
+
+    fn linefeed(&mut self) {
+        if !self.shadow.reserved && self.line() + 1 == self.shadow.region.end {
+            self.reserve_history();
+        }
+        self.term.linefeed();
+    }
+
+    fn newline(&mut self) {
+        self.term.newline();
+    }
+
+    fn reverse_index(&mut self) {
+        self.term.reverse_index();
+    }
+
+    fn scroll_up(&mut self, lines: usize) {
+        self.reserve_history();
+        self.term.scroll_up(lines);
+    }
+
+    fn scroll_down(&mut self, lines: usize) {
+        self.term.scroll_down(lines);
+    }
+
+    // Both put the cursor at the margin.
+    fn insert_blank_lines(&mut self, lines: usize) {
+        self.term.insert_blank_lines(lines);
+        if self.shadow.region.contains(&self.line()) {
+            self.set_column(0);
+        }
+    }
+
+    fn delete_lines(&mut self, lines: usize) {
+        self.reserve_history();
+        self.term.delete_lines(lines);
+        if self.shadow.region.contains(&self.line()) {
+            self.set_column(0);
+        }
+    }
+
+    fn insert_blank(&mut self, count: usize) {
+        self.term.insert_blank(count);
+        let column = self.column();
+        let (columns, _) = self.size();
+        self.mend([column, column.saturating_add(count), columns]);
+    }
+
+    // The engine would blank what stands before the cursor if told to delete more than
+    // there is after it.
+    fn delete_chars(&mut self, count: usize) {
+        let column = self.column();
+        let (columns, _) = self.size();
+        let count = count.min(columns - column);
+        self.term.delete_chars(count);
+        self.mend([column, columns - count]);
+    }
+
+    fn erase_chars(&mut self, count: usize) {
+        self.term.erase_chars(count);
+        let column = self.column();
+        self.mend([column, column.saturating_add(count)]);
+    }
+
+    fn clear_line(&mut self, mode: LineClearMode) {
+        self.term.clear_line(mode);
+        let column = self.column();
+        self.mend([column, column + 1]);
+    }
+
+    fn clear_screen(&mut self, mode: ClearMode) {
+        let history = self.grid().history_size();
+        match mode {
+            ClearMode::All => self.reserve_history(),
+            ClearMode::Saved => self.history_cleared(history),
+            // The engine leaves the first line alone.
+            ClearMode::Above if self.line() == 1 => self.term.grid_mut().reset_region(..Line(1)),
+            ClearMode::Above | ClearMode::Below => {}
+        }
+        self.term.clear_screen(mode);
+        let column = self.column();
+        self.mend([column, column + 1]);
+    }
+
+    fn set_horizontal_tabstop(&mut self) {
+        let column = self.column();
+        self.shadow.tabs[column] = true;
+        self.term.set_horizontal_tabstop();
+    }
+
+    fn clear_tabs(&mut self, mode: TabulationClearMode) {
+        let column = self.column();
+        match mode {
+            TabulationClearMode::Current => self.shadow.tabs[column] = false,
+            TabulationClearMode::All => self.shadow.tabs.fill(false),
+        }
+        self.term.clear_tabs(mode);
+    }
+
+    // Unknown to the engine.
+    fn set_tabs(&mut self, interval: u16) {
+        let column = self.column();
+        self.clear_tabs(TabulationClearMode::All);
+        for stop in (0..self.term.columns()).step_by(usize::from(interval.max(1))) {
+            self.term.grid_mut().cursor.point.column = Column(stop);
+            self.set_horizontal_tabstop();
+        }
+        self.term.grid_mut().cursor.point.column = Column(column);
+    }
+
+    fn save_cursor_position(&mut self) {
+        let shown = self.shown();
+        self.shadow.saved[shown] = self.saved();
+        self.term.save_cursor_position();
+    }
+
+    fn restore_cursor_position(&mut self) {
+        self.restore(self.shadow.saved[self.shown()]);
+        self.term.restore_cursor_position();
+    }
+
+    // A region outside the screen is none at all.
+    fn set_scrolling_region(&mut self, top: usize, bottom: Option<usize>) {
+        let rows = self.term.screen_lines();
+        let bottom = bottom.map_or(rows, |bottom| bottom.min(rows));
+        let top = top.max(1);
+        if top < bottom {
+            self.shadow.region = top - 1..bottom;
+            self.term.set_scrolling_region(top, Some(bottom));
+        }
+    }
+
+    fn reset_state(&mut self) {
+        let history = self.with_primary(|grid| grid.history_size());
+        self.term.reset_state();
+        for index in 0..=palette::CURSOR {
+            self.term.reset_color(index);
+        }
+        self.reset_shadow();
+        self.history_cleared(history);
+    }
+
+    fn terminal_attribute(&mut self, attribute: Attr) {
+        let flags = &mut self.term.grid_mut().cursor.template.flags;
+        match attribute {
+            Attr::BlinkSlow | Attr::BlinkFast => flags.insert(BLINK),
+            Attr::CancelBlink => flags.remove(BLINK),
+            // SGR 21, which all but old Linux consoles take for this.
+            Attr::CancelBold => self.term.terminal_attribute(Attr::DoubleUnderline),
+            attribute => self.term.terminal_attribute(attribute),
+        }
+    }
+
+    fn set_mode(&mut self, mode: Mode) {
+        self.term.set_mode(mode);
+    }
+
+    fn unset_mode(&mut self, mode: Mode) {
+        self.term.unset_mode(mode);
+    }
+
+    fn report_mode(&mut self, mode: Mode) {
+        self.term.report_mode(mode);
+    }
+
+    fn set_private_mode(&mut self, mode: PrivateMode) {
+        match mode {
+            PrivateMode::Unknown(by @ (47 | 1047)) => self.enter_alternate(by),
+            PrivateMode::Unknown(1048) => self.save_cursor_position(),
+            PrivateMode::Unknown(number) => {
+                if self.shadow.modes.len() < UNKNOWN_MODES_MAX && !NOT_REPLAYED.contains(&number) {
+                    self.shadow.modes.insert(number);
+                }
+            }
+            PrivateMode::Named(named) => match named {
+                NamedPrivateMode::SwapScreenAndSetRestoreCursor => self.enter_alternate(1049),
+                NamedPrivateMode::SyncUpdate => self.shadow.frame = Some(Instant::now()),
+                // Ignored by terminals unless they are told to allow it.
+                NamedPrivateMode::ColumnMode => {}
+                _ => {
+                    self.remember(named, true);
+                    self.term.set_private_mode(mode);
+                }
+            },
+        }
+    }
+
+    fn unset_private_mode(&mut self, mode: PrivateMode) {
+        match mode {
+            PrivateMode::Unknown(by @ (47 | 1047)) => self.leave_alternate(by),
+            PrivateMode::Unknown(1048) => self.restore_cursor_position(),
+            PrivateMode::Unknown(number) => {
+                self.shadow.modes.remove(&number);
+            }
+            PrivateMode::Named(named) => match named {
+                NamedPrivateMode::SwapScreenAndSetRestoreCursor => self.leave_alternate(1049),
+                NamedPrivateMode::SyncUpdate => self.shadow.frame = None,
+                NamedPrivateMode::ColumnMode => {}
+                _ => {
+                    self.remember(named, false);
+                    self.term.unset_private_mode(mode);
+                    if named == NamedPrivateMode::Origin {
+                        self.term.goto(0, 0);
+                    }
+                }
+            },
+        }
+    }
+
+    fn report_private_mode(&mut self, mode: PrivateMode) {
+        self.term.report_private_mode(mode);
+    }
+
+    fn set_keypad_application_mode(&mut self) {
+        self.term.set_keypad_application_mode();
+    }
+
+    fn unset_keypad_application_mode(&mut self) {
+        self.term.unset_keypad_application_mode();
+    }
+
+    fn set_active_charset(&mut self, index: CharsetIndex) {
+        self.shadow.charset = index;
+        self.term.set_active_charset(index);
+    }
+
+    fn configure_charset(&mut self, index: CharsetIndex, charset: StandardCharset) {
+        self.term.configure_charset(index, charset);
+    }
+
+    fn set_cursor_style(&mut self, style: Option<CursorStyle>) {
+        self.shadow.cursor_style = style;
+        self.term.set_cursor_style(style);
+    }
+
+    fn set_cursor_shape(&mut self, shape: CursorShape) {
+        self.shadow.cursor_style.get_or_insert_default().shape = shape;
+        self.term.set_cursor_shape(shape);
+    }
+
+    fn set_color(&mut self, index: usize, colour: Rgb) {
+        self.term.set_color(index, colour);
+    }
+
+    fn reset_color(&mut self, index: usize) {
+        self.term.reset_color(index);
+    }
+
+    fn set_hyperlink(&mut self, link: Option<Hyperlink>) {
+        let link = link.filter(|link| self.room_for_link(link.uri.len() + link.id.as_ref().map_or(0, String::len)));
+        self.term.set_hyperlink(link);
+    }
+
+    // Titles and keyboard modes are kept here alone: the engine's stacks grow to thousands.
+    fn set_title(&mut self, title: Option<String>) {
+        self.keep_title(title);
+    }
+
+    fn push_title(&mut self) {
+        if self.shadow.titles.len() == TITLES_MAX {
+            self.shadow.titles.remove(0);
+        }
+        self.shadow.titles.push(self.shadow.title.clone());
+    }
+
+    fn pop_title(&mut self) {
+        if let Some(title) = self.shadow.titles.pop() {
+            self.shadow.title = title;
+        }
+    }
+
+    fn push_keyboard_mode(&mut self, mode: KeyboardModes) {
+        let shown = self.shown();
+        self.shadow.keys[shown].push(mode.bits());
+    }
+
+    fn pop_keyboard_modes(&mut self, count: u16) {
+        let shown = self.shown();
+        self.shadow.keys[shown].pop(usize::from(count));
+    }
+
+    fn set_keyboard_mode(&mut self, mode: KeyboardModes, how: KeyboardModesApplyBehavior) {
+        let shown = self.shown();
+        let bits = mode.bits();
+        self.shadow.keys[shown].set(|flags| match how {
+            KeyboardModesApplyBehavior::Replace => bits,
+            KeyboardModesApplyBehavior::Union => flags | bits,
+            KeyboardModesApplyBehavior::Difference => flags & !bits,
+        });
+    }
+
+    fn set_modify_other_keys(&mut self, mode: ModifyOtherKeys) {
+        self.shadow.modify_other_keys = mode as u8;
+        self.term.set_modify_other_keys(mode);
+    }
+
+    fn decaln(&mut self) {
+        self.term.decaln();
+        self.set_scrolling_region(1, None);
+        self.term.goto(0, 0);
+    }
+
+    fn bell(&mut self) {
+        self.term.bell();
+    }
+
+    fn substitute(&mut self) {
+        self.term.substitute();
+    }
+
+    fn set_mouse_cursor_icon(&mut self, icon: CursorIcon) {
+        self.term.set_mouse_cursor_icon(icon);
+    }
+
+    fn set_scp(&mut self, path: ScpCharPath, update: ScpUpdateMode) {
+        self.term.set_scp(path, update);
+    }
+
+    fn clipboard_store(&mut self, clipboard: u8, data: &[u8]) {
+        self.term.clipboard_store(clipboard, data);
+    }
+
+    // Questions are answered and cut out before they come here.
+    fn clipboard_load(&mut self, clipboard: u8, terminator: &str) {
+        self.term.clipboard_load(clipboard, terminator);
+    }
+
+    fn identify_terminal(&mut self, intermediate: Option<char>) {
+        self.term.identify_terminal(intermediate);
+    }
+
+    fn device_status(&mut self, what: usize) {
+        self.term.device_status(what);
+    }
+
+    fn dynamic_color_sequence(&mut self, prefix: String, index: usize, terminator: &str) {
+        self.term.dynamic_color_sequence(prefix, index, terminator);
+    }
+
+    fn text_area_size_pixels(&mut self) {
+        self.term.text_area_size_pixels();
+    }
+
+    fn text_area_size_chars(&mut self) {
+        self.term.text_area_size_chars();
+    }
+
+    fn report_keyboard_mode(&mut self) {
+        self.term.report_keyboard_mode();
+    }
+
+    fn report_modify_other_keys(&mut self) {
+        self.term.report_modify_other_keys();
+    }
+}
+
+impl Model {
+    /// More tabs than there are columns change nothing, but would take their time.
+    fn tabs_at_most(&self, count: u16) -> u16 {
+        count.min(u16::try_from(self.term.columns()).unwrap_or(u16::MAX))
+    }
+
+    /// Keeps what a program has said about modes that terminals do not start alike with.
+    fn remember(&mut self, mode: NamedPrivateMode, on: bool) {
+        match mode {
+            NamedPrivateMode::BlinkingCursor => self.shadow.cursor_blink = Some(on),
+            NamedPrivateMode::AlternateScroll => self.shadow.alternate_scroll = Some(on),
+            NamedPrivateMode::UrgencyHints => self.shadow.urgency = Some(on),
+            _ => {}
+        }
+    }
+}

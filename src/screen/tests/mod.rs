@@ -1,0 +1,184 @@
+//! Streams in, whole screens out.
+
+use alacritty_terminal::grid::{Cursor, Dimensions, Grid};
+use alacritty_terminal::index::{Column, Line};
+use alacritty_terminal::term::cell::{Cell, Flags};
+
+use super::Screen;
+use super::pen::{ATTRIBUTES, OWN_LINK, Pen};
+
+mod handler;
+mod joining;
+mod limits;
+mod picture;
+mod queries;
+mod stream;
+mod text;
+
+/// Bytes of history in tests: more than any of them scrolls off.
+const HISTORY: u64 = 1 << 20;
+
+fn screen(columns: u16, rows: u16) -> Screen {
+    Screen::new(columns, rows, HISTORY)
+}
+
+/// Feeds and returns what viewers see.
+fn feed(screen: &mut Screen, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut visible = Vec::new();
+    screen.feed(bytes.as_ref(), &mut visible);
+    visible
+}
+
+fn fed(columns: u16, rows: u16, bytes: impl AsRef<[u8]>) -> Screen {
+    let mut screen = screen(columns, rows);
+    feed(&mut screen, bytes);
+    screen
+}
+
+/// Everything about a screen that a picture brings back, readable when it differs.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    shown: Vec<String>,
+    cursor: String,
+    saved: String,
+    primary: Vec<String>,
+    primary_cursor: String,
+    history: Vec<String>,
+    modes: String,
+    settings: String,
+}
+
+/// What a picture can only set, not take back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Fresh,
+    Used,
+}
+
+fn state(screen: &mut Screen, history: usize, before: Before) -> State {
+    let waiting = waiting_cell(screen.model.grid());
+    let shown = lines(screen.model.grid(), 0, waiting);
+    let (cursor, saved) = {
+        let grid = screen.model.grid();
+        (cursor(&grid.cursor), cursor(&grid.saved_cursor))
+    };
+    let (primary, primary_cursor, history) = screen.model.with_primary(|grid| {
+        let waiting = waiting_cell(grid);
+        let kept = history.min(grid.history_size());
+        let mut lines = lines(grid, kept, waiting);
+        let primary = lines.split_off(kept);
+        (primary, self::cursor(&grid.cursor), lines)
+    });
+    let shadow = &screen.model.shadow;
+    let alternate = screen.model.alternate();
+    let modes = format!(
+        "{:?} region {:?} tabs {:?} charset {:?} keys {:?} other {} style {:?} parked {:?} by {:?} saved {:?} frame {}",
+        screen.model.mode(),
+        shadow.region,
+        shadow.tabs,
+        shadow.charset,
+        shadow.keys.clone().map(|keys| (keys.flags(), keys.entries().get(1..).unwrap_or_default().to_vec())),
+        shadow.modify_other_keys,
+        shadow.cursor_style,
+        shadow.parked.as_ref().map(self::cursor),
+        alternate.then_some(shadow.alternate_by),
+        (shadow.saved[usize::from(alternate)], alternate.then_some(shadow.saved[0])),
+        shadow.frame.is_some(),
+    );
+    let settings = format!(
+        "{:?} {:?} {:?} {:?} {:?} {:?}",
+        shadow.title,
+        shadow.modes,
+        shadow.cursor_blink,
+        shadow.alternate_scroll,
+        shadow.urgency,
+        (0..=258).filter_map(|index| screen.model.colour(index)).collect::<Vec<_>>(),
+    );
+    let settings = if before == Before::Fresh { settings } else { String::new() };
+    State { shown, cursor, saved, primary, primary_cursor, history, modes, settings }
+}
+
+/// The cell in which the cursor waits to wrap: the picture writes it last, so that it
+/// cannot be marked as wrapped at the same time.
+fn waiting_cell(grid: &Grid<Cell>) -> Option<(Line, Column)> {
+    grid.cursor.input_needs_wrap.then_some((grid.cursor.point.line, grid.cursor.point.column))
+}
+
+fn lines(grid: &Grid<Cell>, history: usize, waiting: Option<(Line, Column)>) -> Vec<String> {
+    let first = -i32::try_from(history).unwrap();
+    (first..=grid.bottommost_line().0)
+        .map(Line)
+        .map(|line| {
+            let mut out = String::new();
+            let mut pen = Pen::default();
+            for column in (0..grid.columns()).map(Column) {
+                let cell = &grid[line][column];
+                let now = Pen::of(cell);
+                if now != pen {
+                    out.push_str(&format!("<{}>", describe(cell)));
+                    pen = now;
+                }
+                if !cell.flags.contains(Flags::WIDE_CHAR_SPACER) {
+                    out.push(cell.c);
+                    out.extend(cell.zerowidth().into_iter().flatten());
+                }
+                // Below the last line there is nothing it could go on in.
+                let wraps = line < grid.bottommost_line() && cell.flags.contains(Flags::WRAPLINE);
+                if wraps && waiting != Some((line, column)) {
+                    out.push('↩');
+                }
+            }
+            out
+        })
+        .collect()
+}
+
+fn describe(cell: &Cell) -> String {
+    let link = cell.hyperlink().map(|link| {
+        let id = link.id().strip_suffix(OWN_LINK).map(|n| format!("autodev-{n}")).unwrap_or(link.id().to_owned());
+        (id, link.uri().to_owned())
+    });
+    format!("{:?} {:?} {:?} {:?} {:?}", cell.fg, cell.bg, cell.flags & ATTRIBUTES, cell.underline_color(), link)
+}
+
+fn cursor(cursor: &Cursor<Cell>) -> String {
+    format!(
+        "{:?} waits {} {} {:?}",
+        cursor.point,
+        cursor.input_needs_wrap,
+        describe(&cursor.template),
+        cursor.charsets
+    )
+}
+
+/// Asserts that a picture of `screen` brings a terminal to the same state, a fresh one
+/// and one that has been used for something else.
+fn assert_painted(screen: &mut Screen, note: &str) {
+    let (columns, rows) = screen.size();
+    let picture = screen.picture((columns, rows), u32::MAX);
+    for before in [Before::Fresh, Before::Used] {
+        let mut other = self::screen(columns, rows);
+        if before == Before::Used {
+            feed(&mut other, stream::MESS);
+        }
+        let visible = feed(&mut other, &picture);
+        assert!(visible.ends_with(&picture), "{note}: pictures ask nothing");
+        assert!(other.at_ground(), "{note}: a picture is whole");
+        let kept = screen.model.with_primary(|grid| grid.history_size());
+        let (here, there) = (state(screen, kept, before), state(&mut other, kept, before));
+        pretty_assert(&here, &there, note, &picture);
+    }
+}
+
+fn pretty_assert(here: &State, there: &State, note: &str, picture: &[u8]) {
+    if here != there {
+        let (here, there) = (format!("{here:#?}"), format!("{there:#?}"));
+        let differing: Vec<_> = here
+            .lines()
+            .zip(there.lines())
+            .filter(|(a, b)| a != b)
+            .map(|(a, b)| format!("- {a}\n+ {b}"))
+            .collect();
+        panic!("{note}:\n{}\npicture: {}", differing.join("\n"), picture.escape_ascii());
+    }
+}

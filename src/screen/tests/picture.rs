@@ -1,0 +1,52 @@
+//! feed(picture(x)) ≡ x.
+
+use proptest::prelude::*;
+
+use super::stream::{ALTERNATE, FEATURES, stream};
+use super::*;
+
+#[test]
+fn features_survive() {
+    let mut screen = fed(40, 12, FEATURES);
+    assert!(screen.model.grid().history_size() > 0, "something has scrolled off");
+    assert_painted(&mut screen, "primary");
+}
+
+#[test]
+fn both_screens_survive() {
+    let mut screen = fed(40, 12, FEATURES);
+    feed(&mut screen, ALTERNATE);
+    assert!(screen.model.alternate());
+    assert_painted(&mut screen, "alternate");
+    for way in ["47", "1047"] {
+        let mut screen = fed(40, 12, FEATURES);
+        feed(&mut screen, format!("\x1b[?6l\x1b7\x1b[9;9H\x1b[?{way}hother"));
+        assert_painted(&mut screen, way);
+    }
+}
+
+#[test]
+fn looking_changes_nothing() {
+    let mut screen = fed(40, 12, FEATURES);
+    feed(&mut screen, ALTERNATE);
+    let before = state(&mut screen, 99, Before::Fresh);
+    screen.picture((40, 12), 500);
+    screen.text(true);
+    let after = state(&mut screen, 99, Before::Fresh);
+    pretty_assert(&before, &after, "after a picture", b"");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_stream_survives(pieces in stream(60), columns in 2u16..45, rows in 1u16..14) {
+        let mut screen = screen(columns, rows);
+        for piece in &pieces {
+            feed(&mut screen, piece);
+        }
+        // Ends what the last piece may have left open, as a picture does.
+        feed(&mut screen, "\x18\x1b\\");
+        assert_painted(&mut screen, &format!("{columns}x{rows} {:?}", pieces.concat()));
+    }
+}
