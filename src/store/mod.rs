@@ -226,13 +226,13 @@ impl Store {
         unimplemented!()
     }
     /// The session's program is about to be told to run.
-    pub async fn start_session(&self, name: SessionName, argv: Vec<String>, keeper_pid: u32) -> Result<(), StoreError> {
+    pub async fn start_session(&self, session: Uid, argv: Vec<String>, keeper_pid: u32) -> Result<(), StoreError> {
         unimplemented!()
     }
     /// A session without a task has ended, or was lost (no record).
     pub async fn end_session(
         &self,
-        name: SessionName,
+        session: Uid,
         state: SessionState,
         error: Option<String>,
         record: Option<ExitRecord>,
