@@ -290,10 +290,3 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
-
-/// The arguments of a verb that another one goes on with.
-fn verb_args<A: clap::Args>(words: &[&str]) -> Result<A, Fault> {
-    let command = A::augment_args(clap::Command::new("autodev"));
-    let matches = command.try_get_matches_from(words).map_err(|e| Fault::internal(e.to_string()))?;
-    A::from_arg_matches(&matches).map_err(|e| Fault::internal(e.to_string()))
-}
