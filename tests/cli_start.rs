@@ -1,5 +1,8 @@
 //! How the command line starts a daemon, with daemons made of a few lines of shell.
 
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

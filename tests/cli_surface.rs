@@ -1,5 +1,8 @@
 //! What the command line says without a daemon: help, errors, completion.
 
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used)]
+
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;

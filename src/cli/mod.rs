@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser};
 
 use crate::client::{Client, Start};
 use crate::config::{self as settings, Config};
@@ -136,12 +136,50 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// Declares the verbs. As clap's own derive would, but a verb's options are only built
+/// when it is the one used: that is most of what the program does before it connects.
 macro_rules! verbs {
     ($($(#[doc = $doc:literal])+ $name:ident = $module:ident),+ $(,)?) => {
         /// The verbs.
-        #[derive(Debug, Subcommand)]
+        #[derive(Debug)]
         pub enum Command {
             $($(#[doc = $doc])+ $name($module::Args),)+
+        }
+
+        impl clap::Subcommand for Command {
+            fn augment_subcommands(root: clap::Command) -> clap::Command {
+                root.subcommand_required(true).arg_required_else_help(true)
+                $(.subcommand({
+                    const ABOUT: &str = concat!($($doc),+).trim_ascii();
+                    clap::Command::new(stringify!($module)).about(ABOUT).defer(|verb| {
+                        <$module::Args as clap::Args>::augment_args(verb).about(ABOUT).long_about(None::<&str>)
+                    })
+                }))+
+            }
+
+            fn augment_subcommands_for_update(root: clap::Command) -> clap::Command {
+                Self::augment_subcommands(root)
+            }
+
+            fn has_subcommand(name: &str) -> bool {
+                [$(stringify!($module)),+].contains(&name)
+            }
+        }
+
+        impl clap::FromArgMatches for Command {
+            fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+                match matches.subcommand() {
+                    $(Some((stringify!($module), matches)) => {
+                        <$module::Args as clap::FromArgMatches>::from_arg_matches(matches).map(Command::$name)
+                    })+
+                    _ => Err(clap::Error::new(ErrorKind::MissingSubcommand)),
+                }
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+                *self = <Self as clap::FromArgMatches>::from_arg_matches(matches)?;
+                Ok(())
+            }
         }
 
         fn run(ctx: &Context, command: Command) -> Result<Status, Fault> {
@@ -251,11 +289,4 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
         drop(error.print());
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-}
-
-/// The arguments of a verb that another one goes on with.
-fn verb_args<A: clap::Args>(words: &[&str]) -> Result<A, Fault> {
-    let command = A::augment_args(clap::Command::new("autodev"));
-    let matches = command.try_get_matches_from(words).map_err(|e| Fault::internal(e.to_string()))?;
-    A::from_arg_matches(&matches).map_err(|e| Fault::internal(e.to_string()))
 }
