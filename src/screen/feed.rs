@@ -286,4 +286,3 @@ fn unfinished_character(bytes: &[u8]) -> usize {
         })
         .unwrap_or(0)
 }
-

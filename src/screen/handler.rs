@@ -18,7 +18,9 @@ use alacritty_terminal::vte::ansi::{
 };
 use unicode_width::UnicodeWidthChar;
 
-use super::model::{MARKS_MAX, Model, Saved, TITLE_MAX, TITLES_MAX, UNKNOWN_MODES_MAX, as_line, line_number, repair_at};
+use super::model::{
+    MARKS_MAX, Model, Saved, TITLE_MAX, TITLES_MAX, UNKNOWN_MODES_MAX, as_line, line_number, repair_at,
+};
 use super::palette;
 use super::pen::BLINK;
 

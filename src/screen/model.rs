@@ -351,9 +351,8 @@ pub(super) fn repair(row: &mut Row<Cell>) {
 
 /// Blanks what stands in `column` if it is half of a wide character without the other.
 pub(super) fn repair_at(row: &mut Row<Cell>, column: usize) {
-    let wide = |row: &Row<Cell>, column: usize, flag: Flags| {
-        column < row.len() && row[Column(column)].flags.contains(flag)
-    };
+    let wide =
+        |row: &Row<Cell>, column: usize, flag: Flags| column < row.len() && row[Column(column)].flags.contains(flag);
     if wide(row, column, Flags::WIDE_CHAR) && !wide(row, column + 1, Flags::WIDE_CHAR_SPACER) {
         row[Column(column)].clear_wide();
     }

@@ -142,13 +142,7 @@ fn describe(cell: &Cell) -> String {
 }
 
 fn cursor(cursor: &Cursor<Cell>) -> String {
-    format!(
-        "{:?} waits {} {} {:?}",
-        cursor.point,
-        cursor.input_needs_wrap,
-        describe(&cursor.template),
-        cursor.charsets
-    )
+    format!("{:?} waits {} {} {:?}", cursor.point, cursor.input_needs_wrap, describe(&cursor.template), cursor.charsets)
 }
 
 /// Asserts that a picture of `screen` brings a terminal to the same state, a fresh one
@@ -173,12 +167,8 @@ fn assert_painted(screen: &mut Screen, note: &str) {
 fn pretty_assert(here: &State, there: &State, note: &str, picture: &[u8]) {
     if here != there {
         let (here, there) = (format!("{here:#?}"), format!("{there:#?}"));
-        let differing: Vec<_> = here
-            .lines()
-            .zip(there.lines())
-            .filter(|(a, b)| a != b)
-            .map(|(a, b)| format!("- {a}\n+ {b}"))
-            .collect();
+        let differing: Vec<_> =
+            here.lines().zip(there.lines()).filter(|(a, b)| a != b).map(|(a, b)| format!("- {a}\n+ {b}")).collect();
         panic!("{note}:\n{}\npicture: {}", differing.join("\n"), picture.escape_ascii());
     }
 }
