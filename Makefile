@@ -1,9 +1,17 @@
 # Two commands matter: `make demo` shows the main job, `make test` runs every test.
 CARGO ?= cargo
 
-.PHONY: demo test lint man
+.PHONY: demo test lint agents
 
-test: lint
+demo:
+	$(CARGO) build --release
+	tests/demo.sh target/release
+
+# The agents' own programs, for the tests that run them.
+agents:
+	tests/install-agents.sh
+
+test: lint agents
 	$(CARGO) test
 
 lint:

@@ -1,12 +1,75 @@
-//! The daemon and the keeper.
+//! The daemon, and the keeper that holds one session.
 
-use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
+use autodev::daemon::options::Autodevd;
+use autodev::daemon::{self, Options};
+use autodev::keeper;
+use autodev::paths::Paths;
+use autodev::protocol::ready::Ready;
+use autodev::socket::private_directory;
+use clap::Parser;
+
+// Parsed, and perhaps forked, before any thread or runtime exists.
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    match arguments.split_first() {
-        Some((first, rest)) if first == "keeper" => autodev::keeper::run(rest),
-        _ => ExitCode::from(2),
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == "keeper") {
+        // Started by the daemon for each session: no time is spent on a parser.
+        return keeper::run(&arguments.collect::<Vec<_>>());
+    }
+    let line = Autodevd::parse();
+    if line.daemonize {
+        return daemonize(line);
+    }
+    daemon::run(Options { ready: line.ready_fd.map(owned), log: line.log })
+}
+
+fn owned(fd: RawFd) -> OwnedFd {
+    // SAFETY: whoever wrote the number on our command line gave us the descriptor with
+    // it, and nothing has been opened yet that could have the same number.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// The old way into the background, for systems without a service manager. The parent
+/// stays until the daemon says that it is ready, and passes on why it is not.
+fn daemonize(line: Autodevd) -> ExitCode {
+    match fork(line) {
+        Ok(status) => status,
+        Err(error) => {
+            drop(writeln!(io::stderr(), "autodevd: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fork(line: Autodevd) -> anyhow::Result<ExitCode> {
+    let paths = Paths::from_env()?;
+    private_directory(&paths.state)?;
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(paths.daemon_log())?;
+    let (reader, writer) = io::pipe()?;
+    let background =
+        daemonize::Daemonize::new().working_directory("/").umask(0o077).stdout(log.try_clone()?).stderr(log);
+    match background.execute() {
+        daemonize::Outcome::Parent(parent) => {
+            parent?;
+            drop(writer);
+            let mut line = String::new();
+            BufReader::new(reader).read_line(&mut line)?;
+            let said: Ready = serde_json::from_str(&line).unwrap_or_default();
+            if said.ready {
+                return Ok(ExitCode::SUCCESS);
+            }
+            let why = said.error.unwrap_or_else(|| format!("it died; see {}", paths.daemon_log().display()));
+            anyhow::bail!("{why}")
+        }
+        daemonize::Outcome::Child(child) => {
+            child?;
+            drop(reader);
+            Ok(daemon::run(Options { ready: Some(OwnedFd::from(writer)), log: line.log }))
+        }
     }
 }

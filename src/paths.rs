@@ -108,6 +108,13 @@ impl Paths {
         self.state.join("sessions").join("done")
     }
 
+    /// A number that differs between instances: from the state directory, which is an
+    /// instance's identity.
+    pub fn instance_number(&self) -> u64 {
+        let digest = Sha256::digest(self.state.as_os_str().as_bytes());
+        digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    }
+
     /// The directory of one live session.
     pub fn live_session(&self, name: &SessionName) -> SessionDir {
         SessionDir(self.live_sessions().join(name.as_str()))

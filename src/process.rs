@@ -198,9 +198,10 @@ pub fn descendants(root: u32) -> io::Result<Vec<(u32, Stat)>> {
 }
 
 /// The marker of the session with this number: a hard limit for message queues that its
-/// processes inherit for ever and cannot raise.
-pub fn marker(session_number: u64) -> u64 {
-    MARKER_FIRST + session_number % MARKER_COUNT
+/// processes inherit for ever and cannot raise. `instance` keeps the sessions of two
+/// instances of one user apart.
+pub fn marker(instance: u64, session_number: u64) -> u64 {
+    MARKER_FIRST + instance.wrapping_add(session_number) % MARKER_COUNT
 }
 
 /// The marker of a process, if it carries one.

@@ -1,16 +1,225 @@
 //! `autodev config`: shows, checks and changes settings.
 
+use clap::Subcommand;
+use clap_complete::CompletionCandidate;
+use clap_complete::engine::ArgValueCandidates;
+use serde::Serialize;
+use serde_json::json;
+
+use super::table::{Column, Table};
 use super::{Context, Status};
-use crate::protocol::Fault;
+use crate::client::{Client, Start, unexpected};
+use crate::config::problem::Problem;
+use crate::config::{self, ConfigError, Loaded, Origin, SETTINGS};
+use crate::protocol::{Fault, Reply, Request};
+use crate::provider::Registry;
 
 /// Arguments of `autodev config`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+const EXAMPLES: &str = "\
+A setting is, in this order, what its variable says (queue.slots is AUTODEV_QUEUE_SLOTS),
+what the user's file says, or its default.
+
+Examples:
+  Run six attempts at once, from now on:
+    autodev config set queue.slots 6
+  One attempt of Claude at a time:
+    autodev config set providers.claude.slots 1
+  Where does each setting come from?
+    autodev config show --origin";
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List all settings and their values
+    Show {
+        /// Also say where each value comes from
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Print one setting's value
+    Get {
+        /// The setting's name, such as queue.slots
+        #[arg(value_name = "KEY", add = keys())]
+        key: String,
+    },
+    /// Change a setting in the user's file; a running daemon takes it up at once
+    Set {
+        /// The setting's name, such as queue.slots
+        #[arg(value_name = "KEY", add = keys())]
+        key: String,
+        /// Its value; a list as NAME,NAME
+        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Take a setting out of the user's file, so that its default counts again
+    Unset {
+        /// The setting's name, such as queue.slots
+        #[arg(value_name = "KEY", add = keys())]
+        key: String,
+    },
+    /// Print the path of the user's file
+    Path,
+    /// Say what is wrong with the settings and the provider tables, if anything
+    Check,
+}
+
+/// Names of settings for shell completion.
+fn keys() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| SETTINGS.iter().map(|setting| CompletionCandidate::new(setting.key)).collect())
+}
 
 /// Runs the verb.
 ///
 /// # Errors
-/// What the daemon refuses.
-pub fn run(_ctx: &Context, _args: Args) -> Result<Status, Fault> {
-    Err(Fault::internal("'config' is not there yet"))
+/// No such setting, no such value, a file that cannot be read or written, or what the
+/// daemon refuses.
+pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
+    match args.what {
+        What::Show { origin } => show(ctx, origin),
+        What::Get { key } => get(ctx, &key),
+        What::Set { key, value } => {
+            let value = config::set(&ctx.paths, &key, &value).map_err(refused)?;
+            changed(ctx, &key, Some(&value))
+        }
+        What::Unset { key } => match config::unset(&ctx.paths, &key).map_err(refused)? {
+            true => changed(ctx, &key, None),
+            false => Err(Fault::not_found(format!("{} does not set '{key}'", ctx.paths.config_file().display()))),
+        },
+        What::Path => {
+            let path = ctx.paths.config_file().display().to_string();
+            if ctx.output.is_json() {
+                ctx.output.json(&json!({ "path": path }))?
+            } else {
+                ctx.output.line(&path)?
+            }
+            Ok(Status::OK)
+        }
+        What::Check => check(ctx),
+    }
+}
+
+fn load(ctx: &Context) -> Result<Loaded, Fault> {
+    config::load(&ctx.paths).map_err(|error| {
+        Fault::usage(format!("the settings are wrong: {error}")).hint("'autodev config path' says which file to edit")
+    })
+}
+
+/// What was typed, and is wrong, as one sentence and a hint.
+fn refused(error: ConfigError) -> Fault {
+    match error.problems.as_slice() {
+        [Problem { message, place: config::problem::Place::Typed, hint }] => {
+            Fault { hint: hint.clone(), ..Fault::usage(message) }
+        }
+        _ => Fault::usage(error.to_string()),
+    }
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    key: &'a str,
+    value: &'a toml::Value,
+    origin: String,
+}
+
+fn show(ctx: &Context, with_origin: bool) -> Result<Status, Fault> {
+    let loaded = load(ctx)?;
+    let values = loaded.config.values();
+    let rows: Vec<Row<'_>> =
+        values.iter().map(|(key, value)| Row { key, value, origin: loaded.origin(key).to_string() }).collect();
+    if ctx.output.is_json() {
+        ctx.output.json(&rows)?;
+        return Ok(Status::OK);
+    }
+    let mut columns = vec![Column::new("SETTING"), Column::new("VALUE")];
+    if with_origin {
+        columns.push(Column::new("FROM"));
+    }
+    let mut table = Table::new(&columns);
+    for row in rows {
+        let mut cells = vec![row.key.into(), row.value.into()];
+        if with_origin {
+            cells.push(row.origin.into());
+        }
+        table.row(cells);
+    }
+    ctx.output.text(&table.render(&ctx.output))?;
+    Ok(Status::OK)
+}
+
+fn get(ctx: &Context, key: &str) -> Result<Status, Fault> {
+    config::named(key).map_err(|problem| refused(problem.into()))?;
+    let values = load(ctx)?.config.values();
+    let value = values.get(key).ok_or_else(|| {
+        Fault::not_found(format!("'{key}' is not set"))
+            .hint("the provider's own table counts: 'autodev providers --json'")
+    })?;
+    if ctx.output.is_json() {
+        ctx.output.json(value)?;
+    } else {
+        // For scripts: a text without quotes, a list as `set` takes it.
+        let text = match value {
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Array(list) => list.iter().filter_map(|v| v.as_str()).collect::<Vec<_>>().join(","),
+            value => value.to_string(),
+        };
+        ctx.output.line(&text)?;
+    }
+    Ok(Status::OK)
+}
+
+/// Tells the person and a daemon that runs. None is started for it.
+fn changed(ctx: &Context, key: &str, value: Option<&str>) -> Result<Status, Fault> {
+    let restart = if ctx.daemon_runs() {
+        let told = Client::connect(&ctx.paths, Start::Never).and_then(|mut client| client.call(&Request::Reload));
+        match told {
+            Ok(Reply::Reloaded { restart_needed }) => restart_needed,
+            Ok(other) => return Err(unexpected(&other)),
+            Err(fault) => {
+                let message = format!("the file is changed, but the daemon did not take it up: {}", fault.message);
+                return Err(Fault { message, ..fault });
+            }
+        }
+    } else {
+        Vec::new()
+    };
+    let origin = config::load(&ctx.paths).ok().map(|loaded| loaded.origin(key).clone());
+    if let Some(Origin::Variable(name)) = origin {
+        ctx.output.note(&format!("note: {name} is set in this shell, and wins"));
+    }
+    if restart.iter().any(|name| name == key) {
+        ctx.output.note("note: takes effect after 'autodev daemon restart'; agents go on meanwhile");
+    }
+    if ctx.output.is_json() {
+        let value = value.and_then(|value| toml::from_str::<toml::Table>(&format!("value = {value}")).ok());
+        let value = value.and_then(|mut table| table.remove("value"));
+        ctx.output.json(&json!({ "key": key, "value": value, "restart_needed": !restart.is_empty() }))?;
+    } else if !ctx.output.is_quiet() {
+        match value {
+            Some(value) => ctx.output.line(&format!("{key} = {value}"))?,
+            None => ctx.output.line(&format!("{key} has its default again"))?,
+        }
+    }
+    Ok(Status::OK)
+}
+
+fn check(ctx: &Context) -> Result<Status, Fault> {
+    let mut problems = match config::load(&ctx.paths) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.problems.iter().map(ToString::to_string).collect(),
+    };
+    problems.extend(Registry::load(&ctx.paths).problems());
+    if ctx.output.is_json() {
+        ctx.output.json(&json!({ "ok": problems.is_empty(), "problems": problems }))?;
+    } else if problems.is_empty() {
+        ctx.output.line("nothing is wrong")?;
+    } else {
+        ctx.output.line(&problems.join("\n\n"))?;
+    }
+    Ok(if problems.is_empty() { Status::OK } else { Status(1) })
 }

@@ -80,12 +80,13 @@ Examples:
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     let task = args.task;
     let mut edit = read(args)?;
+    prompt(edit.description.as_deref())?;
+    if is_empty(&edit) && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return Err(Fault::usage("nothing is to be changed").hint("'autodev edit --help' lists what can be"));
+    }
     let mut client = ctx.client()?;
     let mut draft = None;
     if is_empty(&edit) {
-        if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-            return Err(Fault::usage("nothing is to be changed").hint("'autodev edit --help' lists what can be"));
-        }
         let old = show::ask(&mut client, task)?.task;
         if !old.command.is_empty() {
             return Err(Fault::usage(format!("task {task} runs a command, which cannot be edited"))

@@ -92,7 +92,7 @@ fn watch(ctx: &Context, query: &ListQuery, window: &Window) -> Result<Status, Fa
             let rest = page::write(ctx, &mut ctx.client()?, query.clone(), window.clone())?;
             page::more(ctx, &rest, "list");
             loop {
-                match events.next()? {
+                match events.next_reply()? {
                     Some(Reply::Event(event)) => after = event.seq,
                     Some(other) => return Err(unexpected(&other)),
                     None => break 'stream,

@@ -7,10 +7,10 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser};
 
 use crate::client::{Client, Start};
-use crate::config::Config;
+use crate::config::{self as settings, Config};
 use crate::lock::FileLock;
 use crate::paths::Paths;
 use crate::protocol::Fault;
@@ -103,10 +103,16 @@ impl Context {
     /// # Errors
     /// `Usage` with the place of what is wrong.
     pub fn config(&self) -> Result<Config, Fault> {
-        let text = std::fs::read_to_string(self.paths.config_file()).unwrap_or_default();
-        toml::from_str(&text).map_err(|e| Fault::usage(e.to_string()))
+        let loaded = settings::load(&self.paths);
+        loaded.map(|loaded| loaded.config).map_err(|e| {
+            Fault::usage(format!("the settings are wrong: {e}"))
+                .hint("'autodev config check' shows what is wrong with them")
+        })
     }
 }
+
+/// Heading of the options that every verb has.
+const GLOBAL: &str = "Global options";
 
 /// Queue work for coding agents, run it in terminals that outlive everything, attach at
 /// any time, and look up what happened.
@@ -114,28 +120,66 @@ impl Context {
 #[command(name = "autodev", version, disable_help_subcommand = true)]
 pub struct Cli {
     /// Print JSON: one thing is an object, a list an array.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
     /// Print only ids.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
     /// Do not start a daemon; without one, exit with status 3.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub no_start: bool,
     /// Print without colours, as NO_COLOR does.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub no_color: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
+/// Declares the verbs. As clap's own derive would, but a verb's options are only built
+/// when it is the one used: that is most of what the program does before it connects.
 macro_rules! verbs {
     ($($(#[doc = $doc:literal])+ $name:ident = $module:ident),+ $(,)?) => {
         /// The verbs.
-        #[derive(Debug, Subcommand)]
+        #[derive(Debug)]
         pub enum Command {
             $($(#[doc = $doc])+ $name($module::Args),)+
+        }
+
+        impl clap::Subcommand for Command {
+            fn augment_subcommands(root: clap::Command) -> clap::Command {
+                root.subcommand_required(true).arg_required_else_help(true)
+                $(.subcommand({
+                    const ABOUT: &str = concat!($($doc),+).trim_ascii();
+                    clap::Command::new(stringify!($module)).about(ABOUT).defer(|verb| {
+                        <$module::Args as clap::Args>::augment_args(verb).about(ABOUT).long_about(None::<&str>)
+                    })
+                }))+
+            }
+
+            fn augment_subcommands_for_update(root: clap::Command) -> clap::Command {
+                Self::augment_subcommands(root)
+            }
+
+            fn has_subcommand(name: &str) -> bool {
+                [$(stringify!($module)),+].contains(&name)
+            }
+        }
+
+        impl clap::FromArgMatches for Command {
+            fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+                match matches.subcommand() {
+                    $(Some((stringify!($module), matches)) => {
+                        <$module::Args as clap::FromArgMatches>::from_arg_matches(matches).map(Command::$name)
+                    })+
+                    _ => Err(clap::Error::new(ErrorKind::MissingSubcommand)),
+                }
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+                *self = <Self as clap::FromArgMatches>::from_arg_matches(matches)?;
+                Ok(())
+            }
         }
 
         fn run(ctx: &Context, command: Command) -> Result<Status, Fault> {
@@ -245,11 +289,4 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
         drop(error.print());
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-}
-
-/// The arguments of a verb that another one goes on with.
-fn verb_args<A: clap::Args>(words: &[&str]) -> Result<A, Fault> {
-    let command = A::augment_args(clap::Command::new("autodev"));
-    let matches = command.try_get_matches_from(words).map_err(|e| Fault::internal(e.to_string()))?;
-    A::from_arg_matches(&matches).map_err(|e| Fault::internal(e.to_string()))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::editor::Draft;
 use super::output::window_size;
 use super::task::{Afters, Maker, Texts, Wish};
-use super::{Context, Status, batch, environment, exit, show, wait};
+use super::{Context, Status, attach, batch, environment, exit, show, wait};
 use crate::client::{Client, unexpected};
 use crate::clock::Span;
 use crate::id::{TaskId, Uid};
@@ -125,6 +125,9 @@ pub(super) fn modes() -> impl clap::builder::TypedValueParser<Value = Mode> {
 /// # Errors
 /// `Usage` for what makes no sense, and what the daemon refuses.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
+    if args.attach && !attach::has_terminal() {
+        return Err(Fault::usage("--attach needs a terminal").hint("'--wait' waits for the end without one"));
+    }
     let config = ctx.config()?;
     let environment = environment::choose(&config.environment.allow, std::env::vars_os())?;
     let mut maker = Maker::new(config, environment, window_size());
@@ -321,17 +324,20 @@ fn attach_to(ctx: &Context, client: &mut Client, task: TaskId) -> Result<Status,
                 if runs_or_ended(view.state) {
                     break;
                 }
-                client.next()?
+                client.next_reply()?
             }
             Some(other) => return Err(unexpected(&other)),
         };
     }
-    if view.state.is_final() {
-        let view = show::ask(&mut ctx.client()?, task)?.task;
-        ctx.output.line(&wait::sentence(&view))?;
-        return Ok(exit::of(&view));
+    // The stream has this connection; what it told is looked up on another.
+    let view = show::ask(&mut ctx.client()?, task)?.task;
+    match view.session.clone().filter(|_| !view.state.is_final()) {
+        Some(session) => attach::to(ctx, session, attach::Way::default()),
+        None => {
+            ctx.output.line(&wait::sentence(&view))?;
+            Ok(exit::of(&view))
+        }
     }
-    super::attach::run(ctx, super::verb_args(&["attach", &task.to_string()])?)
 }
 
 fn runs_or_ended(state: State) -> bool {

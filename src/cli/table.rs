@@ -140,8 +140,9 @@ fn line(text: &mut String, cells: impl Iterator<Item = (Cell, bool)>, widths: &[
     let mut used = 0;
     let mut blanks = 0;
     for ((cell, right), own) in cells.zip(widths) {
-        let content = cut(&cell.text, (*own).min(width.saturating_sub(used + blanks)));
-        let pad = own.saturating_sub(content.width());
+        let own = (*own).min(width.saturating_sub(used + blanks));
+        let content = cut(&cell.text, own);
+        let pad = own - content.width().min(own);
         let (before, after) = if right { (pad, 0) } else { (0, pad) };
         if !content.is_empty() {
             // Blanks are only written before something: no line ends with them.

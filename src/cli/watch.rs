@@ -43,7 +43,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
                 } else {
                     ctx.output.line(&events::line(&event, ctx.output.terminal))?;
                 }
-                client.next()?
+                client.next_reply()?
             }
             Some(other) => return Err(unexpected(&other)),
             None => client.call_or_reconnect(&Request::Watch { after })?,

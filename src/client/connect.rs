@@ -127,8 +127,10 @@ fn wait_for_holder(paths: &Paths, asked: &mut Option<u32>, deadline: Instant) ->
     let mut changes = Changes::new().map_err(failed)?;
     changes.watch(&paths.daemon_lock()).map_err(failed)?;
     let file = read_lock_file(&paths.daemon_lock())?;
-    if let Some(directory) = file.as_ref().and_then(|f| f.socket.parent()) {
-        socket::private_directory(directory).map_err(failed)?;
+    // Where the directory cannot be made, the holder binds its socket somewhere else and
+    // writes that into the lock file.
+    let directory = file.as_ref().and_then(|f| f.socket.parent());
+    if let Some(directory) = directory.filter(|d| socket::private_directory(d).is_ok()) {
         changes.watch(directory).map_err(failed)?;
     }
     // From here on nothing is missed; what came before shows in this try.

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::config::Config;
+use crate::config;
 use crate::paths::Paths;
 use crate::process;
 use crate::protocol::control::{Ask, Tell};
@@ -102,7 +102,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call_or_reconnect`].
-    pub fn next(&mut self) -> Result<Option<Reply>, Fault> {
+    pub fn next_reply(&mut self) -> Result<Option<Reply>, Fault> {
         match self.wire.receive(None) {
             Ok(reply) => refused(reply).map(Some),
             Err(Broken::Lost(_)) => self.reconnect().map(|()| None),
@@ -111,7 +111,7 @@ impl Client {
         }
     }
 
-    /// Sends a request whose answers [`Client::next`] reads, without waiting for the first.
+    /// Sends a request whose answers [`Client::next_reply`] reads, without waiting for the first.
     ///
     /// # Errors
     /// `Unreachable` when there is no daemon any more.
@@ -317,6 +317,8 @@ fn too_different(daemon: &Hello) -> Fault {
 /// Whether the settings allow an older daemon to be restarted. Wrong settings do: the
 /// newer daemon is the one to say what is wrong with them.
 fn may_restart(paths: &Paths) -> bool {
-    let text = std::fs::read_to_string(paths.config_file()).unwrap_or_default();
-    toml::from_str::<Config>(&text).map_or(true, |config| config.daemon.auto_restart)
+    config::load(paths).map_or(true, |loaded| loaded.config.daemon.auto_restart)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ const READ_BUFFER: usize = 16 * 1024;
 pub(super) enum Broken {
     /// The connection is lost, or nothing came in time.
     Lost(io::Error),
-    /// The daemon speaks another version.
+    /// The daemon speaks another version, and has done nothing.
     Version(Hello),
     /// The daemon will not talk, or not sensibly.
     Fault(Fault),
@@ -83,15 +83,22 @@ impl Wire {
     /// The next answer, within `limit`.
     pub(super) fn receive(&mut self, limit: Option<Duration>) -> Result<Reply, Broken> {
         self.limit(limit);
-        let daemon = self.daemon()?;
+        let daemon = self.daemon()?.clone();
         // The daemon refuses another major by itself, but the hello says it better.
-        if daemon.major != hello::MAJOR || daemon.minor < hello::MINOR {
-            return Err(Broken::Version(daemon.clone()));
+        if daemon.major != hello::MAJOR {
+            return Err(Broken::Version(daemon));
         }
-        match Frame::read(&mut self.reader)? {
+        let reply = match Frame::read(&mut self.reader)? {
             Frame { kind: Kind::Reply, payload } => codec::decode(&payload)
-                .map_err(|e| Broken::Fault(Fault::internal(format!("the daemon's answer is {e}")))),
-            frame => Err(not_a_reply(&frame)),
+                .map_err(|e| Broken::Fault(Fault::internal(format!("the daemon's answer is {e}"))))?,
+            frame => return Err(not_a_reply(&frame)),
+        };
+        match reply {
+            // It has done nothing: the message is newer than the daemon.
+            Reply::Fault(Fault { code: FaultCode::UnknownMessage, .. }) if daemon.minor != hello::MINOR => {
+                Err(Broken::Version(daemon))
+            }
+            reply => Ok(reply),
         }
     }
 

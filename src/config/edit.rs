@@ -59,7 +59,11 @@ fn not_a_group(parts: &[&str]) -> Problem {
     typed(format!("'{}' cannot be changed: a part of its name is something else in the file", parts.join(".")))
 }
 
-fn named(key: &str) -> Result<(&'static Setting, Vec<&str>), Problem> {
+/// The setting of this name, and the name in parts.
+///
+/// # Errors
+/// There is none; with the name that was probably meant.
+pub fn named(key: &str) -> Result<(&'static Setting, Vec<&str>), Problem> {
     let parts: Vec<&str> = key.split('.').collect();
     match setting::find(&parts) {
         Ok(Some(setting)) => Ok((setting, parts)),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Span;
 
-pub use edit::{set, unset};
+pub use edit::{named, set, unset};
 pub use load::{ConfigError, Loaded, Origin, load, load_from};
 pub use setting::{BAD_PROVIDER_NAME, SETTINGS, Setting, is_provider_name};
 
@@ -143,31 +143,30 @@ pub struct ProviderLimits {
 }
 
 impl Config {
-    /// Every setting with its value as TOML writes it, by name. Limits of providers are
-    /// there only when set.
-    pub fn values(&self) -> Vec<(String, String)> {
+    /// Every setting with its value, by name. Limits of providers are there only when
+    /// set.
+    pub fn values(&self) -> BTreeMap<String, toml::Value> {
         // Numbers, texts and lists: nothing here that TOML could not say.
-        let Ok(table) = toml::Table::try_from(self) else { return Vec::new() };
-        let mut found = Vec::new();
+        let Ok(table) = toml::Table::try_from(self) else { return BTreeMap::new() };
+        let mut found = BTreeMap::new();
         let mut open = vec![(String::new(), table)];
         while let Some((prefix, table)) = open.pop() {
             for (name, value) in table {
                 match value {
                     toml::Value::Table(inner) => open.push((format!("{prefix}{name}."), inner)),
-                    value => found.push((format!("{prefix}{name}"), value.to_string())),
+                    value => drop(found.insert(format!("{prefix}{name}"), value)),
                 }
             }
         }
-        found.sort();
         found
     }
 
     /// The names of settings in which `self` differs from `before` and that only a new
     /// start of the daemon brings into force.
     pub fn restart_needed(&self, before: &Config) -> Vec<String> {
-        let old: BTreeMap<String, String> = before.values().into_iter().collect();
-        let changed = |(key, value): &(String, String)| old.get(key) != Some(value);
+        let old = before.values();
         let restart = |key: &str| SETTINGS.iter().any(|setting| setting.key == key && setting.restart);
-        self.values().into_iter().filter(changed).map(|(key, _)| key).filter(|key| restart(key)).collect()
+        let changed = self.values().into_iter().filter(|(key, value)| old.get(key) != Some(value));
+        changed.map(|(key, _)| key).filter(|key| restart(key)).collect()
     }
 }

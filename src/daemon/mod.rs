@@ -1,1 +1,121 @@
-//! (being built)
+//! The daemon: the one owner of all state. Requests come in over the socket, the store
+//! decides and commits, then effects go out to the keepers.
+
+mod admission;
+mod archive;
+mod attend;
+mod connection;
+mod handlers;
+mod listener;
+pub mod options;
+mod recover;
+mod scheduler;
+mod settings;
+mod start;
+mod wait;
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Notify, watch};
+
+pub use start::{Options, run};
+
+use crate::clock::Timestamp;
+use crate::id::AttemptId;
+use crate::paths::Paths;
+use crate::protocol::keeper::How;
+use crate::queue::{Closed, Limits};
+use crate::session::{Order, Roster};
+use crate::store::{Applied, Store};
+use crate::task::Effect;
+
+/// How the daemon is to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// End; sessions run on.
+    Stop,
+    /// End every session first, then end.
+    StopAll,
+    /// Start the binary at our own path in our place.
+    Restart,
+}
+
+/// Lets the runtime watch a descriptor that becomes readable: a process that ends, a timer
+/// that fires.
+fn watched<T: AsFd + AsRawFd>(owner: T) -> std::io::Result<AsyncFd<T>> {
+    // SAFETY: `owner` owns its descriptor (both of our kinds hold an OwnedFd), moves into
+    // the AsyncFd, and gives the same one out as long as it lives.
+    unsafe { AsyncFd::register_with_interest(owner, Interest::READABLE) }.map_err(Into::into)
+}
+
+/// What all parts of a running daemon share.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    pub paths: Paths,
+    pub store: Store,
+    pub roster: Roster,
+    pub settings: settings::Settings,
+    pub admission: admission::Switch,
+    pub archiver: archive::Archiver,
+    pub since: Timestamp,
+    /// Where clients reach us now.
+    pub socket: Mutex<PathBuf>,
+    /// Something other than the queue itself may let a task start.
+    pub reschedule: Notify,
+    /// A session has left the roster.
+    pub session_left: Notify,
+    pub leaving: watch::Sender<Option<Leave>>,
+}
+
+impl Daemon {
+    /// The limits in force now.
+    pub fn limits(&self) -> Limits {
+        let mut limits = self.settings.limits();
+        let leaving = self.leaving.borrow().is_some();
+        limits.closed = self.admission.closed().or(limits.closed).or(leaving.then_some(Closed::Draining));
+        limits.paused_providers = self.admission.paused_providers();
+        limits
+    }
+
+    /// Carries out what a committed step orders for a live session. Launching and going
+    /// are the scheduler's and the attendant's own.
+    pub fn carry_out(&self, applied: &Applied) {
+        let Some(attempt) = applied.attempt else { return };
+        for effect in &applied.effects {
+            match effect {
+                Effect::StopGently => self.order(attempt, Order::Stop(How::Gently)),
+                Effect::StopNow => self.order(attempt, Order::Stop(How::Now)),
+                Effect::Freeze => self.order(attempt, Order::Freeze(true)),
+                Effect::Thaw => self.order(attempt, Order::Freeze(false)),
+                Effect::Launch | Effect::Go | Effect::Collect => {}
+            }
+        }
+    }
+
+    fn order(&self, attempt: AttemptId, order: Order) {
+        if !self.roster.order(&attempt.session(), order) {
+            // Its attendant has just left: the end of the attempt is stored, or will be
+            // found by the order that the stored status derives.
+            tracing::debug!(%attempt, ?order, "no live session for this order");
+        }
+    }
+
+    pub fn socket_path(&self) -> PathBuf {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn leave(&self, how: Leave) {
+        self.leaving.send_if_modified(|now| {
+            // A second order only makes the first one stronger.
+            let change = now.is_none() || (*now == Some(Leave::Stop) && how != Leave::Stop);
+            if change {
+                *now = Some(how);
+            }
+            change
+        });
+    }
+}

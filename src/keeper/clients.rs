@@ -96,6 +96,7 @@ impl Keeper {
             (_, ToKeeper::Acknowledge { generation, order }) => {
                 self.order(index, generation, order, What::Acknowledge, now);
             }
+            (Some(Role::Controller), ToKeeper::Environment(variables)) => self.environment(index, variables),
             (_, ToKeeper::Screen { ansi }) => self.send_screen(index, ansi),
             (_, ToKeeper::Send { paste, enter, bytes }) => {
                 self.send_request(index, Send::new(bytes, paste, enter), now)
@@ -117,6 +118,9 @@ impl Keeper {
             }
             (Some(Role::Controller), _) => {
                 self.refuse(index, RefusedCode::Protocol, "the daemon's connection cannot attach");
+            }
+            (Some(Role::Client), ToKeeper::Environment(_)) => {
+                self.refuse(index, RefusedCode::Protocol, "only the daemon gives an environment");
             }
             (Some(Role::Client), ToKeeper::Attach(attach)) => self.attach(index, attach, now),
             (Some(Role::Client), ToKeeper::Input(bytes)) => self.input(index, &bytes),

@@ -142,6 +142,17 @@ impl Keeper {
         }
     }
 
+    /// Variables that are not in the launch specification because nobody may read them
+    /// there. They live in this process and in the program's environment only.
+    pub(super) fn environment(&mut self, index: usize, variables: Vec<(String, String)>) {
+        if !matches!(self.stage, Stage::Waiting) {
+            return self.refuse(index, RefusedCode::State, "the program was started already");
+        }
+        for step in &mut self.birth.spec.steps {
+            step.environment.extend(variables.iter().cloned());
+        }
+    }
+
     fn stop_order(&mut self, index: usize, how: How, now: Instant) {
         self.clients[index].send(&FromKeeper::Done);
         match &self.stage {

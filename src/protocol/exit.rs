@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::id::{SessionName, Uid};
-use crate::task::Exit;
+use crate::task::{Exit, Outcome};
 
 /// Version of the file's form.
 pub const VERSION: u32 = 1;
@@ -39,6 +39,28 @@ pub struct ExitRecord {
     pub leftovers: u32,
     /// The boot this happened in.
     pub boot_id: String,
+}
+
+impl ExitRecord {
+    /// The typed outcome of the attempt that ran in the session.
+    pub fn outcome(&self) -> Outcome {
+        match self.reason {
+            ExitReason::Ended if self.exit.is_success() => Outcome::Succeeded,
+            ExitReason::Ended => Outcome::AgentFailed,
+            ExitReason::Stopped | ExitReason::StoppedBeforeStart => Outcome::Killed,
+            ExitReason::LaunchFailed => Outcome::LaunchFailed,
+            ExitReason::Shutdown => Outcome::Interrupted,
+        }
+    }
+
+    /// One line for people, when the program did not succeed.
+    pub fn problem(&self) -> Option<String> {
+        match self.reason {
+            ExitReason::Ended if self.exit.is_success() => None,
+            ExitReason::Shutdown => Some("interrupted by a shutdown".into()),
+            _ => Some(self.error.clone().unwrap_or_else(|| format!("the program {}", self.exit))),
+        }
+    }
 }
 
 /// Why a session ended.

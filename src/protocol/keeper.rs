@@ -130,6 +130,9 @@ pub enum ToKeeper {
     Follow,
     /// How is the session? Answered by `Status`.
     Status,
+    /// Variables added to the environment of each step, from a controller, before Go.
+    /// Secrets: never written down.
+    Environment(Vec<(String, String)>),
 }
 
 /// From a keeper.
@@ -335,6 +338,10 @@ impl ToKeeper {
             ToKeeper::DetachAll => Out::new(12).done(),
             ToKeeper::Follow => Out::new(13).done(),
             ToKeeper::Status => Out::new(14).done(),
+            ToKeeper::Environment(variables) => variables
+                .iter()
+                .fold(Out::new(15), |out, (name, value)| out.bytes(name.as_bytes()).bytes(value.as_bytes()))
+                .done(),
         }
     }
 
@@ -376,10 +383,17 @@ impl ToKeeper {
                 12 => ToKeeper::DetachAll,
                 13 => ToKeeper::Follow,
                 14 => ToKeeper::Status,
+                15 => {
+                    let mut variables = Vec::new();
+                    while !r.0.is_empty() {
+                        variables.push((r.text()?, r.text()?));
+                    }
+                    ToKeeper::Environment(variables)
+                }
                 _ => return None,
             })
         })();
-        known(message, kind, 1..=14)
+        known(message, kind, 1..=15)
     }
 }
 
@@ -617,6 +631,7 @@ mod tests {
             ToKeeper::DetachAll,
             ToKeeper::Follow,
             ToKeeper::Status,
+            ToKeeper::Environment(vec![("A_KEY".into(), "secret".into())]),
         ]
     }
 
@@ -668,12 +683,16 @@ mod tests {
             let bytes = message.encode();
             let (kind, payload) = (bytes[4], &bytes[5..]);
             for end in 0..payload.len() {
-                if kind != 7 {
+                // Keys are whatever arrived; an environment may be empty.
+                if kind != 7 && (kind != 15 || end > 0) {
                     assert_eq!(ToKeeper::decode(kind, &payload[..end]), Err(BadMessage::Damaged(kind)));
                 }
             }
-            let longer = [payload, b"new field"].concat();
-            assert!(matches!(ToKeeper::decode(kind, &longer), Ok(Some(_))));
+            // A list that takes the rest of its frame cannot grow another field.
+            if kind != 15 {
+                let longer = [payload, b"new field"].concat();
+                assert!(matches!(ToKeeper::decode(kind, &longer), Ok(Some(_))));
+            }
         }
         assert_eq!(ToKeeper::decode(200, b"whatever"), Ok(None));
         assert_eq!(FromKeeper::decode(200, b"whatever"), Ok(None));

@@ -171,8 +171,8 @@ fn hint_of(install: &Option<String>) -> String {
 }
 
 /// Says exactly how to start what `request` asks for with the provider `table`. `keys`
-/// is the daemon's environment, which only the table's keys and the task's references
-/// are taken from.
+/// is the daemon's environment, of which only what the table inherits and what the task
+/// refers to is taken.
 ///
 /// # Errors
 /// [`LaunchError`].
@@ -332,7 +332,7 @@ impl Environment {
                 }
             }
         }
-        for name in &table.keys {
+        for name in &table.inherit {
             if let Some(value) = keys.get(name).filter(|_| !plain.contains_key(name)) {
                 secrets.entry(name.clone()).or_insert_with(|| value.clone());
             }

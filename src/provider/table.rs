@@ -23,7 +23,7 @@ pub struct Patch {
     version: Option<Vec<String>>,
     version_file: Option<String>,
     install: Option<String>,
-    keys: Option<Vec<String>>,
+    inherit: Option<Vec<String>>,
     accepts_command: Option<bool>,
     slots: Option<u32>,
     per_directory: Option<u32>,
@@ -78,9 +78,10 @@ pub struct Table {
     pub version_file: Option<String>,
     /// How to install it.
     pub install: Option<String>,
-    /// Variables with keys or what goes with them; taken from the daemon's environment
-    /// when it starts the tool, never stored.
-    pub keys: Vec<String>,
+    /// Variables with keys and what goes with them, such as where the tool keeps its
+    /// sign-in; taken from the daemon's environment when it starts the tool, unless the
+    /// task brings its own. Never stored.
+    pub inherit: Vec<String>,
     /// A task's command runs as it is, in place of program and arguments.
     pub accepts_command: bool,
     /// Attempts at once; `None` is no limit.
@@ -186,7 +187,7 @@ impl Patch {
             version: self.version.or(below.version),
             version_file: self.version_file.or(below.version_file),
             install: self.install.or(below.install),
-            keys: self.keys.or(below.keys),
+            inherit: self.inherit.or(below.inherit),
             accepts_command: self.accepts_command.or(below.accepts_command),
             slots: self.slots.or(below.slots),
             per_directory: self.per_directory.or(below.per_directory),
@@ -208,8 +209,8 @@ impl Patch {
         if command.is_empty() || command.iter().any(String::is_empty) {
             return Err("'command' is missing: the programs to look for, such as command = [\"tool\"]".into());
         }
-        let keys = self.keys.unwrap_or_default();
-        if let Some(bad) = keys.iter().chain(self.environment.keys()).find(|name| !is_variable(name)) {
+        let inherit = self.inherit.unwrap_or_default();
+        if let Some(bad) = inherit.iter().chain(self.environment.keys()).find(|name| !is_variable(name)) {
             return Err(format!("'{bad}' cannot be the name of a variable"));
         }
         if let Some((name, _)) = self.environment.iter().find(|(_, value)| value.contains('\0')) {
@@ -230,7 +231,7 @@ impl Patch {
             version: self.version.unwrap_or_default(),
             version_file: self.version_file,
             install: self.install,
-            keys,
+            inherit,
             accepts_command: self.accepts_command.unwrap_or(false),
             slots: limit(self.slots.unwrap_or(0)),
             per_directory: limit(self.per_directory.unwrap_or(default_per_directory)),
@@ -380,7 +381,7 @@ mod tests {
             ("command = ['t']\n[modes.cli]\nprompt = { stdin = [] }\nargv = ['{prompt}']", "belongs into prompt"),
             ("command = ['t']\n[modes.cli]\nprompt = { stdin = [] }\nmild = ['{model}']", "belongs into model"),
             ("command = ['t']\n[modes.api]\nx = 1", "t.toml:2:8"),
-            ("keys = ['A=B']\ncommand = ['t']", "'A=B' cannot be the name"),
+            ("inherit = ['A=B']\ncommand = ['t']", "'A=B' cannot be the name"),
             ("slots = -1", "t.toml:1:9"),
             ("command = ['t", "t.toml:1:"),
         ] {

@@ -91,7 +91,7 @@ fn built_in_tables_are_right() {
         let table = entry.table.as_ref().unwrap();
         assert!(entry.is_agent() && !entry.accepts_command(), "{name}");
         assert_eq!(table.modes(), [Mode::Cli, Mode::Interactive], "{name}");
-        assert!(table.install.is_some() && !table.keys.is_empty() && !table.version.is_empty(), "{name}");
+        assert!(table.install.is_some() && !table.inherit.is_empty() && !table.version.is_empty(), "{name}");
         for mode in table.modes() {
             let mode = table.mode(mode).unwrap();
             assert!(mode.model.is_some() && mode.full_access.is_some(), "{name}");
@@ -120,7 +120,12 @@ fn command_lines_of_the_built_in_agents() {
             "-p --output-format text --session-id UUID --model M --dangerously-skip-permissions",
         ),
         ("claude", Mode::Interactive, false, "--session-id UUID --model M --permission-mode acceptEdits PROMPT"),
-        ("claude", Mode::Interactive, true, "--session-id UUID --model M --dangerously-skip-permissions PROMPT"),
+        (
+            "claude",
+            Mode::Interactive,
+            true,
+            "--session-id UUID --model M --dangerously-skip-permissions --settings {\"skipDangerousModePermissionPrompt\":true} PROMPT",
+        ),
         (
             "codex",
             Mode::Cli,

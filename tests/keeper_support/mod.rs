@@ -62,7 +62,7 @@ impl Home {
             steps: vec![step],
             columns: 80,
             rows: 24,
-            marker: process::marker(number),
+            marker: process::marker(0, number),
             recording: RecordingLimits { max_bytes: 64 << 20, segment_bytes: 4 << 20 },
             history_bytes: 1 << 20,
             socket_directory: base.path().join("run"),

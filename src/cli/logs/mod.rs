@@ -140,7 +140,7 @@ fn wait_for_start<'a>(ctx: &'a Context, target: &str, fault: Fault) -> Result<Re
             if event.task == Some(task) {
                 break;
             }
-            reply = events.next()?;
+            reply = events.next_reply()?;
         }
     }
 }

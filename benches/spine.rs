@@ -1,0 +1,359 @@
+//! Measures the main job against floors and peers on the machine it runs on.
+//!
+//! `cargo bench --bench spine [-- NAME…]` runs all measurements or those named; `-- list`
+//! names them. Figures are medians of whole processes; compare the ratios, not the
+//! absolute times. Everything runs in a temporary instance.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+type Measurement = (&'static str, &'static str, fn(&Floors));
+
+const MEASUREMENTS: [Measurement; 9] = [
+    ("submit", "a durable submit, whole command, against spawn and spawn + fsync", submit),
+    ("parallel", "durable submits of 8 processes at once, and a batch of 10 000", parallel),
+    ("listing", "status, show, list of 50 with 100 000 tasks queued", listing),
+    ("million", "the same with 1 000 000, and a start of the daemon with them", million),
+    ("beside", "another submit while a batch of 100 000 is stored", beside),
+    ("start", "from submit to the program running in its terminal", start),
+    ("throughput", "finished trivial tasks a second with 8 slots", throughput),
+    ("memory", "memory of the daemon with 100 000 queued and of a keeper", memory),
+    ("idle", "wake-ups with 10 sessions and nobody typing", idle),
+];
+
+fn main() {
+    let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    if asked.iter().any(|a| a == "list") {
+        for (name, what, _) in MEASUREMENTS {
+            println!("{name:12} {what}");
+        }
+        return;
+    }
+    let floors = Floors::build();
+    for (name, what, run) in MEASUREMENTS {
+        if asked.is_empty() || asked.iter().any(|a| a == name) {
+            println!("\n## {name}: {what}");
+            run(&floors);
+        }
+    }
+}
+
+/// Small programs to compare with, compiled once.
+struct Floors(PathBuf);
+
+impl Floors {
+    fn build() -> Self {
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("floors");
+        fs::create_dir_all(&out).expect("a directory for the floors");
+        for name in ["empty", "fsync", "now"] {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/floors").join(format!("{name}.rs"));
+            let done = Command::new("rustc")
+                .args(["-O", "--edition=2024", "-o"])
+                .arg(out.join(name))
+                .arg(source)
+                .status()
+                .expect("rustc");
+            assert!(done.success());
+        }
+        Floors(out)
+    }
+
+    fn command(&self, name: &str) -> Command {
+        Command::new(self.0.join(name))
+    }
+}
+
+struct Instance(tempfile::TempDir);
+
+impl Instance {
+    fn new(slots: u32) -> Self {
+        // On the disk the project lies on, not on a tmpfs: durability has its price.
+        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
+        let instance = Instance(home);
+        fs::create_dir_all(instance.0.path().join("config")).expect("config");
+        fs::write(instance.0.path().join("config/config.toml"), format!("[queue]\nslots = {slots}\n")).expect("config");
+        instance.ok(&["daemon", "start"]);
+        instance
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_autodev"));
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.0.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .env("AUTODEV_HOME", self.0.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .current_dir(self.0.path());
+        command
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("autodev");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Stores `tasks` tasks of a line each; returns how long that took.
+    fn batch(&self, tasks: usize, options: &str, command: &str) -> Duration {
+        let file = self.0.path().join("batch.jsonl");
+        let mut out = std::io::BufWriter::new(File::create(&file).expect("a batch"));
+        for n in 0..tasks {
+            writeln!(out, r#"{{"title":"task {n}","provider":"shell","command":["{command}"]{options}}}"#)
+                .expect("a line");
+        }
+        out.flush().expect("a batch");
+        let begun = Instant::now();
+        self.ok(&["submit", "-q", "--batch", file.to_str().expect("a path")]);
+        begun.elapsed()
+    }
+
+    fn daemon(&self) -> u32 {
+        let lock = fs::read(self.0.path().join("state/daemon.lock")).expect("daemon.lock");
+        let lock: autodev::paths::LockFile = serde_json::from_slice(&lock).expect("daemon.lock");
+        lock.process.pid
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        drop(self.command(&["daemon", "stop", "--kill-sessions"]).stderr(Stdio::null()).status());
+    }
+}
+
+/// Times of whole processes, sorted.
+fn time(runs: usize, mut command: impl FnMut() -> Command) -> Vec<Duration> {
+    for _ in 0..runs / 10 {
+        assert!(command().status().expect("started").success());
+    }
+    let mut times: Vec<_> = (0..runs)
+        .map(|_| {
+            let mut command = command();
+            let begun = Instant::now();
+            assert!(command.status().expect("started").success());
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    times
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn median(times: &[Duration]) -> f64 {
+    ms(times[times.len() / 2])
+}
+
+fn report(name: &str, times: &[Duration], floor: Option<(&str, f64)>) -> f64 {
+    let p50 = median(times);
+    let p99 = ms(times[(times.len() * 99 / 100).min(times.len() - 1)]);
+    let ratio = floor.map_or(String::new(), |(of, floor)| format!("  = {:.2} x {of}", p50 / floor));
+    println!("{name:44} p50 {p50:8.2} ms  p99 {p99:8.2} ms{ratio}");
+    p50
+}
+
+fn submit(floors: &Floors) {
+    let instance = Instance::new(1);
+    let file = instance.0.path().join("floor");
+    let empty = report("empty program", &time(300, || floors.command("empty")), None);
+    let synced = time(300, || {
+        let mut command = floors.command("fsync");
+        command.arg(&file);
+        command
+    });
+    let synced = report("program that writes and flushes 4 KiB", &synced, Some(("empty", empty)));
+    let short = time(300, || instance.command(&["submit", "-q", "--hold", "--provider", "shell", "--", "true"]));
+    report("autodev submit", &short, Some(("fsync", synced)));
+    let prompt = "p".repeat(4096);
+    let long =
+        time(300, || instance.command(&["submit", "-q", "--hold", "--provider", "shell", "--", "true", &prompt]));
+    report("autodev submit, 4 KB prompt", &long, Some(("fsync", synced)));
+}
+
+fn parallel(_: &Floors) {
+    let instance = Instance::new(1);
+    const EACH: usize = 250;
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..EACH {
+                    let args = ["submit", "-q", "--hold", "--provider", "shell", "--", "true"];
+                    assert!(instance.command(&args).status().expect("autodev").success());
+                }
+            });
+        }
+    });
+    println!("{:44} {:8.0} /s", "8 processes", 8.0 * EACH as f64 / begun.elapsed().as_secs_f64());
+    let took = instance.batch(10_000, r#","hold":true"#, "true");
+    println!("{:44} {:8.0} /s", "batch of 10 000", 10_000.0 / took.as_secs_f64());
+}
+
+fn listing(floors: &Floors) {
+    let instance = Instance::new(1);
+    ask(floors, &instance, "empty queue");
+    instance.ok(&["pause"]);
+    instance.batch(100_000, "", "true");
+    ask(floors, &instance, "100 000 queued");
+}
+
+fn ask(floors: &Floors, instance: &Instance, with: &str) {
+    if instance.ok(&["list", "--all", "-q", "--limit", "1"]).is_empty() {
+        instance.ok(&["submit", "--hold", "--provider", "shell", "--", "true"]);
+    }
+    let empty = report("empty program", &time(200, || floors.command("empty")), None);
+    for args in [["status", "-q"].as_slice(), &["show", "1"], &["list", "--limit", "50"]] {
+        report(&format!("{} ({with})", args.join(" ")), &time(200, || instance.command(args)), Some(("empty", empty)));
+    }
+    let args = ["submit", "-q", "--hold", "--provider", "shell", "--", "true"];
+    report(&format!("submit ({with})"), &time(200, || instance.command(&args)), None);
+}
+
+fn million(floors: &Floors) {
+    let instance = Instance::new(20);
+    for _ in 0..20 {
+        instance.ok(&["open", "--detach", "--", "sleep", "100000"]);
+    }
+    instance.ok(&["pause"]);
+    for _ in 0..10 {
+        instance.batch(100_000, "", "true");
+    }
+    ask(floors, &instance, "1 000 000 queued");
+    let mut times: Vec<_> = (0..5)
+        .map(|_| {
+            instance.ok(&["daemon", "stop"]);
+            let begun = Instant::now();
+            instance.ok(&["daemon", "start"]);
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    report("daemon start to ready, 20 live sessions", &times, None);
+}
+
+fn beside(_: &Floors) {
+    let instance = Instance::new(1);
+    let done = AtomicBool::new(false);
+    let mut times = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let took = instance.batch(100_000, r#","hold":true"#, "true");
+            println!("{:44} {:8.0} /s", "batch of 100 000", 100_000.0 / took.as_secs_f64());
+            done.store(true, Ordering::Relaxed);
+        });
+        while !done.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            instance.ok(&["submit", "-q", "--hold", "--provider", "shell", "--", "true"]);
+            times.push(begun.elapsed());
+        }
+    });
+    times.sort();
+    report("another submit meanwhile", &times, None);
+}
+
+fn start(floors: &Floors) {
+    let instance = Instance::new(4);
+    let fifo = instance.0.path().join("said");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    let now = floors.0.join("now");
+    let mut times = Vec::new();
+    for _ in 0..200 {
+        let begun = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos();
+        let args =
+            ["submit", "-q", "--provider", "shell", "--", now.to_str().expect("path"), fifo.to_str().expect("path")];
+        assert!(instance.command(&args).status().expect("autodev").success());
+        let said: u128 = fs::read_to_string(&fifo).expect("said").trim().parse().expect("a number");
+        times.push(Duration::from_nanos(u64::try_from(said - begun).expect("short")));
+    }
+    times.sort();
+    report("submit until the program runs", &times, None);
+    println!("{:44} p50 {:8.2} ms", "fdatasync of this disk", median(&flushes(instance.0.path())));
+}
+
+fn flushes(dir: &Path) -> Vec<Duration> {
+    let mut file = File::create(dir.join("flush")).expect("a file");
+    let mut times: Vec<_> = (0..200)
+        .map(|_| {
+            file.write_all(&[b'x'; 4096]).expect("written");
+            let begun = Instant::now();
+            file.sync_data().expect("flushed");
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    times
+}
+
+fn throughput(_: &Floors) {
+    let instance = Instance::new(8);
+    instance.ok(&["pause"]);
+    const TASKS: usize = 3_000;
+    instance.batch(TASKS, "", "true");
+    let begun = Instant::now();
+    instance.ok(&["resume"]);
+    instance.ok(&["wait", &format!("1-{TASKS}")]);
+    println!("{:44} {:8.0} /s", "finished tasks, each with its session", TASKS as f64 / begun.elapsed().as_secs_f64());
+}
+
+fn kib(pid: u32, file: &str, fields: &[&str]) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).expect("the process lives");
+    let lines = text.lines().filter(|line| fields.iter().any(|f| line.starts_with(f)));
+    lines.filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()).sum()
+}
+
+fn memory(_: &Floors) {
+    let instance = Instance::new(1);
+    instance.ok(&["pause"]);
+    instance.batch(100_000, "", "true");
+    let args = ["open", "--detach", "--json", "--", "sleep", "100000"];
+    let session: serde_json::Value = serde_json::from_str(&instance.ok(&args)).expect("json");
+    let keeper = u32::try_from(session["keeper_pid"].as_u64().expect("a keeper")).expect("a pid");
+    println!("{:44} {:8} KiB resident", "daemon, 100 000 queued", kib(instance.daemon(), "status", &["VmRSS"]));
+    println!("{:44} {:8} KiB private", "daemon", kib(instance.daemon(), "smaps_rollup", &["Private_"]));
+    println!("{:44} {:8} KiB private", "keeper, empty screen", kib(keeper, "smaps_rollup", &["Private_"]));
+}
+
+fn idle(_: &Floors) {
+    let instance = Instance::new(1);
+    let mut keepers = Vec::new();
+    for _ in 0..10 {
+        let args = ["open", "--detach", "--json", "--", "sleep", "100000"];
+        let session: serde_json::Value = serde_json::from_str(&instance.ok(&args)).expect("json");
+        keepers.push(u32::try_from(session["keeper_pid"].as_u64().expect("a keeper")).expect("a pid"));
+    }
+    const WATCHED: Duration = Duration::from_secs(20);
+    // Threads of the last request die away first.
+    std::thread::sleep(WATCHED);
+    let before = (switches(&[instance.daemon()]), switches(&keepers));
+    std::thread::sleep(WATCHED);
+    let after = (switches(&[instance.daemon()]), switches(&keepers));
+    println!("{:44} {:8.2} /s", "daemon", (after.0 - before.0) as f64 / WATCHED.as_secs_f64());
+    println!("{:44} {:8.2} /s", "all keepers together", (after.1 - before.1) as f64 / WATCHED.as_secs_f64());
+}
+
+fn switches(pids: &[u32]) -> u64 {
+    let of = |pid: &u32| {
+        fs::read_dir(format!("/proc/{pid}/task"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
+            .flat_map(|text| {
+                text.lines()
+                    .filter(|l| l.contains("ctxt_switches"))
+                    .filter_map(|l| l.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
+                    .collect::<Vec<_>>()
+            })
+            .sum::<u64>()
+    };
+    pids.iter().map(of).sum()
+}

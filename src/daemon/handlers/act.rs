@@ -1,0 +1,105 @@
+//! Cancel, hold and the like; edit; the queue's own switch.
+
+use std::sync::Arc;
+
+use super::{change, fault, named};
+use crate::daemon::Daemon;
+use crate::id::TaskId;
+use crate::protocol::reply::{Acted, Change};
+use crate::protocol::request::{Act, Action, Admission, Edit};
+use crate::protocol::{Fault, Reply};
+use crate::store::{Applied, StoreError};
+use crate::task::{Actor, Event, Refused};
+
+pub(super) async fn act(daemon: &Arc<Daemon>, order: Act) -> Result<Reply, Fault> {
+    let store = &daemon.store;
+    let tasks = store.select(order.select).await.map_err(fault)?;
+    if order.dry_run {
+        let mut found = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let task = store.show(task, daemon.limits()).await.map_err(fault)?.task;
+            let change = Change { state: task.state, changed: false };
+            found.push(Acted { task: task.id, title: task.title, result: Ok(change) });
+        }
+        return Ok(Reply::Acted(found));
+    }
+    let results = match event(order.action) {
+        Ok(event) => store.apply_all(tasks, event, Actor::User).await,
+        Err(priority) => {
+            let mut results = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                results.push((task, store.set_priority(task, priority).await));
+            }
+            results
+        }
+    };
+    let acted = results.into_iter().map(|(task, result)| {
+        if let Ok(applied) = &result {
+            daemon.carry_out(applied);
+        }
+        acted(task, result)
+    });
+    Ok(Reply::Acted(acted.collect()))
+}
+
+/// The event of an action; a priority is none.
+fn event(action: Action) -> Result<Event, i32> {
+    Ok(match action {
+        Action::Cancel => Event::CancelRequested,
+        Action::Kill => Event::KillRequested,
+        Action::Hold => Event::Held,
+        Action::Release => Event::Released,
+        Action::Pause => Event::Paused,
+        Action::Resume => Event::Resumed,
+        Action::Retry => Event::Retried,
+        Action::Priority(priority) => return Err(priority),
+    })
+}
+
+fn acted(task: TaskId, result: Result<Applied, StoreError>) -> Acted {
+    match result {
+        Ok(applied) => Acted { task, title: applied.title.clone(), result: Ok(change(&applied)) },
+        // Asking twice for the same is no error.
+        Err(StoreError::Refused(Refused::Already(state))) => {
+            Acted { task, title: String::new(), result: Ok(Change { state, changed: false }) }
+        }
+        Err(error) => {
+            let mut fault = named(error, &format!("task {task}"));
+            fault.hint = fault.hint.or_else(|| hint(&fault.message, task));
+            Acted { task, title: String::new(), result: Err(fault) }
+        }
+    }
+}
+
+fn hint(message: &str, task: TaskId) -> Option<String> {
+    if message.contains("has ended") {
+        Some(format!("'autodev retry {task}' runs it again, 'autodev resubmit {task}' makes a new task of it"))
+    } else {
+        None
+    }
+}
+
+pub(super) async fn edit(daemon: &Arc<Daemon>, edit: Edit) -> Result<Reply, Fault> {
+    if let Some(provider) = &edit.provider {
+        daemon.settings.check_provider(provider)?;
+    }
+    let task = edit.task;
+    let result = daemon.store.edit(edit).await;
+    if let Err(error) = result {
+        return Err(named(error, &format!("task {task}")));
+    }
+    Ok(Reply::Acted(vec![acted(task, result)]))
+}
+
+pub(super) async fn admission(
+    daemon: &Arc<Daemon>,
+    change: Admission,
+    provider: Option<String>,
+) -> Result<Reply, Fault> {
+    if let Some(provider) = &provider {
+        daemon.settings.check_provider(provider)?;
+    }
+    daemon.admission.turn(&daemon.store, change, provider).await.map_err(fault)?;
+    daemon.reschedule.notify_one();
+    Ok(Reply::Done)
+}

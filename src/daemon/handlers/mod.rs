@@ -1,0 +1,75 @@
+//! One function for each request. A handler validates, asks the store, and answers only
+//! when the store has committed.
+
+mod act;
+mod open;
+mod sessions;
+mod status;
+mod submit;
+
+use std::io;
+use std::sync::Arc;
+
+use super::connection::Connection;
+use super::{Daemon, wait};
+use crate::protocol::reply::Change;
+use crate::protocol::{Fault, FaultCode, Reply, Request};
+use crate::store::{Applied, StoreError};
+
+/// Answers one request on the connection it came on.
+pub(crate) async fn handle(daemon: &Arc<Daemon>, request: Request, connection: &mut Connection) -> io::Result<()> {
+    let answer = match request {
+        Request::Wait(query) => return wait::wait(daemon, query, connection).await,
+        Request::Watch { after } => return wait::watch(daemon, after, connection).await,
+        request => answer(daemon, request).await,
+    };
+    connection.reply(&answer.unwrap_or_else(Reply::Fault)).await
+}
+
+async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Reply, Fault> {
+    let store = &daemon.store;
+    match request {
+        Request::Submit(task) => submit::submit(daemon, *task).await,
+        Request::SubmitChunk(chunk) => submit::chunk(daemon, chunk).await,
+        Request::Resubmit { task, key } => {
+            store.resubmit(task, key).await.map(Reply::Submitted).map_err(|e| named(e, &format!("task {task}")))
+        }
+        Request::Status => status::status(daemon).await,
+        Request::List(query) => store.list(query, daemon.limits()).await.map(Reply::Tasks).map_err(fault),
+        Request::Show(task) => store.show(task, daemon.limits()).await.map(|t| Reply::Task(Box::new(t))).map_err(fault),
+        Request::Events(query) => store.events(query).await.map(Reply::Events).map_err(fault),
+        Request::Verify => store.verify().await.map(Reply::Verified).map_err(fault),
+        Request::Act(order) => act::act(daemon, order).await,
+        Request::Edit(edit) => act::edit(daemon, *edit).await,
+        Request::Admission { change, provider } => act::admission(daemon, change, provider).await,
+        Request::Open(open) => open::open(daemon, *open).await,
+        Request::EndSession { session, now } => sessions::end(daemon, &session, now).await,
+        Request::Sessions { all } => sessions::list(daemon, all).await,
+        Request::Session { target } => sessions::one(daemon, target).await,
+        Request::Rename { session, name } => sessions::rename(daemon, session, name).await,
+        Request::Providers => status::providers(daemon).await,
+        Request::Reload => status::reload(daemon),
+        // Streams; taken by `handle`.
+        Request::Wait(_) | Request::Watch { .. } => Err(Fault::internal("a stream asked for as a reply")),
+    }
+}
+
+/// A store's error as a client sees it.
+pub(crate) fn fault(error: StoreError) -> Fault {
+    named(error, "it")
+}
+
+/// The same, with the name of what was to be changed.
+fn named(error: StoreError, what: &str) -> Fault {
+    match error {
+        StoreError::Fault(fault) => fault,
+        StoreError::Refused(refused) => Fault::conflict(format!("{what} {refused}")),
+        StoreError::NotStored(why) => Fault::new(FaultCode::NotStored, format!("not stored: {why}")),
+        StoreError::Unknown(why) => Fault::new(FaultCode::Unknown, format!("not known whether stored: {why}"))
+            .hint("repeat with the same --idempotency-key: it is stored at most once"),
+    }
+}
+
+fn change(applied: &Applied) -> Change {
+    Change { state: applied.after, changed: true }
+}

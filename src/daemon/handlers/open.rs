@@ -1,0 +1,70 @@
+//! Sessions without a task.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{fault, sessions};
+use crate::daemon::Daemon;
+use crate::daemon::attend::{Attendant, Limit};
+use crate::daemon::settings::DEFAULT_SIZE;
+use crate::process;
+use crate::protocol::request::Open;
+use crate::protocol::view::SessionState;
+use crate::protocol::{Fault, Reply};
+use crate::store::NewSession;
+use crate::task::Mode;
+
+pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Fault> {
+    if let Some(provider) = &open.provider {
+        daemon.settings.check_provider(provider)?;
+    }
+    if open.name.as_ref().is_some_and(|name| name.attempt().is_some()) {
+        return Err(Fault::usage("names such as 42.1 belong to tasks: choose another name"));
+    }
+    let dir = Path::new(&open.dir);
+    if !dir.is_absolute() || !dir.is_dir() {
+        return Err(Fault::usage(format!("'{}' is not a directory", open.dir)));
+    }
+    let session = NewSession {
+        name: open.name.clone(),
+        tool: tool(&open),
+        mode: Mode::Interactive,
+        dir: open.dir.clone(),
+        size: open.size.unwrap_or(DEFAULT_SIZE),
+    };
+    let stored = daemon.store.new_session(session).await.map_err(fault)?;
+    let launch = match daemon.settings.launch_open(daemon, &open, &stored) {
+        Ok(launch) => launch,
+        Err(why) => {
+            let ended = daemon.store.end_session(stored.uid, SessionState::Ended, Some(why.message.clone()), None);
+            ended.await.map_err(fault)?;
+            return Err(why);
+        }
+    };
+    let attendant = Attendant {
+        orders: daemon.roster.enter(&stored.name, stored.uid),
+        daemon: Arc::clone(daemon),
+        name: stored.name.clone(),
+        uid: stored.uid,
+        attempt: None,
+        dir: daemon.paths.live_session(&stored.name),
+        marker: process::marker(daemon.paths.instance_number(), stored.number),
+        child: None,
+        limit: Limit::new(None),
+        stopped: None,
+    };
+    let (ready, is_ready) = tokio::sync::oneshot::channel();
+    tokio::spawn(attendant.launch(launch, Some(ready)));
+    // Once the order to go is out the client may attach; a session that failed has ended,
+    // and its end says why.
+    drop(is_ready.await);
+    sessions::one(daemon, stored.name.to_string()).await
+}
+
+fn tool(open: &Open) -> String {
+    let program = open.command.first().map(|program| {
+        let name = Path::new(program).file_name().map_or_else(|| program.clone(), |n| n.to_string_lossy().into_owned());
+        name.to_lowercase()
+    });
+    open.provider.clone().or(program).unwrap_or_else(|| "shell".into())
+}

@@ -1,0 +1,44 @@
+//! The whole at a glance, providers, and reading the configuration again.
+
+use std::sync::Arc;
+
+use super::fault;
+use crate::daemon::Daemon;
+use crate::protocol::hello::BUILD;
+use crate::protocol::view::StatusView;
+use crate::protocol::{Fault, Reply};
+
+pub(super) async fn status(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
+    let tasks = daemon.store.counts().await.map_err(fault)?;
+    let limits = daemon.limits();
+    let slots_used = tasks.iter().filter(|c| c.state.is_active()).map(|c| c.tasks).sum::<u64>();
+    Ok(Reply::Status(Box::new(StatusView {
+        pid: std::process::id(),
+        version: BUILD.to_owned(),
+        since: daemon.since,
+        state_directory: daemon.paths.state.to_string_lossy().into_owned(),
+        socket: daemon.socket_path().to_string_lossy().into_owned(),
+        closed: limits.closed,
+        paused_providers: limits.paused_providers,
+        slots: limits.slots,
+        slots_used: u32::try_from(slots_used).unwrap_or(u32::MAX),
+        tasks,
+        sessions: u32::try_from(daemon.roster.len()).unwrap_or(u32::MAX),
+        config_error: daemon.settings.problem(),
+        last_event: daemon.store.last_event().await.map_err(fault)?,
+    })))
+}
+
+pub(super) async fn providers(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
+    let (registry, limits) = (daemon.settings.registry(), daemon.settings.provider_limits());
+    let environment = std::env::vars().filter(|(name, _)| name == "PATH").collect();
+    // Asking each tool for its version runs it.
+    let views = tokio::task::spawn_blocking(move || registry.views(&environment, &limits)).await;
+    views.map(Reply::Providers).map_err(|e| Fault::internal(e.to_string()))
+}
+
+pub(super) fn reload(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
+    let restart_needed = daemon.settings.reload(&daemon.paths)?;
+    daemon.reschedule.notify_one();
+    Ok(Reply::Reloaded { restart_needed })
+}

@@ -1,0 +1,92 @@
+//! Storing tasks. The command line checks as well, with nicer words; this is the check
+//! that counts.
+
+use std::sync::Arc;
+
+use super::fault;
+use crate::daemon::Daemon;
+use crate::protocol::request::{Submit, SubmitChunk};
+use crate::protocol::{Fault, Reply};
+use crate::task::TaskSpec;
+use crate::task::spec::{
+    MAX_DEPENDENCIES, MAX_DESCRIPTION, MAX_ENVIRONMENT, MAX_LABEL, MAX_LABELS, MAX_PRIORITY, MAX_RETRIES, MAX_TITLE,
+};
+
+/// Longest idempotency key, in bytes.
+const MAX_KEY: usize = 200;
+
+pub(super) async fn submit(daemon: &Arc<Daemon>, task: Submit) -> Result<Reply, Fault> {
+    check_key(&task.key)?;
+    check(&task.spec)?;
+    let warning = daemon.settings.check_task(&task.spec)?;
+    let mut stored = daemon.store.submit(task).await.map_err(fault)?;
+    stored.warnings.extend(warning);
+    Ok(Reply::Submitted(stored))
+}
+
+pub(super) async fn chunk(daemon: &Arc<Daemon>, chunk: SubmitChunk) -> Result<Reply, Fault> {
+    check_key(&chunk.key)?;
+    if chunk.tasks.len() > SubmitChunk::MAX_TASKS {
+        return Err(Fault::usage(format!("a chunk holds at most {} tasks", SubmitChunk::MAX_TASKS)));
+    }
+    for (index, spec) in (chunk.first..).zip(&chunk.tasks) {
+        let place =
+            |fault: Fault| Fault { message: format!("task {} of the batch: {}", index + 1, fault.message), ..fault };
+        check(spec).map_err(place)?;
+        daemon.settings.check_task(spec).map_err(place)?;
+    }
+    daemon.store.submit_chunk(chunk).await.map(Reply::BatchStored).map_err(fault)
+}
+
+fn check_key(key: &str) -> Result<(), Fault> {
+    if key.is_empty() || key.len() > MAX_KEY || key.chars().any(char::is_control) {
+        return Err(Fault::usage(format!("an idempotency key has 1 to {MAX_KEY} bytes and no control characters")));
+    }
+    Ok(())
+}
+
+/// Everything about a task that does not depend on this machine.
+fn check(spec: &TaskSpec) -> Result<(), Fault> {
+    let refuse = |why: String| Err(Fault::usage(why));
+    if spec.command.is_empty() && spec.description.trim().is_empty() {
+        return refuse("the prompt is empty: say what is to be done".into());
+    }
+    let prompt = spec.description.len() + spec.command.iter().map(|a| a.len() + 1).sum::<usize>();
+    if prompt > MAX_DESCRIPTION {
+        return refuse(format!("the prompt has {prompt} bytes; the limit is {MAX_DESCRIPTION}"));
+    }
+    if spec.description.contains('\0') || spec.command.iter().any(|a| a.contains('\0')) {
+        return refuse("the prompt holds a NUL byte".into());
+    }
+    if spec.title.trim().is_empty()
+        || spec.title.chars().count() > MAX_TITLE
+        || spec.title.chars().any(char::is_control)
+    {
+        return refuse(format!("a title has 1 to {MAX_TITLE} printable characters"));
+    }
+    if spec.labels.len() > MAX_LABELS || spec.labels.iter().any(|l| !is_label(l)) {
+        return refuse(format!(
+            "a task has at most {MAX_LABELS} labels, each 1 to {MAX_LABEL} bytes without blanks and commas"
+        ));
+    }
+    if spec.after.len() > MAX_DEPENDENCIES {
+        return refuse(format!("a task waits for at most {MAX_DEPENDENCIES} others"));
+    }
+    if spec.priority.abs() > MAX_PRIORITY {
+        return refuse(format!("a priority lies between -{MAX_PRIORITY} and {MAX_PRIORITY}"));
+    }
+    if spec.retries > MAX_RETRIES {
+        return refuse(format!("at most {MAX_RETRIES} retries are possible"));
+    }
+    let environment: usize = spec.environment.iter().map(|(k, v)| k.len() + v.len() + 2).sum();
+    if environment > MAX_ENVIRONMENT {
+        return refuse(format!("the environment has {environment} bytes; the limit is {MAX_ENVIRONMENT}"));
+    }
+    Ok(())
+}
+
+fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && label.len() <= MAX_LABEL
+        && !label.chars().any(|c| c.is_control() || c.is_whitespace() || c == ',')
+}

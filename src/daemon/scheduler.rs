@@ -1,0 +1,123 @@
+//! Starts what may start. Sleeps until something has changed: a commit that freed a slot
+//! or made a task claimable, a turned switch, a due date.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+use super::{Daemon, attend, watched};
+use crate::clock::Timestamp;
+
+/// Claims in one transaction: enough to fill all slots of a small machine at once, few
+/// enough that others get their turn with the writer.
+const MOST_CLAIMS: usize = 16;
+/// When the database cannot be read or written, this long passes before the next try.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Runs until the daemon leaves.
+pub(crate) async fn run(daemon: Arc<Daemon>) {
+    let mut leaving = daemon.leaving.subscribe();
+    let queue_changed = daemon.store.queue_changed();
+    loop {
+        // Asked for before looking, so that a change during the look is not missed.
+        let changed = queue_changed.notified();
+        let turned = daemon.reschedule.notified();
+        tokio::pin!(changed, turned);
+        changed.as_mut().enable();
+        turned.as_mut().enable();
+        if let Err(error) = claim_all(&daemon).await {
+            tracing::error!(%error, "nothing can be claimed");
+            tokio::select! {
+                () = tokio::time::sleep(TROUBLE_PAUSE) => continue,
+                _ = leaving.changed() => return,
+            }
+        }
+        tokio::select! {
+            () = &mut changed => {}
+            () = &mut turned => {}
+            _ = leaving.changed() => return,
+        }
+    }
+}
+
+async fn claim_all(daemon: &Arc<Daemon>) -> Result<(), crate::store::StoreError> {
+    loop {
+        let limits = daemon.limits();
+        if limits.closed.is_some() {
+            return Ok(());
+        }
+        let claims = daemon.store.claim(limits, MOST_CLAIMS).await?;
+        let found = claims.len();
+        for claim in claims {
+            attend::spawn_claimed(daemon, claim);
+        }
+        if found < MOST_CLAIMS {
+            return Ok(());
+        }
+    }
+}
+
+/// Releases tasks whose moment has come. Due dates are wall time: the timer fires early
+/// when somebody sets the clock, and then it is set anew.
+pub(crate) async fn run_due(daemon: Arc<Daemon>) -> io::Result<()> {
+    let timer = TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
+    let timer = watched(Timer(timer))?;
+    let mut leaving = daemon.leaving.subscribe();
+    let queue_changed = daemon.store.queue_changed();
+    loop {
+        let changed = queue_changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        if let Err(error) = daemon.store.release_due(Timestamp::now()).await {
+            tracing::error!(%error, "due tasks cannot be released");
+        }
+        match daemon.store.next_due().await {
+            Ok(Some(due)) => timer.get_ref().set(due)?,
+            Ok(None) => timer.get_ref().0.unset()?,
+            Err(error) => tracing::error!(%error, "due dates cannot be read"),
+        }
+        tokio::select! {
+            () = &mut changed => {}
+            ready = timer.readable() => {
+                let mut ready = ready?;
+                timer.get_ref().drain();
+                ready.clear_ready();
+            }
+            _ = leaving.changed() => return Ok(()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Timer(TimerFd);
+
+impl Timer {
+    fn set(&self, due: Timestamp) -> io::Result<()> {
+        // Zero would disarm it; a moment long past fires at once all the same.
+        let at = Duration::from_millis(u64::try_from(due.0).unwrap_or(1).max(1));
+        let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
+        Ok(self.0.set(Expiration::OneShot(TimeSpec::from_duration(at)), flags)?)
+    }
+
+    /// Reads off what made it readable: an expiry, or ECANCELED for a clock that was set.
+    fn drain(&self) {
+        let mut count = [0; 8];
+        let _ = nix::unistd::read(self.0.as_fd(), &mut count);
+    }
+}
+
+impl AsFd for Timer {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl std::os::fd::AsRawFd for Timer {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        std::os::fd::AsRawFd::as_raw_fd(&self.0.as_fd())
+    }
+}

@@ -1,0 +1,295 @@
+//! The configuration and the providers in force. A bad configuration never keeps the
+//! daemon from looking after the agents that run: the last good one stays, and nothing
+//! new is started until it is mended.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use super::Daemon;
+use super::attend::Launch;
+use crate::config::{self, Config, ProviderLimits};
+use crate::id::{AttemptId, SessionName, Uid};
+use crate::logging::Form;
+use crate::paths::Paths;
+use crate::process;
+use crate::protocol::launch::{self, LaunchSpec, RecordingLimits};
+use crate::protocol::request::Open;
+use crate::protocol::{Fault, FaultCode};
+use crate::provider::{LaunchError, LaunchRequest, Registry};
+use crate::queue::{Closed, Limits};
+use crate::store::{Claim, StoredSession};
+use crate::task::{Mode, Outcome, TaskSpec};
+
+/// Size of a screen when nobody's terminal says another.
+pub(super) const DEFAULT_SIZE: (u16, u16) = (120, 40);
+
+#[derive(Debug)]
+struct Current {
+    config: Config,
+    registry: Arc<Registry>,
+    /// What is wrong with the file as it is now.
+    problem: Option<String>,
+}
+
+/// The settings in force.
+#[derive(Debug)]
+pub(crate) struct Settings(RwLock<Current>);
+
+impl Settings {
+    /// Reads them; with a bad file the defaults are in force and the problem is kept.
+    pub fn load(paths: &Paths) -> Self {
+        let (config, problem) = match config::load(paths) {
+            Ok(loaded) => (loaded.config, None),
+            Err(error) => (Config::default(), Some(error.to_string())),
+        };
+        Settings(RwLock::new(Current { config, registry: Arc::new(Registry::load(paths)), problem }))
+    }
+
+    /// Reads them again; returns the names of changed settings that take effect only at
+    /// the next start.
+    pub fn reload(&self, paths: &Paths) -> Result<Vec<String>, Fault> {
+        let loaded = config::load(paths);
+        let registry = Arc::new(Registry::load(paths));
+        let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        now.registry = registry;
+        match loaded {
+            Ok(loaded) => {
+                let (old, new) = (&now.config.daemon, &loaded.config.daemon);
+                let mut restart = Vec::new();
+                for (changed, name) in [
+                    (old.connections != new.connections, "daemon.connections"),
+                    (old.log != new.log, "daemon.log"),
+                    (old.log_json != new.log_json, "daemon.log_json"),
+                ] {
+                    if changed {
+                        restart.push(name.to_owned());
+                    }
+                }
+                now.config = loaded.config;
+                now.problem = None;
+                Ok(restart)
+            }
+            Err(error) => {
+                let text = error.to_string();
+                now.problem = Some(text.clone());
+                Err(Fault::new(FaultCode::Conflict, text).hint("nothing new is started until it is mended"))
+            }
+        }
+    }
+
+    pub fn log(&self) -> (String, Form) {
+        let now = self.read();
+        let form = if now.config.daemon.log_json { Form::Json } else { Form::Text };
+        (now.config.daemon.log.clone(), form)
+    }
+
+    pub fn connections(&self) -> usize {
+        self.read().config.daemon.connections as usize
+    }
+
+    pub fn problem(&self) -> Option<String> {
+        self.read().problem.clone()
+    }
+
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.read().registry)
+    }
+
+    /// The configured limits by provider.
+    pub fn provider_limits(&self) -> BTreeMap<String, ProviderLimits> {
+        self.read().config.providers.clone()
+    }
+
+    /// The limits that follow from the settings alone.
+    pub fn limits(&self) -> Limits {
+        let now = self.read();
+        let (provider, directory) = now.registry.limits(&now.config.providers);
+        Limits {
+            slots: now.config.queue.slots,
+            provider,
+            directory,
+            closed: now.problem.is_some().then_some(Closed::Config),
+            paused_providers: Vec::new(),
+        }
+    }
+
+    /// That there is such a provider.
+    pub fn check_provider(&self, name: &str) -> Result<(), Fault> {
+        let registry = self.registry();
+        if registry.get(name).is_some() {
+            return Ok(());
+        }
+        let fault = Fault::not_found(format!("there is no provider '{name}'"));
+        Err(match registry.nearest(name) {
+            Some(nearest) => fault.hint(format!("did you mean '{nearest}'? 'autodev providers' lists them")),
+            None => fault.hint("'autodev providers' lists them"),
+        })
+    }
+
+    /// That the task can be run on this machine, as far as that can be known now. Returns
+    /// a warning for what may still change, such as a tool that is not installed yet.
+    pub fn check_task(&self, spec: &TaskSpec) -> Result<Option<String>, Fault> {
+        self.check_provider(&spec.provider)?;
+        if !spec.dir.is_absolute() {
+            return Err(Fault::usage(format!("the directory '{}' is not an absolute path", spec.dir.display())));
+        }
+        if !spec.dir.is_dir() {
+            return Err(Fault::usage(format!("'{}' is not a directory", spec.dir.display()))
+                .hint("--dir names the directory the task works in"));
+        }
+        let session = AttemptId { task: crate::id::TaskId(1), number: 1 }.session();
+        let trial = request_of(spec, &session, Uid::from_bytes([0; 16]), Path::new("/"), Path::new("/"));
+        match self.registry().launch(&trial, &HashMap::new()) {
+            Ok(_) => Ok(None),
+            Err(error @ (LaunchError::NotInstalled { .. } | LaunchError::BadTable { .. })) => {
+                Ok(Some(error.to_string()))
+            }
+            Err(error) => Err(Fault::usage(error.to_string())),
+        }
+    }
+
+    /// What a claimed attempt's keeper is to run; or the typed end of the attempt.
+    pub fn launch_attempt(&self, daemon: &Daemon, claim: &Claim) -> Result<Launch, (Outcome, String)> {
+        let (paths, socket) = (&daemon.paths, daemon.socket_path());
+        let name = claim.attempt.session();
+        let dir = paths.live_session(&name);
+        let request = LaunchRequest {
+            task: Some(claim.attempt.task),
+            attempt: Some(claim.attempt),
+            ..request_of(&claim.spec, &name, claim.session_uid, dir.path(), &socket)
+        };
+        let identity = Identity {
+            name: &name,
+            uid: claim.session_uid,
+            number: claim.session_number,
+            task: Some((claim.attempt.task, claim.task_uid)),
+            tool: &claim.spec.provider,
+            mode: claim.spec.mode,
+            size: claim.spec.size,
+        };
+        self.launch(paths, &request, &identity).map_err(|error| {
+            let outcome = match error {
+                LaunchError::NotInstalled { .. } => Outcome::NotInstalled,
+                _ => Outcome::LaunchFailed,
+            };
+            (outcome, error.to_string())
+        })
+    }
+
+    /// The same for a session without a task.
+    pub fn launch_open(&self, daemon: &Daemon, open: &Open, session: &StoredSession) -> Result<Launch, Fault> {
+        let socket = daemon.socket_path();
+        let dir = daemon.paths.live_session(&session.name);
+        let environment: BTreeMap<String, String> = open.environment.iter().cloned().collect();
+        let provider = open.provider.as_deref().unwrap_or("shell");
+        let request = LaunchRequest {
+            provider,
+            description: "",
+            command: &open.command,
+            model: open.model.as_deref(),
+            mode: Mode::Interactive,
+            full_access: open.full_access,
+            directory: Path::new(&open.dir),
+            environment: &environment,
+            session: &session.name,
+            session_uid: session.uid,
+            session_directory: dir.path(),
+            task: None,
+            attempt: None,
+            socket: &socket,
+        };
+        let identity = Identity {
+            name: &session.name,
+            uid: session.uid,
+            number: session.number,
+            task: None,
+            tool: provider,
+            mode: Mode::Interactive,
+            size: open.size,
+        };
+        self.launch(&daemon.paths, &request, &identity).map_err(|error| Fault::conflict(error.to_string()))
+    }
+
+    fn launch(
+        &self,
+        paths: &Paths,
+        request: &LaunchRequest<'_>,
+        identity: &Identity<'_>,
+    ) -> Result<Launch, LaunchError> {
+        let now = self.read();
+        // Keys are read when they are needed and live as long as the launch.
+        let keys: HashMap<String, String> = std::env::vars().collect();
+        let mut made = now.registry.launch(request, &keys)?;
+        for step in &mut made.steps {
+            // With the session's name it tells orphans of one instance from another's.
+            step.environment.insert("AUTODEV_STATE".into(), paths.state.to_string_lossy().into_owned());
+        }
+        let (columns, rows) = identity.size.unwrap_or(DEFAULT_SIZE);
+        let spec = LaunchSpec {
+            v: launch::VERSION,
+            session: identity.name.clone(),
+            uid: identity.uid,
+            task: identity.task.map(|(task, _)| task),
+            task_uid: identity.task.map(|(_, uid)| uid),
+            tool: identity.tool.to_owned(),
+            mode: identity.mode,
+            steps: made.steps,
+            columns,
+            rows,
+            marker: process::marker(paths.instance_number(), identity.number),
+            recording: RecordingLimits {
+                max_bytes: now.config.recording.max_bytes,
+                segment_bytes: now.config.recording.segment_bytes,
+            },
+            history_bytes: now.config.attach.history_bytes,
+            socket_directory: paths.runtime.clone(),
+        };
+        Ok(Launch {
+            spec,
+            files: made.prompt_file.into_iter().collect(),
+            secrets: made.secrets.0.into_iter().collect(),
+            argv: made.argv_shown,
+        })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Current> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who the session is.
+struct Identity<'a> {
+    name: &'a SessionName,
+    uid: Uid,
+    number: u64,
+    task: Option<(crate::id::TaskId, Uid)>,
+    tool: &'a str,
+    mode: Mode,
+    size: Option<(u16, u16)>,
+}
+
+fn request_of<'a>(
+    spec: &'a TaskSpec,
+    session: &'a SessionName,
+    session_uid: Uid,
+    session_directory: &'a Path,
+    socket: &'a Path,
+) -> LaunchRequest<'a> {
+    LaunchRequest {
+        provider: &spec.provider,
+        description: &spec.description,
+        command: &spec.command,
+        model: spec.model.as_deref(),
+        mode: spec.mode,
+        full_access: spec.full_access,
+        directory: &spec.dir,
+        environment: &spec.environment,
+        session,
+        session_uid,
+        session_directory,
+        task: None,
+        attempt: None,
+        socket,
+    }
+}

@@ -1,0 +1,255 @@
+//! The daemon's beginning and end.
+
+use std::fs::{self, File};
+use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, watch};
+
+use super::admission::Switch;
+use super::archive::Archiver;
+use super::settings::Settings;
+use super::{Daemon, Leave, listener, recover, scheduler};
+use crate::clock::Timestamp;
+use crate::lock::FileLock;
+use crate::logging;
+use crate::paths::{LockFile, Paths, network_file_system};
+use crate::process::{self, ProcessId};
+use crate::protocol::FaultCode;
+use crate::protocol::hello::BUILD;
+use crate::protocol::keeper::How;
+use crate::protocol::ready::Ready;
+use crate::session::{Order, Roster};
+use crate::socket;
+use crate::store::Store;
+use crate::task::{Actor, Event};
+
+/// Another daemon serves this instance: nothing to do. (EX_TEMPFAIL; a unit lists it in
+/// RestartPreventExitStatus.)
+const EXIT_HELD: u8 = 75;
+/// With `daemon stop --kill-sessions`, sessions end within this.
+const KILL_ALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// How the daemon is started.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Where to say that we are ready, or why not: one line of JSON, then it is closed.
+    pub ready: Option<OwnedFd>,
+    /// Log filter, over the configured one.
+    pub log: Option<String>,
+}
+
+/// Why the daemon does not start.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    why: String,
+}
+
+fn failure(why: impl std::fmt::Display) -> Failure {
+    Failure { code: 1, why: why.to_string() }
+}
+
+/// Runs the daemon until it is told to leave.
+pub fn run(options: Options) -> ExitCode {
+    let mut ready = options.ready.map(File::from);
+    match serve(options.log.as_deref(), &mut ready) {
+        Ok(Leave::Restart) => restart(),
+        Ok(Leave::Stop | Leave::StopAll) => ExitCode::SUCCESS,
+        Err(Failure { code, why }) => {
+            let kind = if code == EXIT_HELD { FaultCode::Conflict } else { FaultCode::Internal };
+            say(&mut ready, &Ready { error: Some(why.clone()), code: Some(kind), ..Ready::default() });
+            // The log may not be running yet.
+            drop(writeln!(io::stderr(), "autodevd: {why}"));
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn say(ready: &mut Option<File>, what: &Ready) {
+    // Dropping it closes it: the other side sees the end even if it missed the line.
+    if let Some(mut out) = ready.take()
+        && let Ok(mut line) = serde_json::to_vec(what)
+    {
+        line.push(b'\n');
+        drop(out.write_all(&line));
+    }
+}
+
+fn serve(log: Option<&str>, ready: &mut Option<File>) -> Result<Leave, Failure> {
+    if let Some(why) = process::inside_session() {
+        return Err(failure(format!(
+            "a daemon is never started inside a session: {why}; start it from a shell of your own"
+        )));
+    }
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let paths = Paths::from_env().map_err(failure)?;
+    let settings = Settings::load(&paths);
+    let (filter, form) = settings.log();
+    logging::start(log.unwrap_or(&filter), form);
+    for directory in [&paths.state, &paths.live_sessions(), &paths.done_sessions(), &paths.runtime] {
+        socket::private_directory(directory).map_err(failure)?;
+    }
+    if let Some(kind) = network_file_system(&paths.state).map_err(failure)? {
+        return Err(failure(format!(
+            "{} lies on a network file system ({kind}), where locks cannot be trusted: set AUTODEV_HOME to a local directory",
+            paths.state.display()
+        )));
+    }
+    let Some(lock) = FileLock::take(&paths.daemon_lock()).map_err(failure)? else {
+        return Err(Failure { code: EXIT_HELD, why: held(&paths) });
+    };
+    let store = Store::open(&paths, last_generation(&lock)).map_err(failure)?;
+    let path = paths.daemon_socket();
+    let listener = socket::bind(&path).map_err(|e| failure(format!("{}: {e}", path.display())))?;
+    write_lock_file(&lock, &path, store.generation()).map_err(failure)?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failure)?;
+    let leave = runtime.block_on(async {
+        let daemon = assemble(paths, settings, store, path.clone()).await?;
+        let leave = live(&daemon, listener, ready).await?;
+        daemon.store.close().await;
+        Ok::<_, Failure>(leave)
+    });
+    drop(runtime);
+    // The socket goes before the lock: whoever takes the lock next binds its own.
+    drop(fs::remove_file(&path));
+    drop(lock);
+    leave
+}
+
+async fn assemble(paths: Paths, settings: Settings, store: Store, socket: PathBuf) -> Result<Arc<Daemon>, Failure> {
+    let admission = Switch::load(&store).await.map_err(failure)?;
+    let archiver = Archiver::start(&paths, &store);
+    Ok(Arc::new(Daemon {
+        roster: Roster::default(),
+        admission,
+        archiver,
+        since: Timestamp::now(),
+        socket: Mutex::new(socket),
+        reschedule: Notify::new(),
+        session_left: Notify::new(),
+        leaving: watch::Sender::new(None),
+        paths,
+        settings,
+        store,
+    }))
+}
+
+async fn live(
+    daemon: &Arc<Daemon>,
+    listener: std::os::unix::net::UnixListener,
+    ready: &mut Option<File>,
+) -> Result<Leave, Failure> {
+    let mut leaving = daemon.leaving.subscribe();
+    recover::run(daemon).await.map_err(failure)?;
+    let accepting = tokio::spawn(listener::run(Arc::clone(daemon), listener));
+    tokio::spawn(scheduler::run(Arc::clone(daemon)));
+    let due = tokio::spawn(scheduler::run_due(Arc::clone(daemon)));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failure)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failure)?;
+    let mut reload = signal(SignalKind::hangup()).map_err(failure)?;
+    let socket = daemon.socket_path();
+    tracing::info!(version = BUILD, pid = std::process::id(), socket = %socket.display(), "ready");
+    say(ready, &Ready { ready: true, socket: Some(socket), ..Ready::default() });
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => daemon.leave(Leave::Stop),
+            _ = interrupt.recv() => daemon.leave(Leave::Stop),
+            _ = reload.recv() => match daemon.settings.reload(&daemon.paths) {
+                Ok(_) => daemon.reschedule.notify_one(),
+                Err(fault) => tracing::error!(error = fault.message, "the configuration is wrong; the last good one stays"),
+            },
+            _ = leaving.changed() => break,
+        }
+    }
+    // Nothing new is started or accepted from here on: both tasks listen to `leaving`.
+    let how = (*leaving.borrow_and_update()).unwrap_or(Leave::Stop);
+    tracing::info!(?how, sessions = daemon.roster.len(), "leaving");
+    if how == Leave::StopAll {
+        end_all(daemon).await;
+    }
+    for task in [accepting, due] {
+        if let Ok(Err(error)) = task.await {
+            tracing::error!(%error, "a part of the daemon had failed");
+        }
+    }
+    Ok(how)
+}
+
+async fn end_all(daemon: &Arc<Daemon>) {
+    for name in daemon.roster.names() {
+        match name.attempt() {
+            Some(attempt) => match daemon.store.apply(attempt.task, Event::KillRequested, Actor::User).await {
+                Ok(applied) => daemon.carry_out(&applied),
+                Err(error) => tracing::debug!(%attempt, %error, "not killed"),
+            },
+            None => drop(daemon.roster.order(&name, Order::Stop(How::Now))),
+        }
+    }
+    let all_left = async {
+        loop {
+            let left = daemon.session_left.notified();
+            tokio::pin!(left);
+            left.as_mut().enable();
+            if daemon.roster.is_empty() {
+                return;
+            }
+            left.await;
+        }
+    };
+    if tokio::time::timeout(KILL_ALL_LIMIT, all_left).await.is_err() {
+        tracing::warn!(sessions = daemon.roster.len(), "sessions that have not ended are left to the next daemon");
+    }
+}
+
+fn last_generation(lock: &FileLock) -> u64 {
+    read_lock_file(lock.file()).map_or(0, |file| file.generation)
+}
+
+fn read_lock_file(mut file: &File) -> Option<LockFile> {
+    file.rewind().ok()?;
+    serde_json::from_reader(file).ok()
+}
+
+fn write_lock_file(lock: &FileLock, socket: &Path, generation: u64) -> io::Result<()> {
+    let content = LockFile { v: 1, process: ProcessId::current()?, socket: socket.to_owned(), generation };
+    let mut file = lock.file();
+    let mut text = serde_json::to_vec(&content)?;
+    text.push(b'\n');
+    // One write, then cut: a reader sees the old text or the new one with a tail that is
+    // no JSON for a moment, and reads again.
+    file.rewind()?;
+    file.write_all(&text)?;
+    file.set_len(text.len() as u64)
+}
+
+fn held(paths: &Paths) -> String {
+    let by = fs::read(paths.daemon_lock()).ok().and_then(|t| serde_json::from_slice::<LockFile>(&t).ok());
+    match by {
+        Some(file) => format!("another daemon runs already: process {}", file.process.pid),
+        None => "another daemon is just starting".to_owned(),
+    }
+}
+
+/// Becomes the binary that lies at our path now, perhaps a newer one.
+fn restart() -> ExitCode {
+    let error = match std::env::current_exe() {
+        Ok(exe) => {
+            // After an upgrade the kernel marks the old file's name.
+            let name = exe.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
+            Command::new(name)
+                .args(std::env::args_os().skip(1).filter(|a| !a.to_string_lossy().starts_with("--ready-fd")))
+                .exec()
+        }
+        Err(error) => error,
+    };
+    drop(writeln!(io::stderr(), "autodevd: cannot start anew: {error}"));
+    ExitCode::FAILURE
+}

@@ -1,0 +1,123 @@
+//! Answers that take their time: waiting for tasks, and the stream of events.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::broadcast::error::RecvError;
+
+use super::Daemon;
+use super::connection::Connection;
+use super::handlers::fault;
+use crate::protocol::Reply;
+use crate::protocol::reply::Waited;
+use crate::protocol::request::{EventsQuery, ListQuery, Wait};
+use crate::protocol::view::{EventView, TaskView};
+use crate::store::StoreError;
+
+/// Waits for tasks to end, the client to leave, or the time to be over.
+pub(crate) async fn wait(daemon: &Arc<Daemon>, wait: Wait, connection: &mut Connection) -> io::Result<()> {
+    // Listens before it looks: an end in between is heard.
+    let mut feed = daemon.store.feed();
+    let tasks = match daemon.store.select(wait.select).await {
+        Ok(tasks) => tasks,
+        Err(error) => return connection.reply(&Reply::Fault(fault(error))).await,
+    };
+    let mut open: BTreeSet<_> = tasks.iter().copied().collect();
+    let deadline = wait.timeout.map(|t| tokio::time::Instant::now() + t.0);
+    let over = async {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(over);
+    let mut look = true;
+    let timed_out = loop {
+        if look {
+            for view in views(daemon, &open.iter().copied().collect::<Vec<_>>()).await.unwrap_or_default() {
+                if view.state.is_final() {
+                    open.remove(&view.id);
+                }
+            }
+            look = false;
+        }
+        let ended = tasks.len() - open.len();
+        if open.is_empty() || (wait.any && ended > 0) {
+            break false;
+        }
+        tokio::select! {
+            event = feed.recv() => match event {
+                Ok(event) => if let (Some(task), Some(state)) = (event.task, event.state) && state.is_final() {
+                    open.remove(&task);
+                },
+                Err(RecvError::Lagged(_)) => look = true,
+                Err(RecvError::Closed) => return Ok(()),
+            },
+            () = &mut over => break true,
+            () = connection.client_left() => return Ok(()),
+        }
+    };
+    let reply = match views(daemon, &tasks).await {
+        Ok(tasks) => Reply::Waited(Waited { tasks, timed_out }),
+        Err(error) => Reply::Fault(fault(error)),
+    };
+    connection.reply(&reply).await
+}
+
+async fn views(daemon: &Arc<Daemon>, tasks: &[crate::id::TaskId]) -> Result<Vec<TaskView>, StoreError> {
+    let mut views = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let mut view = daemon.store.show(*task, daemon.limits()).await?.task;
+        view.description.clear();
+        view.command.clear();
+        views.push(view);
+    }
+    Ok(views)
+}
+
+/// Sends every event after the given one, for as long as the client stays. What a slow
+/// client misses of the feed is read from the database: the stream has no gap.
+pub(crate) async fn watch(daemon: &Arc<Daemon>, after: Option<i64>, connection: &mut Connection) -> io::Result<()> {
+    let mut feed = daemon.store.feed();
+    let mut last = match after {
+        Some(after) => after,
+        None => match daemon.store.last_event().await {
+            Ok(last) => last,
+            Err(error) => return connection.reply(&Reply::Fault(fault(error))).await,
+        },
+    };
+    let mut behind = after.is_some();
+    loop {
+        if behind {
+            let query = EventsQuery { task: None, after: last, limit: ListQuery::MAX_LIMIT };
+            let page = match daemon.store.events(query).await {
+                Ok(page) => page,
+                Err(error) => return connection.reply(&Reply::Fault(fault(error))).await,
+            };
+            behind = page.len() >= ListQuery::MAX_LIMIT as usize;
+            for event in page {
+                last = send(connection, event, last).await?;
+            }
+            continue;
+        }
+        tokio::select! {
+            event = feed.recv() => match event {
+                Ok(event) if event.seq == last + 1 => last = send(connection, EventView::clone(&event), last).await?,
+                Ok(event) => behind = event.seq > last,
+                Err(RecvError::Lagged(_)) => behind = true,
+                Err(RecvError::Closed) => return Ok(()),
+            },
+            () = connection.client_left() => return Ok(()),
+        }
+    }
+}
+
+async fn send(connection: &mut Connection, event: EventView, last: i64) -> io::Result<i64> {
+    if event.seq <= last {
+        return Ok(last);
+    }
+    let seq = event.seq;
+    connection.reply(&Reply::Event(Box::new(event))).await?;
+    Ok(seq)
+}

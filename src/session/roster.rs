@@ -1,0 +1,108 @@
+//! Which sessions live, and the one ordered queue of orders to each of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use crate::id::{SessionName, Uid};
+use crate::protocol::keeper::{How, KeeperStatus};
+use crate::protocol::view::SessionState;
+
+/// An order to a session. The attendant of the session passes them on in the order in
+/// which they were given, whether its keeper is ready yet or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// End it.
+    Stop(How),
+    /// Freeze it, or let it run on.
+    Freeze(bool),
+}
+
+/// What is known of a live session beyond its row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// The session's name; it may change.
+    pub name: SessionName,
+    /// How it is.
+    pub state: SessionState,
+    /// The keeper's process id, once it is ready.
+    pub keeper_pid: Option<u32>,
+    /// The keeper's version.
+    pub keeper_version: Option<String>,
+    /// The program's process id, while it runs.
+    pub pid: Option<u32>,
+    /// What the keeper last said.
+    pub status: KeeperStatus,
+}
+
+#[derive(Debug)]
+struct Entry {
+    live: Live,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+/// All live sessions. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Roster(Arc<Mutex<HashMap<Uid, Entry>>>);
+
+impl Roster {
+    /// Enters a session whose keeper is about to be made or met. The receiver belongs to
+    /// its attendant.
+    pub fn enter(&self, name: &SessionName, uid: Uid) -> mpsc::UnboundedReceiver<Order> {
+        // Not bounded: orders come from people and are few, and none may be dropped.
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let live = Live {
+            name: name.clone(),
+            state: SessionState::Starting,
+            keeper_pid: None,
+            keeper_version: None,
+            pid: None,
+            status: KeeperStatus::default(),
+        };
+        self.lock().insert(uid, Entry { live, orders });
+        receiver
+    }
+
+    /// Takes a session off.
+    pub fn leave(&self, uid: Uid) {
+        self.lock().remove(&uid);
+    }
+
+    /// Gives an order; `false` when there is no such session.
+    pub fn order(&self, name: &SessionName, order: Order) -> bool {
+        self.lock().values().any(|entry| entry.live.name == *name && entry.orders.send(order).is_ok())
+    }
+
+    /// Changes what is known of a session.
+    pub fn update(&self, uid: Uid, change: impl FnOnce(&mut Live)) {
+        if let Some(entry) = self.lock().get_mut(&uid) {
+            change(&mut entry.live);
+        }
+    }
+
+    /// What is known of a session.
+    pub fn get(&self, uid: Uid) -> Option<Live> {
+        self.lock().get(&uid).map(|entry| entry.live.clone())
+    }
+
+    /// Names of all live sessions.
+    pub fn names(&self) -> Vec<SessionName> {
+        self.lock().values().map(|entry| entry.live.name.clone()).collect()
+    }
+
+    /// How many live.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// None lives.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uid, Entry>> {
+        // A panic while holding it cannot leave the map half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,129 @@
+//! Which tasks start now. The cost does not depend on how many tasks wait: one seek for
+//! each provider with room, past the directories that are at their limit, of which there
+//! are at most as many as attempts under way.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::apply;
+use super::failure::Failure;
+use super::submit;
+use super::tx::Tx;
+use super::{Claim, dependents, rows};
+use crate::id::{AttemptId, TaskId, Uid};
+use crate::protocol::view::SessionState;
+use crate::queue::{self, LaneId, Limits, Usage};
+use crate::task::{Actor, Event};
+
+/// Columns and rows of a terminal nobody has asked a size for: wide enough that agents
+/// do not fold their lines.
+const DEFAULT_SIZE: (u16, u16) = (120, 40);
+
+/// The ready task that goes first in a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    rank: i64,
+    task: i64,
+    lane: LaneId,
+}
+
+/// Claims up to `most` tasks, in the order of the queue.
+pub(super) fn claim(tx: &mut Tx<'_>, limits: &Limits, most: usize) -> Result<Vec<Claim>, Failure> {
+    let mut usage = rows::usage(tx.conn)?;
+    let mut claims = Vec::new();
+    while claims.len() < most {
+        let Some((provider, head)) = next(tx, limits, &usage)? else { break };
+        let task = TaskId(head.task);
+        // What it waited for may be running again, and the chore that says so on its way.
+        if dependents::recheck(tx, task)? > 0 {
+            continue;
+        }
+        claims.push(start(tx, task)?);
+        usage.add(&provider, head.lane);
+    }
+    Ok(claims)
+}
+
+/// The task that goes next, with its provider.
+fn next(tx: &Tx<'_>, limits: &Limits, usage: &Usage) -> Result<Option<(String, Head)>, Failure> {
+    if limits.closed.is_some() || usage.total >= limits.slots {
+        return Ok(None);
+    }
+    let mut best: Option<(String, Head)> = None;
+    let mut provider = String::new();
+    while let Some(name) = provider_after(tx, &provider)? {
+        if queue::admit_provider(limits, usage, &name).is_ok()
+            && let Some(head) = head(tx, limits, usage, &name)?
+            && best.as_ref().is_none_or(|(_, b)| (head.rank, head.task) < (b.rank, b.task))
+        {
+            best = Some((name.clone(), head));
+        }
+        provider = name;
+    }
+    Ok(best)
+}
+
+/// The next provider with ready tasks, by name.
+fn provider_after(tx: &Tx<'_>, provider: &str) -> rusqlite::Result<Option<String>> {
+    tx.conn
+        .prepare_cached(
+            "SELECT provider FROM lanes INDEXED BY lanes_heads WHERE head_rank IS NOT NULL AND provider > ?1
+              ORDER BY provider LIMIT 1",
+        )?
+        .query_row([provider], |row| row.get(0))
+        .optional()
+}
+
+/// The first task of a provider in a lane that has room.
+fn head(tx: &Tx<'_>, limits: &Limits, usage: &Usage, provider: &str) -> rusqlite::Result<Option<Head>> {
+    let mut statement = tx.conn.prepare_cached(
+        "SELECT head_rank, head_task, id FROM lanes INDEXED BY lanes_heads
+          WHERE provider = ?1 AND head_rank IS NOT NULL ORDER BY head_rank, head_task",
+    )?;
+    let mut rows = statement.query([provider])?;
+    while let Some(row) = rows.next()? {
+        let head = Head { rank: row.get(0)?, task: row.get(1)?, lane: LaneId(row.get(2)?) };
+        if queue::admit(limits, usage, provider, head.lane).is_ok() {
+            return Ok(Some(head));
+        }
+    }
+    Ok(None)
+}
+
+/// Makes the next attempt of a task, and its session.
+fn start(tx: &mut Tx<'_>, task: TaskId) -> Result<Claim, Failure> {
+    let number = apply::Current::of(tx, task)?.state.attempt + 1;
+    apply::apply(tx, task, &Event::Claimed { attempt: number }, Actor::Daemon)?;
+    let attempt = AttemptId { task, number };
+    let spec = submit::spec(tx, task)?;
+    let session_uid = Uid::new();
+    let (columns, rows) = spec.size.unwrap_or(DEFAULT_SIZE);
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO sessions (uid, name, tool, mode, dir, task, attempt, state, argv, columns, rows, created_at,
+                 recording_bytes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '[]', ?9, ?10, ?11, 0)",
+        )?
+        .execute(params![
+            session_uid.bytes(),
+            attempt.session().as_str(),
+            spec.provider,
+            spec.mode.name(),
+            spec.dir.to_str(),
+            task.0,
+            number,
+            SessionState::Starting.name(),
+            columns,
+            rows,
+            tx.now.0,
+        ])?;
+    let session = tx.conn.last_insert_rowid();
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO attempts (task, number, session, provider, model, claimed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![task.0, number, session, spec.provider, spec.model, tx.now.0])?;
+    let task_uid =
+        tx.conn.prepare_cached("SELECT uid FROM tasks WHERE id = ?1")?.query_row([task.0], |row| rows::uid(row, 0))?;
+    let session_number = u64::try_from(session).unwrap_or(0);
+    Ok(Claim { attempt, task_uid, session_uid, session_number, spec })
+}

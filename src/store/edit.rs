@@ -1,0 +1,123 @@
+//! Changes to a task that has not started.
+
+use rusqlite::params;
+use serde_json::{Map, Value, json};
+
+use super::Applied;
+use super::apply::{self, Current, set_labels};
+use super::dependents;
+use super::events::text_hash;
+use super::failure::Failure;
+use super::rows::millis;
+use super::tx::Tx;
+use crate::clock::Timestamp;
+use crate::id::TaskId;
+use crate::protocol::fault::Fault;
+use crate::protocol::request::Edit;
+use crate::queue;
+use crate::task::{Actor, Refused, Status};
+
+/// Changes what `edit` names.
+pub(super) fn edit(tx: &mut Tx<'_>, edit: &Edit) -> Result<Applied, Failure> {
+    let task = edit.task;
+    let current = Current::of(tx, task)?;
+    let status = current.state.status;
+    if !matches!(status, Status::Queued | Status::Held) {
+        return Err(Fault::conflict(format!("task {task} cannot be changed: it is {status}"))
+            .hint("only a task that waits can be changed; 'autodev resubmit' makes a new one")
+            .into());
+    }
+    let mut changes = Map::new();
+    if let Some(title) = &edit.title {
+        set(tx, task, "title", title)?;
+        changes.insert("title_sha256".into(), json!(text_hash(title)));
+    }
+    if let Some(text) = &edit.description {
+        tx.conn
+            .prepare_cached("UPDATE task_texts SET description = ?2 WHERE task = ?1")?
+            .execute(params![task.0, text])?;
+        changes.insert("description_sha256".into(), json!(text_hash(text)));
+    }
+    if let Some(provider) = &edit.provider {
+        let dir: String = tx
+            .conn
+            .prepare_cached("SELECT l.dir FROM tasks AS t JOIN lanes AS l ON l.id = t.lane WHERE t.id = ?1")?
+            .query_row([task.0], |row| row.get(0))?;
+        set(tx, task, "lane", apply::lane(tx, provider, &dir)?.0)?;
+        changes.insert("provider".into(), json!(provider));
+    }
+    if let Some(model) = &edit.model {
+        let model = Some(model).filter(|m| !m.is_empty());
+        set(tx, task, "model", model)?;
+        changes.insert("model".into(), json!(model));
+    }
+    if let Some(mode) = edit.mode {
+        set(tx, task, "mode", mode.name())?;
+        changes.insert("mode".into(), json!(mode));
+    }
+    if let Some(full_access) = edit.full_access {
+        set(tx, task, "full_access", full_access)?;
+        changes.insert("full_access".into(), json!(full_access));
+    }
+    if let Some(after) = &edit.after {
+        dependents::replace(tx, task, after)?;
+        let after: Vec<_> = after.iter().map(ToString::to_string).collect();
+        changes.insert("after".into(), json!(after));
+    }
+    if let Some(begin) = edit.begin {
+        let due = Some(begin).filter(|b| *b != Timestamp(0) && *b > tx.now);
+        set(tx, task, "backing_off", false)?;
+        set(tx, task, "due_at", due.map(|d| d.0))?;
+        changes.insert("due".into(), json!(due));
+    }
+    if let Some(retries) = edit.retries {
+        set(tx, task, "retries", retries)?;
+        changes.insert("retries".into(), json!(retries));
+    }
+    if let Some(timeout) = edit.timeout {
+        let timeout = Some(timeout).filter(|t| !t.0.is_zero());
+        set(tx, task, "timeout_ms", timeout.map(millis))?;
+        changes.insert("timeout".into(), json!(timeout));
+    }
+    if let Some(labels) = &edit.labels {
+        tx.conn.prepare_cached("DELETE FROM labels WHERE task = ?1")?.execute([task.0])?;
+        set_labels(tx, task, labels)?;
+        changes.insert("labels".into(), json!(labels));
+    }
+    finish(tx, task, "edited", status, Value::Object(changes))?;
+    tx.wakes.index |= edit.title.is_some() || edit.description.is_some();
+    Ok(current.unchanged(task))
+}
+
+/// Gives a task another place in the queue.
+pub(super) fn set_priority(tx: &mut Tx<'_>, task: TaskId, priority: i32) -> Result<Applied, Failure> {
+    let current = Current::of(tx, task)?;
+    let status = current.state.status;
+    if status.is_final() {
+        return Err(Refused::Ended(status).into());
+    }
+    let created: i64 =
+        tx.conn.prepare_cached("SELECT created_at FROM tasks WHERE id = ?1")?.query_row([task.0], |row| row.get(0))?;
+    tx.conn.prepare_cached("UPDATE tasks SET priority = ?2, rank = ?3 WHERE id = ?1")?.execute(params![
+        task.0,
+        priority,
+        queue::rank(Timestamp(created), priority)
+    ])?;
+    finish(tx, task, "priority_changed", status, json!({ "priority": priority }))?;
+    Ok(current.unchanged(task))
+}
+
+/// Sets one column; `column` is a word of this file.
+fn set(tx: &Tx<'_>, task: TaskId, column: &'static str, value: impl rusqlite::ToSql) -> Result<(), Failure> {
+    tx.conn
+        .prepare_cached(&format!("UPDATE tasks SET {column} = ?2 WHERE id = ?1"))?
+        .execute(params![task.0, value])?;
+    Ok(())
+}
+
+fn finish(tx: &mut Tx<'_>, task: TaskId, kind: &str, status: Status, detail: Value) -> Result<(), Failure> {
+    set(tx, task, "updated_at", tx.now.0)?;
+    apply::append(tx, task, None, kind, Actor::User, status, detail)?;
+    tx.wakes.queue = true;
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! One task with its attempts, sessions, and the counts.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::Unfinished;
+use super::failure::Failure;
+use super::rows::{self, Circumstances, json, moment, no_task, span, uid, word, word_or_none};
+use super::sessions::no_session;
+use crate::clock::Timestamp;
+use crate::id::{AttemptId, SessionName, TaskId};
+use crate::protocol::fault::Fault;
+use crate::protocol::request::ListQuery;
+use crate::protocol::view::{AttemptView, Count, RecordingView, SessionState, SessionView, TaskDetail};
+use crate::queue::{LaneId, Limits};
+use crate::task::Status;
+
+/// Most sessions in one answer, the newest ones: what fits into a frame.
+const MAX_SESSIONS: u32 = ListQuery::MAX_LIMIT;
+
+const ALL_STATES: [SessionState; 6] = [
+    SessionState::Starting,
+    SessionState::Running,
+    SessionState::Paused,
+    SessionState::Ended,
+    SessionState::Unresponsive,
+    SessionState::Lost,
+];
+
+/// A task with all that is known of it.
+pub(super) fn task(conn: &Connection, live: &Path, task: TaskId, limits: &Limits) -> Result<TaskDetail, Failure> {
+    let circumstances = Circumstances::now(conn, limits)?;
+    let view = rows::task(conn, task, &circumstances, true)?;
+    let environment: std::collections::BTreeMap<String, String> = conn
+        .prepare_cached("SELECT environment FROM task_texts WHERE task = ?1")?
+        .query_row([task.0], |row| json(row, 0))?;
+    let environment = environment.into_keys().collect();
+    Ok(TaskDetail { task: view, attempts: attempts(conn, live, task)?, environment })
+}
+
+fn attempts(conn: &Connection, live: &Path, task: TaskId) -> rusqlite::Result<Vec<AttemptView>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT a.number, s.name, a.provider, a.model, s.argv, a.claimed_at, a.started_at, a.ended_at, a.outcome,
+                a.exit_code, a.error, s.recording_path, s.recording_offset, s.recording_bytes, s.recording_sha256
+           FROM attempts AS a JOIN sessions AS s ON s.id = a.session WHERE a.task = ?1 ORDER BY a.number",
+    )?;
+    let rows = statement.query_map([task.0], |row| {
+        let started_at = moment(row, 6)?;
+        let session: SessionName = word(row, 1)?;
+        Ok(AttemptView {
+            id: AttemptId { task, number: row.get(0)? },
+            recording: recording(row, 11, live, &session, started_at)?,
+            session,
+            provider: row.get(2)?,
+            model: row.get(3)?,
+            argv: json(row, 4)?,
+            claimed_at: Timestamp(row.get(5)?),
+            started_at,
+            ended_at: moment(row, 7)?,
+            outcome: word_or_none(row, 8)?,
+            exit_code: row.get(9)?,
+            error: row.get(10)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// The four columns of a recording, from `column` on. One that never began is none.
+fn recording(
+    row: &Row<'_>,
+    column: usize,
+    live: &Path,
+    session: &SessionName,
+    started_at: Option<Timestamp>,
+) -> rusqlite::Result<Option<RecordingView>> {
+    let moved: Option<String> = row.get(column)?;
+    let path = match (moved, started_at) {
+        (Some(path), _) => path,
+        (None, Some(_)) => live.join(session.as_str()).display().to_string(),
+        (None, None) => return Ok(None),
+    };
+    let number = |value: Option<i64>| value.and_then(|v| u64::try_from(v).ok());
+    Ok(Some(RecordingView {
+        path,
+        pack_offset: number(row.get(column + 1)?),
+        bytes: number(row.get(column + 2)?).unwrap_or(0),
+        sha256: row.get(column + 3)?,
+    }))
+}
+
+/// Tasks by status, every status.
+pub(super) fn counts(conn: &Connection) -> Result<Vec<Count>, Failure> {
+    let mut statement = conn.prepare_cached("SELECT tasks FROM counters WHERE status = ?1")?;
+    let count = |state: Status| -> Result<Count, Failure> {
+        let tasks: i64 = statement.query_row([state.name()], |row| row.get(0))?;
+        Ok(Count { state, tasks: u64::try_from(tasks).unwrap_or(0) })
+    };
+    Status::ALL.into_iter().map(count).collect()
+}
+
+/// The lane a task stands in.
+pub(super) fn lane(conn: &Connection, task: TaskId) -> Result<LaneId, Failure> {
+    conn.prepare_cached("SELECT lane FROM tasks WHERE id = ?1")?
+        .query_row([task.0], |row| row.get(0).map(LaneId))
+        .optional()?
+        .ok_or_else(|| no_task(task).into())
+}
+
+const SESSION: &str = "name, uid, tool, mode, state, keeper_pid, created_at, ended_at, exit_code, dir, task, columns, \
+                       rows, started_at, recording_path, recording_offset, recording_bytes, recording_sha256";
+
+/// A session as far as its row knows it; what only a living keeper knows is left out.
+fn session_view(row: &Row<'_>, live: &Path) -> rusqlite::Result<SessionView> {
+    let name: SessionName = word(row, 0)?;
+    let state = row.get_ref(4)?.as_str()?;
+    // The column's check allows these words only.
+    let state = ALL_STATES.into_iter().find(|s| s.name() == state).unwrap_or(SessionState::Lost);
+    let ended_at = moment(row, 7)?;
+    Ok(SessionView {
+        recording: recording(row, 14, live, &name, moment(row, 13)?)?,
+        name,
+        session_id: uid(row, 1)?,
+        tool: row.get(2)?,
+        mode: word(row, 3)?,
+        state,
+        pid: None,
+        keeper_pid: row.get::<_, Option<u32>>(5)?.filter(|_| ended_at.is_none()),
+        keeper_version: None,
+        created_at: Timestamp(row.get(6)?),
+        ended_at,
+        exit_code: row.get(8)?,
+        current_directory: row.get(9)?,
+        authentication_required: false,
+        task: row.get::<_, Option<i64>>(10)?.map(TaskId),
+        writers: 0,
+        watchers: 0,
+        columns: row.get(11)?,
+        rows: row.get(12)?,
+        cpu_ms: None,
+        memory_bytes: None,
+        processes: None,
+        socket: None,
+    })
+}
+
+/// Sessions that have not ended, or the newest of all; oldest first.
+pub(super) fn sessions(conn: &Connection, live: &Path, all: bool) -> Result<Vec<SessionView>, Failure> {
+    let which = if all { "" } else { "INDEXED BY sessions_live WHERE ended_at IS NULL" };
+    let mut statement =
+        conn.prepare_cached(&format!("SELECT {SESSION} FROM sessions {which} ORDER BY id DESC LIMIT {MAX_SESSIONS}"))?;
+    let rows = statement.query_map([], |row| session_view(row, live))?;
+    let mut sessions = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    sessions.reverse();
+    Ok(sessions)
+}
+
+/// A session by its name, or a task's newest one.
+pub(super) fn session(conn: &Connection, live: &Path, target: &str) -> Result<SessionView, Failure> {
+    let named = conn
+        .prepare_cached(&format!("SELECT {SESSION} FROM sessions WHERE name = ?1 ORDER BY id DESC LIMIT 1"))?
+        .query_row([target], |row| session_view(row, live))
+        .optional()?;
+    if let Some(view) = named {
+        return Ok(view);
+    }
+    let Ok(task) = target.parse::<TaskId>() else { return Err(no_session(target).into()) };
+    let newest = conn
+        .prepare_cached(&format!(
+            "SELECT {SESSION} FROM sessions
+              WHERE id = (SELECT session FROM attempts WHERE task = ?1 ORDER BY number DESC LIMIT 1)"
+        ))?
+        .query_row([task.0], |row| session_view(row, live))
+        .optional()?;
+    match newest {
+        Some(view) => Ok(view),
+        None if conn.prepare_cached("SELECT 1 FROM tasks WHERE id = ?1")?.exists([task.0])? => {
+            Err(Fault::not_found(format!("task {task} has no session: it has not been started"))
+                .hint(format!("'autodev show {task}' says why"))
+                .into())
+        }
+        None => Err(no_task(task).into()),
+    }
+}
+
+/// Sessions without an end, and those of tasks that are not settled.
+pub(super) fn unfinished(conn: &Connection) -> Result<Vec<Unfinished>, Failure> {
+    let mut statement = conn.prepare_cached(
+        "WITH open (id) AS (
+             SELECT id FROM sessions INDEXED BY sessions_live WHERE ended_at IS NULL
+             UNION
+             SELECT a.session FROM tasks AS t INDEXED BY tasks_status
+                 JOIN attempts AS a ON a.task = t.id AND a.number = t.attempt
+              WHERE t.status IN ('starting', 'running', 'paused', 'completing'))
+         SELECT s.name, s.uid, s.id, s.task, s.attempt, t.status, t.stop, s.started_at, t.timeout_ms
+           FROM open CROSS JOIN sessions AS s ON s.id = open.id LEFT JOIN tasks AS t ON t.id = s.task
+          ORDER BY s.id",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let task: Option<i64> = row.get(3)?;
+        let number: Option<u32> = row.get(4)?;
+        let status: Option<Status> = word_or_none(row, 5)?;
+        let started_at = moment(row, 7)?;
+        let attempt = task.zip(number).map(|(task, number)| AttemptId { task: TaskId(task), number });
+        Ok(Unfinished {
+            session: word(row, 0)?,
+            uid: uid(row, 1)?,
+            number: row.get::<_, i64>(2)?.try_into().unwrap_or(0),
+            attempt: attempt.zip(status),
+            stop: word_or_none(row, 6)?,
+            started: started_at.is_some(),
+            timeout: span(row, 8)?.zip(started_at),
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Refuses a task that does not exist.
+pub(super) fn must_exist(conn: &Connection, task: TaskId) -> Result<(), Failure> {
+    if conn.prepare_cached("SELECT 1 FROM tasks WHERE id = ?1")?.exists(params![task.0])? {
+        Ok(())
+    } else {
+        Err(no_task(task).into())
+    }
+}

@@ -1,0 +1,66 @@
+//! A transaction under way, as the jobs in it see it.
+
+use rusqlite::Connection;
+
+use super::failure::Failure;
+use crate::clock::Timestamp;
+use crate::protocol::view::EventView;
+
+/// Where the history and the numbers stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chain {
+    /// Number of the last event.
+    pub seq: i64,
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// Highest task number given out.
+    pub highest_task: i64,
+}
+
+/// What a commit makes necessary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wakes {
+    /// A task may be claimable now that was not, or a slot is free.
+    pub queue: bool,
+    /// There are batches to release or dependents to look at.
+    pub chores: bool,
+    /// There is text to index.
+    pub index: bool,
+}
+
+/// A transaction under way.
+pub(super) struct Tx<'c> {
+    /// The writer's connection, inside the transaction.
+    pub conn: &'c Connection,
+    /// The time of everything in it: the clock, but never before the last event.
+    pub now: Timestamp,
+    /// Where the chain is after what has been appended so far.
+    pub head: Chain,
+    /// What has been appended so far.
+    pub events: Vec<EventView>,
+    /// What the commit makes necessary.
+    pub wakes: Wakes,
+    /// The generation to be remembered with the commit.
+    pub generation: u64,
+}
+
+impl Tx<'_> {
+    /// Runs `work` so that it leaves nothing behind when it fails.
+    pub(super) fn savepoint<T>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+        let (head, events, generation) = (self.head, self.events.len(), self.generation);
+        self.conn.prepare_cached("SAVEPOINT job")?.execute([])?;
+        let result = work(self);
+        // Some errors (disk full, input/output) have ended the transaction already; then
+        // there is nothing to roll back to, and the writer sees it.
+        if self.conn.is_autocommit() {
+            return result;
+        }
+        if result.is_err() {
+            (self.head, self.generation) = (head, generation);
+            self.events.truncate(events);
+            self.conn.prepare_cached("ROLLBACK TO job")?.execute([])?;
+        }
+        self.conn.prepare_cached("RELEASE job")?.execute([])?;
+        result
+    }
+}

@@ -1,0 +1,147 @@
+//! Clients that do not keep to the protocol: they are refused, and nobody else notices.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use autodev::protocol::control::{Ask, Tell};
+use autodev::protocol::hello::{MAJOR, Role};
+use autodev::protocol::{Frame, Hello, Kind, Reply, Request, codec};
+use autodev::socket;
+use common::{DEADLINE, Instance};
+
+fn connect(instance: &Instance) -> UnixStream {
+    let lock = std::fs::read(instance.state().join("daemon.lock")).unwrap();
+    let lock: autodev::paths::LockFile = serde_json::from_slice(&lock).unwrap();
+    let stream = socket::connect(Path::new(&lock.socket), DEADLINE).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
+fn greet(stream: &mut UnixStream, major: u16) -> Hello {
+    let hello = Hello { major, ..Hello::mine(Role::Client) };
+    stream.write_all(&hello.encode()).unwrap();
+    Hello::read(stream).unwrap()
+}
+
+/// What the daemon says before it hangs up.
+fn rest(mut stream: UnixStream) -> Vec<u8> {
+    let mut said = Vec::new();
+    // A reset is an end as well: bytes of ours were left unread.
+    drop(stream.read_to_end(&mut said));
+    said
+}
+
+#[test]
+fn garbage_is_hung_up_on_and_others_are_served() {
+    let instance = Instance::new();
+    instance.ok(&["daemon", "start"]);
+    for bytes in
+        [b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".as_slice(), &[0; 64], &[255; 64], b"ADV\0\x01\0\0\0\x07\0"]
+    {
+        let mut stream = connect(&instance);
+        drop(stream.write_all(bytes));
+        assert!(rest(stream).is_empty());
+    }
+    instance.ok(&["--no-start", "status"]);
+}
+
+#[test]
+fn frames_that_lie_about_themselves_cost_nothing() {
+    let instance = Instance::new();
+    instance.ok(&["daemon", "start"]);
+    for header in [[0, 0, 0, 0, 1], [255, 255, 255, 255, 1], [2, 0, 0, 0, 77]] {
+        let mut stream = connect(&instance);
+        greet(&mut stream, MAJOR);
+        stream.write_all(&header).unwrap();
+        assert!(rest(stream).is_empty());
+    }
+    // An announced length is not memory: many half frames at once.
+    let mut half = Vec::new();
+    for _ in 0..50 {
+        let mut stream = connect(&instance);
+        greet(&mut stream, MAJOR);
+        stream.write_all(&[0, 0, 31, 0, 1, 9, 9]).unwrap();
+        half.push(stream);
+    }
+    instance.ok(&["--no-start", "status"]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", instance.daemon_pid())).unwrap();
+    let resident = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+    let resident: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(resident < 100 * 1024, "{resident} KiB for 50 half frames");
+}
+
+/// Every prefix of every message, and messages with a byte changed, are refused or
+/// answered; none of them hurts.
+#[test]
+fn cut_and_changed_requests() {
+    let instance = Instance::new();
+    instance.ok(&["daemon", "start"]);
+    let requests = [
+        Request::Status,
+        Request::Show(autodev::id::TaskId(1)),
+        Request::Session { target: "1".into() },
+        Request::Sessions { all: true },
+    ];
+    for request in requests {
+        let whole = codec::encode(&request).unwrap();
+        let cut = (0..whole.len()).map(|end| whole[..end].to_vec());
+        let changed = (0..whole.len()).map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x55;
+            bytes
+        });
+        let longer = std::iter::once([whole.as_slice(), &[0]].concat());
+        for payload in cut.chain(changed).chain(longer) {
+            let mut stream = connect(&instance);
+            greet(&mut stream, MAJOR);
+            Frame { kind: Kind::Request, payload }.write(&mut stream).unwrap();
+            let frame = Frame::read(&mut stream).unwrap();
+            assert_eq!(frame.kind, Kind::Reply);
+            codec::decode::<Reply>(&frame.payload).unwrap();
+        }
+    }
+}
+
+#[test]
+fn another_protocol_version_is_refused_kindly_but_can_ask_for_a_restart() {
+    let instance = Instance::new();
+    instance.ok(&["daemon", "start"]);
+    let mut stream = connect(&instance);
+    assert_eq!(greet(&mut stream, MAJOR + 1).major, MAJOR);
+    let ask = |stream: &mut UnixStream, ask: &Ask| {
+        Frame { kind: Kind::Control, payload: ask.encode() }.write(stream).unwrap();
+        Tell::decode(&Frame::read(stream).unwrap().payload).unwrap()
+    };
+    assert!(matches!(ask(&mut stream, &Ask::Ping), Tell::Pong { pid, .. } if pid == instance.daemon_pid()));
+    assert!(matches!(ask(&mut stream, &Ask::Resolve { name: "42.1".into() }), Tell::Refused { .. }));
+    Frame { kind: Kind::Request, payload: vec![1, 2, 3] }.write(&mut stream).unwrap();
+    let frame = Frame::read(&mut stream).unwrap();
+    assert_eq!(frame.kind, Kind::Refusal);
+    let text = String::from_utf8(frame.payload).unwrap();
+    assert!(text.contains("autodev daemon restart"), "{text}");
+
+    let mut stream = connect(&instance);
+    greet(&mut stream, MAJOR + 1);
+    assert_eq!(ask(&mut stream, &Ask::Restart), Tell::Agreed);
+    assert!(rest(stream).is_empty());
+    instance.ok(&["status"]);
+}
+
+#[test]
+fn too_many_connections_are_told_so() {
+    let instance = Instance::configured("[daemon]\nconnections = 8\n");
+    instance.ok(&["daemon", "start"]);
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        let mut stream = connect(&instance);
+        greet(&mut stream, MAJOR);
+        open.push(stream);
+    }
+    let error = instance.fails(3, &["--no-start", "status"]);
+    assert!(error.contains("too many connections"), "{error}");
+    open.clear();
+    instance.ok(&["--no-start", "status"]);
+}
