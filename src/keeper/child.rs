@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t};
+use nix::unistd::{AccessFlags, access};
 
 use super::birth::Inherited;
 use crate::paths::SessionDir;
@@ -204,6 +205,9 @@ fn explain(error: &io::Error, program: &Path, step: &LaunchStep) -> String {
             }
             None => format!("{shown} needs a loader that does not exist (built for another system?)"),
         },
+        Some(libc::EACCES) if access(&step.directory, AccessFlags::X_OK).is_err() => {
+            format!("its directory {} may not be entered", step.directory.display())
+        }
         Some(libc::EACCES) => match (fs::metadata(program), interpreter(program)) {
             (Ok(found), _) if found.is_dir() => format!("{shown} is a directory"),
             (Ok(found), _) if found.permissions().mode() & 0o111 == 0 => format!("{shown} is not executable"),

@@ -80,8 +80,8 @@ pub enum Follower {
         skipped: Option<u64>,
         /// What came since.
         held: Vec<Frame>,
-        /// Bytes held.
-        bytes: usize,
+        /// Bytes of output held.
+        length: usize,
     },
     /// Gets output as it comes.
     Streaming,
@@ -242,5 +242,68 @@ impl Client {
 impl AsRawFd for Client {
     fn as_raw_fd(&self) -> RawFd {
         self.stream.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Client, UnixStream, Instant) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let now = Instant::now();
+        (Client::new(1, ours, now), theirs, now)
+    }
+
+    #[test]
+    fn silence_and_half_frames_have_their_time() {
+        let (mut client, mut theirs, now) = pair();
+        assert_eq!(client.deadline(), Some(now + HELLO_LIMIT));
+        client.role = Some(Role::Client);
+        assert_eq!(client.deadline(), None);
+        let status = ToKeeper::Status.encode();
+        let later = now + Duration::from_secs(7);
+        theirs.write_all(&status[..3]).unwrap();
+        client.read(later);
+        assert_eq!(client.deadline(), Some(later + HALF_FRAME_LIMIT));
+        theirs.write_all(&status[3..]).unwrap();
+        client.read(later);
+        // Whole: if it waits, it waits for us.
+        assert_eq!((client.deadline(), client.peek()), (None, Some(status[4])));
+        assert_eq!(client.next(), Ok(Some(ToKeeper::Status)));
+        assert_eq!(client.deadline(), None);
+    }
+
+    #[test]
+    fn a_dropped_stream_leaves_whole_frames() {
+        let (mut client, mut theirs, _) = pair();
+        let frame: Frame = Rc::new(wire::output(0, &[b'x'; 60_000]));
+        while !client.is_over_limit() {
+            client.stream(&frame);
+        }
+        client.write();
+        assert!(client.written > 0, "the socket took whole frames only: choose another size");
+        client.send(&FromKeeper::Done);
+        client.drop_stream();
+        assert!(!client.is_over_limit());
+        // What was begun is ended, then comes what is no part of the stream.
+        let mut got = Vec::new();
+        let reader = std::thread::spawn(move || {
+            theirs.read_to_end(&mut got).unwrap();
+            got
+        });
+        client.stream.set_nonblocking(false).unwrap();
+        client.write();
+        drop(client);
+        let got = reader.join().unwrap();
+        let mut rest = got.as_slice();
+        let mut kinds = Vec::new();
+        while let Some(whole) = wire::split(rest).unwrap() {
+            kinds.push(whole.kind);
+            rest = &rest[whole.length..];
+        }
+        assert!(rest.is_empty());
+        assert_eq!(kinds.last(), Some(&FromKeeper::Done.encode()[4]));
     }
 }

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use super::client::Viewer;
+use super::client::{Client, Viewer};
 use super::event_loop::{Keeper, Stage};
 use super::log;
 use super::orders::What;
@@ -49,22 +49,12 @@ impl Keeper {
 
     /// Works on what the connections have said.
     pub(super) fn hear_clients(&mut self, now: Instant) {
-        self.unheard = false;
         for index in 0..self.clients.len() {
-            for turn in 0..=MESSAGES_A_TURN {
-                let client = &mut self.clients[index];
-                if !client.is_heard() || !client.has_frame() {
+            for _ in 0..MESSAGES_A_TURN {
+                if !self.can_hear(&self.clients[index]) {
                     break;
                 }
-                // Input waits where it is until the program has taken some.
-                if client.peek() == Some(INPUT) && self.terminal.is_full() {
-                    break;
-                }
-                if turn == MESSAGES_A_TURN {
-                    self.unheard = true;
-                    break;
-                }
-                match client.next() {
+                match self.clients[index].next() {
                     Ok(Some(message)) => self.message(index, message, now),
                     Ok(None) => break,
                     Err(error) => {
@@ -74,6 +64,17 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// Messages wait that can be worked on without anything else happening first.
+    pub(super) fn hears_more(&self) -> bool {
+        self.clients.iter().any(|client| self.can_hear(client))
+    }
+
+    /// A message of this connection waits, and it is its turn. Input waits where it is
+    /// until the program has taken some of what was typed before.
+    fn can_hear(&self, client: &Client) -> bool {
+        client.is_heard() && client.has_frame() && !(client.peek() == Some(INPUT) && self.terminal.is_full())
     }
 
     fn message(&mut self, index: usize, message: ToKeeper, now: Instant) {

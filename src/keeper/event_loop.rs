@@ -65,13 +65,13 @@ pub struct Keeper {
     pub(super) typing: Typing,
     /// When the first step's program was started.
     pub(super) started_at: Option<Timestamp>,
+    /// The terminal is of no more use.
+    hung_up: bool,
     /// The system told us to leave.
     pub(super) shutdown: bool,
     pub(super) frozen: bool,
     /// The exit was acknowledged, or is nobody's business: gone at the latest then.
     pub(super) leave_at: Option<Instant>,
-    /// Messages were left for the next turn.
-    pub(super) unheard: bool,
     listener: Option<UnixListener>,
     socket: PathBuf,
     next_client: u64,
@@ -103,10 +103,10 @@ impl Keeper {
             stopping: None,
             typing: Typing::default(),
             started_at: None,
+            hung_up: false,
             shutdown: false,
             frozen: false,
             leave_at: None,
-            unheard: false,
             listener: Some(listener),
             socket,
             next_client: 0,
@@ -146,10 +146,10 @@ impl Keeper {
         poller.clear();
         let signals = poller.add(self.birth.signals.as_raw_fd(), true, false);
         let recorder = poller.add(self.recorder.as_raw_fd(), true, false);
-        let has_program = matches!(self.stage, Stage::Running { .. } | Stage::Ending(_));
+        let has_program = matches!(self.stage, Stage::Running { .. } | Stage::Ending(_)) && !self.hung_up;
         let terminal = has_program.then(|| poller.add(self.terminal.as_raw_fd(), true, self.terminal.wants_write()));
         let listener = self.listener.as_ref().map(|listener| poller.add(listener.as_raw_fd(), true, false));
-        let first_client = poller.add(-1, false, false) + 1;
+        let first_client = poller.len();
         for client in &self.clients {
             let read = client.is_heard() && !client.has_frame();
             poller.add(client.as_raw_fd(), read, client.wants_write());
@@ -162,8 +162,10 @@ impl Keeper {
             if ready.write {
                 self.terminal.write();
             }
-            if ready.read {
-                self.take_output(now);
+            // Hung up by a program with the right to do so: without a new end of ours the
+            // master would report that for ever.
+            if ready.read && !self.take_output(now) && ready.gone && !self.terminal.reopen() {
+                self.hung_up = true;
             }
         }
         if self.poller.ready(signals).read {
@@ -272,7 +274,7 @@ impl Keeper {
     /// The next moment something becomes due; none means that nothing but an event can
     /// change anything.
     fn deadline(&self, now: Instant) -> Option<Instant> {
-        if self.unheard {
+        if self.hears_more() {
             return Some(now);
         }
         let clients = self.clients.iter().map(Client::deadline);

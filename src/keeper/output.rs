@@ -125,54 +125,52 @@ impl Keeper {
             self.terminal.write();
         }
         self.typing.saw(&visible, now);
-        if !visible.is_empty() {
-            self.show(begin, &visible);
-        }
+        self.show(begin, bytes, &visible);
         visible.clear();
         visible.shrink_to(KEEP_BYTES);
         self.output.visible = visible;
     }
 
-    /// Gives output to all who look on.
-    fn show(&mut self, begin: u64, visible: &[u8]) {
+    /// Gives output to all who look on: to viewers what they may see of it, to followers
+    /// all of it, as it is in the recording.
+    fn show(&mut self, begin: u64, bytes: &[u8], visible: &[u8]) {
         let size = self.output.size();
-        let mut frames: Vec<Frame> = Vec::new();
-        let mut cut_off = false;
+        let frames = |bytes: &[u8]| -> Vec<Frame> {
+            bytes.chunks(MAX_OUTPUT).map(|part| Rc::new(wire::output(begin, part))).collect()
+        };
+        // Made once, for all who want it, when the first does.
+        let mut seen: Option<Vec<Frame>> = None;
+        let mut whole: Option<Vec<Frame>> = None;
+        let mut begun_anew = false;
         for client in &mut self.clients {
-            if client.viewer.is_none() && client.follower.is_none() {
-                continue;
-            }
-            if frames.is_empty() {
-                frames.extend(visible.chunks(MAX_OUTPUT).map(|part| Rc::new(wire::output(begin, part))));
-            }
             let over = client.is_over_limit();
-            let mut streams = false;
             if let Some(viewer) = &mut client.viewer {
                 viewer.needs_picture |= over || !fits(viewer, size);
-                streams = !viewer.needs_picture;
+                if !viewer.needs_picture {
+                    seen.get_or_insert_with(|| frames(visible)).iter().for_each(|frame| client.stream(frame));
+                } else if over {
+                    client.drop_stream();
+                }
             }
             match &mut client.follower {
                 Some(Follower::Streaming) if over => client.follower = Some(Follower::Cut(begin)),
-                Some(Follower::Streaming) => streams = true,
-                Some(Follower::Waiting { from, held, bytes, .. }) => {
-                    held.extend(frames.iter().map(Rc::clone));
-                    *bytes += visible.len();
-                    if *bytes > OUT_LIMIT {
+                Some(Follower::Streaming) => {
+                    whole.get_or_insert_with(|| frames(bytes)).iter().for_each(|frame| client.stream(frame));
+                }
+                Some(Follower::Waiting { from, held, length, .. }) => {
+                    held.extend(whole.get_or_insert_with(|| frames(bytes)).iter().map(Rc::clone));
+                    *length += bytes.len();
+                    if *length > OUT_LIMIT {
                         // Begins later: what comes before is in the files.
-                        (*from, *bytes) = (self.output.offset, 0);
+                        (*from, *length) = (self.output.offset, 0);
                         *held = Vec::new();
-                        cut_off = true;
+                        begun_anew = true;
                     }
                 }
-                _ => {}
-            }
-            if streams {
-                frames.iter().for_each(|frame| client.stream(frame));
-            } else if over && client.viewer.is_some() {
-                client.drop_stream();
+                Some(Follower::Cut(_)) | None => {}
             }
         }
-        if cut_off {
+        if begun_anew {
             self.recorder.flush();
         }
     }
@@ -220,7 +218,7 @@ impl Keeper {
     /// A client wants output from now on, once all before is in the files.
     pub(super) fn follow(&mut self, index: usize, skipped: Option<u64>) {
         let from = self.output.offset;
-        self.clients[index].follower = Some(Follower::Waiting { from, skipped, held: Vec::new(), bytes: 0 });
+        self.clients[index].follower = Some(Follower::Waiting { from, skipped, held: Vec::new(), length: 0 });
         match self.stage {
             Stage::Over(_) => self.caught_up(from),
             // All is in the files when the record is.

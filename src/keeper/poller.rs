@@ -27,6 +27,11 @@ impl Poller {
         self.fds.clear();
     }
 
+    /// How many there are: the place of the next.
+    pub fn len(&self) -> usize {
+        self.fds.len()
+    }
+
     /// Waits for this one too. Answers its place in this wait.
     pub fn add(&mut self, fd: RawFd, read: bool, write: bool) -> usize {
         let mut events = 0;

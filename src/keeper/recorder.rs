@@ -279,3 +279,83 @@ fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Uid;
+    use crate::protocol::exit::{ExitReason, VERSION};
+    use crate::task::Exit;
+
+    fn record() -> ExitRecord {
+        ExitRecord {
+            v: VERSION,
+            session: "42.1".parse().unwrap(),
+            uid: Uid::new(),
+            reason: ExitReason::Ended,
+            exit: Exit::default(),
+            error: None,
+            started_at: None,
+            ended_at: Timestamp(0),
+            recording_bytes: 0,
+            recording_sha256: String::new(),
+            recording_lost: 0,
+            leftovers: 0,
+            boot_id: String::new(),
+        }
+    }
+
+    fn wait(recorder: &Recorder, mut pick: impl FnMut(Progress) -> bool) {
+        let limit = Duration::from_secs(20);
+        loop {
+            assert!(crate::socket::readable(&recorder.shared.event, limit).unwrap());
+            if pick(recorder.progress()) {
+                return;
+            }
+        }
+    }
+
+    /// A disk that hangs: opening a pipe nobody reads does so until somebody does.
+    #[test]
+    fn output_never_waits_for_a_disk_and_what_was_lost_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = crate::recording::segment(dir.path(), 1);
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let limits = RecordingLimits { max_bytes: 1 << 30, segment_bytes: 1 << 20 };
+        let mut recorder = Recorder::start(SessionDir(dir.path().to_owned()), limits).unwrap();
+        let part = vec![b'x'; 1 << 20];
+        for _ in 0..20 {
+            recorder.output(&part);
+        }
+        // The first megabytes may be in the thread's hands, the queue holds eight.
+        let lost = recorder.lost();
+        assert!((4 << 20..20 << 20).contains(&lost), "{lost}");
+        recorder.finish(record());
+        drop(File::open(&pipe).unwrap());
+        let mut told = Vec::new();
+        wait(&recorder, |progress| {
+            progress.exited.is_some_and(|json| {
+                told = json;
+                true
+            })
+        });
+        let written: ExitRecord = serde_json::from_slice(&told).unwrap();
+        assert_eq!(written.recording_bytes, 20 << 20);
+        assert_eq!(written.recording_lost, recorder.lost());
+        assert!(written.recording_lost >= lost);
+        assert_eq!(std::fs::read(dir.path().join("exit.json")).unwrap(), told);
+    }
+
+    #[test]
+    fn a_flush_is_told_when_all_before_it_is_in_the_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = RecordingLimits { max_bytes: 1 << 30, segment_bytes: 1 << 20 };
+        let mut recorder = Recorder::start(SessionDir(dir.path().to_owned()), limits).unwrap();
+        recorder.output(b"hello");
+        recorder.flush();
+        wait(&recorder, |progress| progress.flushed == Some(5));
+        assert_eq!(std::fs::read(crate::recording::segment(dir.path(), 1)).unwrap(), b"hello");
+        recorder.finish(record());
+        wait(&recorder, |progress| progress.exited.is_some());
+    }
+}

@@ -5,10 +5,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::termios::{InputFlags, LocalFlags, SetArg, tcgetattr, tcsetattr};
 use portable_pty::{MasterPty, PtySize};
+
+use super::{KEEP_BYTES, log};
 
 /// Input that may wait for a program that does not read. Senders are held back when it is
 /// reached; the loop never is.
@@ -35,10 +38,9 @@ impl Terminal {
         let pair = portable_pty::native_pty_system().openpty(size(columns, rows)).map_err(io::Error::other)?;
         let control = pair.master;
         let (Some(fd), Some(name)) = (control.as_raw_fd(), control.tty_name()) else {
-            return Err(io::Error::other("the system's terminal has no name"));
+            return Err(nameless());
         };
-        // NOCTTY: it is to be the program's controlling terminal, never ours.
-        let slave = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(name)?;
+        let slave = open_slave(&name)?;
         drop(pair.slave);
         // SAFETY: `control` keeps the descriptor open during the call.
         let master = File::from(unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?);
@@ -49,6 +51,18 @@ impl Terminal {
         modes.input_flags |= InputFlags::IUTF8;
         tcsetattr(&slave, SetArg::TCSANOW, &modes)?;
         Ok(Terminal { control, master, slave, input: VecDeque::new() })
+    }
+
+    /// Opens the programs' side again after it was hung up; `false` when it cannot be.
+    pub fn reopen(&mut self) -> bool {
+        match self.control.tty_name().ok_or_else(nameless).and_then(|name| open_slave(&name)) {
+            Ok(slave) => self.slave = slave,
+            Err(error) => {
+                log(&format!("the terminal was hung up and cannot be opened again: {error}"));
+                return false;
+            }
+        }
+        true
     }
 
     /// The side that programs get.
@@ -95,7 +109,7 @@ impl Terminal {
                 Err(_) => return,
             }
         }
-        self.input.shrink_to(super::KEEP_BYTES);
+        self.input.shrink_to(KEEP_BYTES);
     }
 
     /// Forgets queued input: there is no program any more.
@@ -118,6 +132,15 @@ impl AsRawFd for Terminal {
     fn as_raw_fd(&self) -> RawFd {
         self.master.as_raw_fd()
     }
+}
+
+/// Without making it the keeper's controlling terminal: it is to be the program's.
+fn open_slave(name: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(name)
+}
+
+fn nameless() -> io::Error {
+    io::Error::other("the system's terminal has no name")
 }
 
 fn size(columns: u16, rows: u16) -> PtySize {

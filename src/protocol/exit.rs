@@ -31,7 +31,8 @@ pub struct ExitRecord {
     pub ended_at: Timestamp,
     /// Bytes it wrote.
     pub recording_bytes: u64,
-    /// SHA-256 of all of them, in hexadecimal.
+    /// SHA-256 of those that were recorded (all of them, unless some were lost), in
+    /// hexadecimal.
     pub recording_sha256: String,
     /// Bytes that could not be recorded (gaps), of those written.
     pub recording_lost: u64,

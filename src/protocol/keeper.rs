@@ -126,7 +126,8 @@ pub enum ToKeeper {
     },
     /// Detach every attached client. Answered by `Done`.
     DetachAll,
-    /// Send output from now on, without a picture. Answered by `Following`.
+    /// Send output from now on exactly as it is recorded, without a picture. Answered by
+    /// `Following`.
     Follow,
     /// How is the session? Answered by `Status`.
     Status,
