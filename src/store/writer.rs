@@ -118,7 +118,7 @@ pub(super) struct Writer {
 /// What a transaction leaves to be done once it is known to be stored.
 #[derive(Debug)]
 pub(super) struct Pending {
-    chain: Chain,
+    pub chain: Chain,
     now: Timestamp,
     generation: u64,
     events: Vec<EventView>,
