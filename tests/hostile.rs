@@ -140,7 +140,7 @@ fn too_many_connections_are_told_so() {
         greet(&mut stream, MAJOR);
         open.push(stream);
     }
-    let error = instance.fails(3, &["--no-start", "status"]);
+    let error = instance.fails(1, &["--no-start", "status"]);
     assert!(error.contains("too many connections"), "{error}");
     open.clear();
     instance.ok(&["--no-start", "status"]);
