@@ -94,8 +94,8 @@ fn parse(arguments: &[OsString]) -> io::Result<(PathBuf, Option<RawFd>)> {
 }
 
 fn control_stream(fd: RawFd) -> io::Result<UnixStream> {
-    // SAFETY: asks for flags only; a number that is no descriptor is an error.
-    nix::errno::Errno::result(unsafe { libc::fcntl(fd, libc::F_GETFD) })?;
+    // SAFETY: sets a flag; a number that is no descriptor is an error.
+    nix::errno::Errno::result(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
     // SAFETY: it is open, was given to us by number, and nothing else here knows it.
     let stream = UnixStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
     stream.set_nonblocking(true)?;
