@@ -166,10 +166,8 @@ impl Screen {
     /// clipped, from the left and from the first line that leaves the cursor in sight; a
     /// larger one gets it at the top left. What the terminal shows before is overwritten.
     pub fn picture(&mut self, viewer: (u16, u16), history_lines: u32) -> Vec<u8> {
-        let viewer = Size {
-            columns: usize::from(viewer.0.clamp(1, SIZE_MAX)),
-            rows: usize::from(viewer.1.clamp(1, SIZE_MAX)),
-        };
+        let viewer =
+            Size { columns: usize::from(viewer.0.clamp(1, SIZE_MAX)), rows: usize::from(viewer.1.clamp(1, SIZE_MAX)) };
         picture::picture(&mut self.model, viewer, usize::try_from(history_lines).unwrap_or(usize::MAX))
     }
 
