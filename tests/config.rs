@@ -1,5 +1,8 @@
 //! Settings: the documented file, precedence, mistakes, edits, and the verb.
 
+// Helpers fail a test as the test itself would.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
@@ -164,7 +167,7 @@ fn mistakes_are_shown_where_they_are() {
             "2:13: recording.max_bytes (200000) must be at least twice recording.segment",
         ),
         ("\"queue.slots\" = 4", "there is no setting 'queue.slots'"),
-        ("\u{0}", "1:1:"),
+        ("\u{0}", "1:2:"),
     ] {
         let error = Home::with(text).load(&[]).unwrap_err();
         assert!(error.contains(expected), "{text}\n--- expected\n{expected}\n--- got\n{error}");

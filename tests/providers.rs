@@ -1,7 +1,9 @@
 //! `autodev providers`, on machines where this or that is installed.
 
+// Helpers fail a test as the test itself would.
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 struct Home(tempfile::TempDir);
@@ -14,9 +16,12 @@ impl Home {
             fs::create_dir(home.0.path().join(directory)).unwrap();
         }
         for (program, version) in programs {
+            // Written by another process: one that another test starts meanwhile would
+            // hold our descriptor, and a file that is open for writing cannot be run.
+            let write = "printf '#!/bin/sh\necho \"%s\"\n' \"$1\" > \"$2\" && chmod 755 \"$2\"";
             let path = home.0.path().join("bin").join(program);
-            fs::write(&path, format!("#!/bin/sh\necho '{version}'\n")).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            let status = Command::new("/bin/sh").args(["-c", write, "sh", version]).arg(path).status().unwrap();
+            assert!(status.success());
         }
         home
     }

@@ -33,7 +33,7 @@ const MAX_VERSION: usize = 40;
 /// Versions that were asked for, by program and the time it was changed: asking starts
 /// a process, which for some tools takes seconds.
 #[derive(Debug, Default)]
-pub(super) struct Cache(Mutex<HashMap<(PathBuf, SystemTime), Option<String>>>);
+pub(super) struct Cache(Mutex<HashMap<(PathBuf, SystemTime), String>>);
 
 impl Registry {
     /// Every provider as it is found on this machine, in the order of
@@ -90,12 +90,13 @@ impl Cache {
         let changed = fs::metadata(program).and_then(|found| found.modified()).ok()?;
         let key = (program.to_owned(), changed);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some(version) = known {
-            return version;
+        if known.is_some() {
+            return known;
         }
-        let version = from_package(table, program).or_else(|| ask(table, program, environment));
+        // No answer is not remembered: a busy machine may have been the reason.
+        let version = from_package(table, program).or_else(|| ask(table, program, environment))?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, version.clone());
-        version
+        Some(version)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Where programs are looked for when the environment has no `PATH`.
@@ -40,6 +42,10 @@ pub fn native(shim: &Path, places: &[String]) -> Option<PathBuf> {
         return None;
     }
     let real = shim.canonicalize().ok()?;
+    // The package's installer may have put the right build in the shim's place already.
+    if is_native(&real) {
+        return None;
+    }
     let directory = real.parent()?;
     let npm_arch = match ARCH {
         "x86_64" => "x64",
@@ -50,6 +56,12 @@ pub fn native(shim: &Path, places: &[String]) -> Option<PathBuf> {
         let place = place.replace("{arch}", ARCH).replace("{npm_arch}", npm_arch);
         directory.join(place).canonicalize().ok().filter(|path| is_program(path))
     })
+}
+
+/// An ELF file, not a script.
+fn is_native(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && &magic == b"\x7fELF"
 }
 
 fn is_program(path: &Path) -> bool {
@@ -114,5 +126,8 @@ mod tests {
         let places = names(&["../missing/tool", "../../tool-native/{arch}/tool"]);
         assert_eq!(native(&root.join("bin/tool"), &places), Some(root.join(format!("lib/tool-native/{ARCH}/tool"))));
         assert_eq!(native(&root.join("bin/tool"), &names(&["nothing"])), None);
+
+        fs::write(&shim, b"\x7fELF...").unwrap();
+        assert_eq!(native(&root.join("bin/tool"), &places), None, "it is the program itself");
     }
 }

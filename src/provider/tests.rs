@@ -414,7 +414,12 @@ fn the_users_tables_override_add_and_break_alone() {
 #[test]
 fn views_tell_what_is_here() {
     let place = Place::with(&["codex"]);
-    fs::write(place.bin("codex"), "#!/bin/sh\nread x; echo \"codex-cli 9.8.7 $x\"; echo >> \"$0.asked\"").unwrap();
+    // Written by another process: one that another test starts meanwhile would hold our
+    // descriptor, and a file that is open for writing cannot be run.
+    let script = "#!/bin/sh\nread x; echo \"codex-cli 9.8.7 $x\"; echo >> \"$0.asked\"";
+    let mut write = std::process::Command::new("/bin/sh");
+    write.args(["-c", "printf %s \"$1\" > \"$2\"", "sh", script, &place.bin("codex")]);
+    assert!(write.status().unwrap().success());
     place.user_table("broken.toml", "x = 1");
     let registry = place.registry();
     assert_eq!(registry.default_agent(&place.environment), Some("codex"));

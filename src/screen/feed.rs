@@ -172,13 +172,18 @@ impl Screen {
                 length
             }
             None => {
-                // The ESC of the end, perhaps.
-                let length = if bytes.ends_with(&[ESC]) { bytes.len() - 1 } else { bytes.len() };
-                self.feed.long = Some(self.part(long, &bytes[..length], visible));
-                self.feed.held.extend_from_slice(&bytes[length..]);
+                self.go_on(long, bytes, visible);
                 bytes.len()
             }
         }
+    }
+
+    /// Passes on a part of a long sequence that goes on after it.
+    fn go_on(&mut self, long: Long, bytes: &[u8], visible: &mut Vec<u8>) {
+        // The ESC of the end, perhaps.
+        let length = if bytes.ends_with(&[ESC]) { bytes.len() - 1 } else { bytes.len() };
+        self.feed.long = Some(self.part(long, &bytes[..length], visible));
+        self.feed.held.extend_from_slice(&bytes[length..]);
     }
 
     /// Passes on a part of a long sequence.
@@ -212,9 +217,7 @@ impl Screen {
             Kind::Other => query::other(&bytes[1..]).is_none(),
         };
         let engine = if passed && for_engine(kind, bytes) { COMMAND_MAX } else { 0 };
-        self.feed.long = Some(Long { kind, passed, engine });
-        let taken = self.finish_long(bytes, visible);
-        debug_assert_eq!(taken, bytes.len());
+        self.go_on(Long { kind, passed, engine }, bytes, visible);
     }
 
     /// Who a whole sequence is for.

@@ -19,7 +19,7 @@ use alacritty_terminal::vte::ansi::{
 use unicode_width::UnicodeWidthChar;
 
 use super::model::{
-    MARKS_MAX, Model, Saved, TITLE_MAX, TITLES_MAX, UNKNOWN_MODES_MAX, as_line, line_number, repair_at,
+    MARKS_MAX, Model, Saved, TITLE_MAX, TITLES_MAX, UNKNOWN_MODES_MAX, as_line, line_number, repair, repair_at,
 };
 use super::palette;
 use super::pen::BLINK;
@@ -71,6 +71,12 @@ impl Model {
                 repair_at(row, column);
             }
         }
+    }
+
+    /// The cursor's line no longer goes on in the next: its end is about to move.
+    fn end_line(&mut self) {
+        let (line, last) = (self.grid().cursor.point.line, self.term.last_column());
+        self.term.grid_mut()[line][last].flags.remove(Flags::WRAPLINE);
     }
 
     /// Whether the cell that `mark` would go to has as many as it may.
@@ -162,7 +168,7 @@ impl Model {
     }
 
     /// Bytes of the links on both screens and in history.
-    fn count_links(&mut self) -> usize {
+    pub(super) fn count_links(&mut self) -> usize {
         fn of<'a>(cells: impl Iterator<Item = &'a Cell>) -> usize {
             let mut bytes = 0;
             let mut last = None;
@@ -206,8 +212,8 @@ impl Handler for Model {
         }
         self.term.input(c);
         if self.mode().contains(TermMode::INSERT) {
-            let (columns, _) = self.size();
-            self.mend([self.column().saturating_sub(1), self.column(), columns]);
+            let line = self.grid().cursor.point.line;
+            repair(&mut self.term.grid_mut()[line]);
         }
     }
 
@@ -318,6 +324,7 @@ impl Handler for Model {
     }
 
     fn insert_blank(&mut self, count: usize) {
+        self.end_line();
         self.term.insert_blank(count);
         let column = self.column();
         let (columns, _) = self.size();
@@ -330,6 +337,7 @@ impl Handler for Model {
         let column = self.column();
         let (columns, _) = self.size();
         let count = count.min(columns - column);
+        self.end_line();
         self.term.delete_chars(count);
         self.mend([column, columns - count]);
     }

@@ -31,6 +31,9 @@ pub(super) const UNKNOWN_MODES_MAX: usize = 64;
 /// The engine asks the storage for this many lines at a time when history grows.
 const ENGINE_STEP: usize = 1000;
 
+/// Marks of a line that goes on in the next; in its last column.
+const WRAPS: Flags = Flags::WRAPLINE.union(Flags::LEADING_WIDE_CHAR_SPACER);
+
 /// Width and height in cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size {
@@ -235,19 +238,42 @@ impl Model {
     }
 
     /// Repairs what the engine's resize leaves behind: cursors that wait to wrap away from
-    /// the edge, wide characters cut in half.
+    /// the edge, wide characters cut in half, marks of wrapping in the middle of lines.
     fn settle(&mut self, size: Size) {
-        let grid = self.term.grid_mut();
-        let last = Column(size.columns - 1);
-        let point_max = (Line(i32::try_from(size.rows).unwrap_or(i32::MAX) - 1), last);
-        let parked = self.shadow.parked.as_mut();
-        for cursor in [&mut grid.cursor, &mut grid.saved_cursor].into_iter().chain(parked) {
-            cursor.point.line = cursor.point.line.clamp(Line(0), point_max.0);
-            cursor.point.column = cursor.point.column.min(point_max.1);
-            cursor.input_needs_wrap &= cursor.point.column == last;
+        fn repair_all(grid: &mut Grid<Cell>) {
+            for line in grid.topmost_line().0..=grid.bottommost_line().0 {
+                let row = &mut grid[Line(line)];
+                repair(row);
+                for column in (0..row.len() - 1).map(Column) {
+                    if row[column].flags.intersects(WRAPS) {
+                        row[column].flags.remove(WRAPS);
+                    }
+                }
+            }
         }
-        for line in 0..size.rows {
-            repair(&mut grid[as_line(line)]);
+        let (last_line, last) = (as_line(size.rows - 1), Column(size.columns - 1));
+        let inside = |cursor: &mut Cursor<Cell>| {
+            cursor.point.line = cursor.point.line.clamp(Line(0), last_line);
+            cursor.point.column = cursor.point.column.min(last);
+            cursor.input_needs_wrap &= cursor.point.column == last;
+        };
+        let repair_grid = |grid: &mut Grid<Cell>| {
+            repair_all(grid);
+            inside(&mut grid.cursor);
+            inside(&mut grid.saved_cursor);
+        };
+        repair_grid(self.term.grid_mut());
+        if self.alternate() {
+            let cursor = self.with_primary(|grid| {
+                repair_grid(grid);
+                grid.cursor.clone()
+            });
+            match &mut self.shadow.parked {
+                // The two are one, and the text has taken it along.
+                Some(parked) if self.shadow.alternate_by == 1049 => *parked = cursor,
+                Some(parked) => inside(parked),
+                None => {}
+            }
         }
     }
 

@@ -113,7 +113,14 @@ impl Pen {
 
     /// Back to the plain pen.
     pub(super) fn reset(&mut self, out: &mut Vec<u8>) {
-        self.change(out, &Cell::default());
+        if self.link.is_some() {
+            link(out, None);
+        }
+        self.link = None;
+        if *self != Pen::default() {
+            out.extend_from_slice(b"\x1b[m");
+            *self = Pen::default();
+        }
     }
 
     /// This pen's SGR parameters, each after a `;`, as seen from the plain pen.

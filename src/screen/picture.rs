@@ -246,9 +246,11 @@ impl Painter {
                 && Pen::of(first) == Pen::of(last);
             end = if left_over { width - 1 } else { width };
         }
+        // Its first character, be it a blank, makes the terminal wrap; and if it scrolls then,
+        // it may fill the new line with the background of that character.
+        let filled = continues && row[Column(0)].bg != Cell::default().bg;
         if continues {
-            // Its first character, be it a blank, is what makes the terminal wrap.
-            end = end.max(1);
+            end = if filled { width } else { end.max(1) };
         }
         let mut column = 0;
         while column < end {
@@ -259,7 +261,7 @@ impl Painter {
             }
             self.pen.reset(&mut self.out);
             // A jump does not make the terminal wrap, nor wait to.
-            let jump = blanks >= JUMP_MIN && column + blanks < end && !(continues && column == 0);
+            let jump = blanks >= JUMP_MIN && column + blanks < end && !(continues && column == 0) && !filled;
             if jump {
                 put!(self.out, "\x1b[{blanks}C");
             } else {

@@ -8,7 +8,7 @@ use super::events::{self, Entry, text_hash};
 use super::failure::Failure;
 use super::rows::{millis, moment, no_task, word, word_or_none};
 use super::tx::Tx;
-use super::{Applied, StoreError};
+use super::{Applied, AppliedEach};
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, TaskId, Uid};
 use crate::protocol::fault::Fault;
@@ -252,7 +252,7 @@ pub(super) fn apply_each(
     tasks: &[TaskId],
     event: &Event,
     actor: Actor,
-) -> Result<Vec<(TaskId, Result<Applied, StoreError>)>, Failure> {
+) -> Result<AppliedEach, Failure> {
     let mut results = Vec::with_capacity(tasks.len());
     for task in tasks {
         // A refusal comes before anything is written.

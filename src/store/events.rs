@@ -154,32 +154,36 @@ pub(super) struct Bad {
     pub problem: String,
 }
 
-/// Up to `most` events after `seq`, whose hash is `hash`: the last one checked with its
-/// hash and how many there were, or the first bad one.
-pub(super) fn check(
-    conn: &Connection,
-    seq: i64,
-    hash: [u8; 32],
-    most: u32,
-) -> rusqlite::Result<Result<(i64, [u8; 32], u32), Bad>> {
+/// Events that are as they were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Good {
+    /// The last of them, or where the check began.
+    pub seq: i64,
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// How many there were.
+    pub count: u32,
+}
+
+/// Checks up to `most` events after `seq`, whose hash is `hash`.
+pub(super) fn check(conn: &Connection, seq: i64, hash: [u8; 32], most: u32) -> rusqlite::Result<Result<Good, Bad>> {
     let mut statement =
         conn.prepare_cached(&format!("SELECT {COLUMNS} FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2"))?;
     let mut rows = statement.query(params![seq, most])?;
-    let (mut last, mut before, mut checked) = (seq, hash, 0);
+    let mut good = Good { seq, hash, count: 0 };
     while let Some(row) = rows.next()? {
         let found = row.get(0)?;
-        if found != last + 1 {
-            return Ok(Err(Bad { seq: last + 1, problem: "it is missing".into() }));
+        if found != good.seq + 1 {
+            return Ok(Err(Bad { seq: good.seq + 1, problem: "it is missing".into() }));
         }
         let bad = |problem: &str| Ok(Err(Bad { seq: found, problem: problem.into() }));
         let Ok(stored) = Stored::of(row) else { return bad("it cannot be read") };
-        if stored.chained(&before) != stored.hash {
+        if stored.chained(&good.hash) != stored.hash {
             return bad("its content does not fit its hash and the entry before");
         }
-        (last, before) = (found, stored.hash);
-        checked += 1;
+        good = Good { seq: found, hash: stored.hash, count: good.count + 1 };
     }
-    Ok(Ok((last, before, checked)))
+    Ok(Ok(good))
 }
 
 /// A page of events, of one task or of all.

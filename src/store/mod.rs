@@ -103,6 +103,9 @@ pub struct Applied {
     pub effects: Vec<Effect>,
 }
 
+/// What became of each of several tasks, in the order they were given.
+pub type AppliedEach = Vec<(TaskId, Result<Applied, StoreError>)>;
+
 /// A claimed attempt: everything needed to launch it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -340,12 +343,7 @@ impl Store {
     }
 
     /// The same event on many tasks, in chunks between which others get in.
-    pub async fn apply_all(
-        &self,
-        tasks: Vec<TaskId>,
-        event: Event,
-        actor: Actor,
-    ) -> Vec<(TaskId, Result<Applied, StoreError>)> {
+    pub async fn apply_all(&self, tasks: Vec<TaskId>, event: Event, actor: Actor) -> AppliedEach {
         let mut results = Vec::with_capacity(tasks.len());
         for chunk in tasks.chunks(APPLY_CHUNK) {
             let (part, event) = (chunk.to_vec(), event.clone());
@@ -569,9 +567,9 @@ impl Store {
         loop {
             let part = self.read(move |r| Ok(events::check(&r.conn, seq, hash, VERIFY_CHUNK)?)).await?;
             match part {
-                Ok((last, after, count)) => {
-                    (seq, hash, checked) = (last, after, checked + u64::from(count));
-                    if count < VERIFY_CHUNK {
+                Ok(good) => {
+                    (seq, hash, checked) = (good.seq, good.hash, checked + u64::from(good.count));
+                    if good.count < VERIFY_CHUNK {
                         let head = events::hex(&hash);
                         return Ok(VerifyReport { events: checked, head, first_bad: None, problem: None });
                     }

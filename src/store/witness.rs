@@ -70,7 +70,7 @@ impl Witness {
     /// a witness that is behind does no harm.
     pub(super) fn write(&mut self, head: &Head) -> io::Result<()> {
         let writes = self.writes.wrapping_add(1);
-        let offset = if writes % 2 == 0 { 0 } else { SLOT as u64 };
+        let offset = if writes.is_multiple_of(2) { 0 } else { SLOT as u64 };
         self.file.write_all_at(&encode(writes, head), offset)?;
         self.writes = writes;
         Ok(())

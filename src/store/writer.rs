@@ -118,7 +118,7 @@ pub(super) struct Writer {
 /// What a transaction leaves to be done once it is known to be stored.
 #[derive(Debug)]
 pub(super) struct Pending {
-    chain: Chain,
+    pub chain: Chain,
     now: Timestamp,
     generation: u64,
     events: Vec<EventView>,
@@ -356,7 +356,7 @@ impl Writer {
             let _ = self.feed.send(Arc::new(event));
         }
         if pending.wakes.queue {
-            self.queue_changed.notify_one();
+            self.queue_changed.notify_waiters();
         }
         self.wakes.chores |= pending.wakes.chores;
         self.wakes.index |= pending.wakes.index;

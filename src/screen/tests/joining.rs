@@ -1,1 +1,80 @@
+//! A viewer may join at any byte.
 
+use super::stream::{ALTERNATE, FEATURES};
+use super::*;
+
+/// A stream with strings long enough to be passed on in parts.
+fn stream() -> Vec<u8> {
+    let mut bytes = FEATURES.as_bytes().to_vec();
+    bytes.extend_from_slice(b"\x1bPq");
+    bytes.extend(std::iter::repeat_n(b'~', 5000));
+    bytes.extend_from_slice(b"\x1b\\");
+    bytes.extend_from_slice(ALTERNATE.as_bytes());
+    bytes.extend_from_slice(b"\x1b]2;");
+    bytes.extend(std::iter::repeat_n(b't', 5000));
+    bytes.extend_from_slice(b"\x07\xe6\xbc\xa2end");
+    bytes
+}
+
+#[test]
+fn picture_then_the_rest_is_the_whole() {
+    let stream = stream();
+    let mut whole = fed(40, 12, &stream);
+    let last = state(&mut whole, 0, Before::Fresh);
+    for split in (0..=stream.len()).filter(|at| {
+        at % 7 == 0
+            || !stream[at.saturating_sub(40)..*at].ends_with(b"~~~~")
+                && !stream[at.saturating_sub(40)..*at].ends_with(b"tttt")
+    }) {
+        let mut screen = screen(40, 12);
+        feed(&mut screen, &stream[..split]);
+        let mut joined = self::screen(40, 12);
+        feed(&mut joined, screen.picture((40, 12), 99));
+        feed(&mut joined, screen.since_ground());
+        assert_eq!(screen.at_ground(), screen.since_ground().is_empty());
+        feed(&mut joined, feed(&mut screen, &stream[split..]));
+        let there = state(&mut joined, 0, Before::Fresh);
+        pretty_assert(&last, &there, &format!("joined at {split}"), b"");
+    }
+}
+
+#[test]
+fn long_strings_have_a_stand_in() {
+    for (start, stop) in [(&b"\x1bPq"[..], &b"\x1b\\"[..]), (b"\x1b]1337;File=:", b"\x07"), (b"\x1b_Ga=T;", b"\x1b\\")]
+    {
+        let mut screen = screen(40, 12);
+        let mut string = start.to_vec();
+        string.extend(std::iter::repeat_n(b'A', 300_000));
+        let mut visible = Vec::new();
+        for part in string.chunks(1000) {
+            screen.feed(part, &mut visible);
+            assert!(screen.since_ground().len() <= 64 * 1024);
+        }
+        assert!(visible == string, "all of it passes");
+        assert!(!screen.at_ground());
+        let mut joined = self::screen(40, 12);
+        feed(&mut joined, screen.picture((40, 12), 0));
+        feed(&mut joined, screen.since_ground());
+        let mut rest = stop.to_vec();
+        rest.extend_from_slice(b"after");
+        let visible = feed(&mut screen, &rest);
+        assert_eq!(visible, rest);
+        assert!(screen.at_ground());
+        feed(&mut joined, visible);
+        assert_eq!(joined.text(false), "after\n");
+        assert_eq!(screen.text(false), "after\n");
+    }
+}
+
+#[test]
+fn an_open_frame_stays_open() {
+    let mut screen = fed(40, 12, "\x1b[?2026hhalf");
+    assert!(screen.flush_after().is_some_and(|wait| wait <= std::time::Duration::from_millis(150)));
+    assert!(!screen.picture((40, 12), 0).ends_with(b"\x1b[?2026l"));
+    assert_eq!(screen.text(false), "half\n", "the model is up to date");
+    screen.flush();
+    assert_eq!(screen.flush_after(), None);
+    assert!(screen.picture((40, 12), 0).ends_with(b"\x1b[?2026l"));
+    feed(&mut screen, "\x1b[?2026h\x1b[?2026l");
+    assert_eq!(screen.flush_after(), None);
+}

@@ -77,7 +77,12 @@ fn state(screen: &mut Screen, history: usize, before: Before) -> State {
         shadow.region,
         shadow.tabs,
         shadow.charset,
-        shadow.keys.clone().map(|keys| (keys.flags(), keys.entries().get(1..).unwrap_or_default().to_vec())),
+        shadow
+            .keys
+            .iter()
+            .take(1 + usize::from(alternate))
+            .map(|keys| (keys.flags(), keys.entries().get(1..).unwrap_or_default().to_vec()))
+            .collect::<Vec<_>>(),
         shadow.modify_other_keys,
         shadow.cursor_style,
         shadow.parked.as_ref().map(self::cursor),
@@ -95,8 +100,39 @@ fn state(screen: &mut Screen, history: usize, before: Before) -> State {
         (0..=258).filter_map(|index| screen.model.colour(index)).collect::<Vec<_>>(),
     );
     let settings = if before == Before::Fresh { settings } else { String::new() };
+    let mut names = Names::default();
+    let mut all = |lines: Vec<String>| lines.into_iter().map(|line| names.plain(line)).collect::<Vec<_>>();
+    let shown = all(shown);
+    let primary = all(primary);
+    let history = all(history);
+    let [cursor, saved, primary_cursor, modes] =
+        [cursor, saved, primary_cursor, modes].map(|line| all(vec![line]).remove(0));
     State { shown, cursor, saved, primary, primary_cursor, history, modes, settings }
 }
+
+/// Links without a name are numbered by the engine as they come; here by where they stand.
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl Names {
+    fn plain(&mut self, line: String) -> String {
+        let mut parts = line.split(OWN_NAME);
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+            let (number, rest) = part.split_at(digits);
+            let at = self.0.iter().position(|known| known == number).unwrap_or_else(|| {
+                self.0.push(number.to_owned());
+                self.0.len() - 1
+            });
+            out.push_str(&format!("link {at}{rest}"));
+        }
+        out
+    }
+}
+
+/// How a picture names such links.
+const OWN_NAME: &str = "autodev-";
 
 /// The cell in which the cursor waits to wrap: the picture writes it last, so that it
 /// cannot be marked as wrapped at the same time.
@@ -135,7 +171,7 @@ fn lines(grid: &Grid<Cell>, history: usize, waiting: Option<(Line, Column)>) -> 
 
 fn describe(cell: &Cell) -> String {
     let link = cell.hyperlink().map(|link| {
-        let id = link.id().strip_suffix(OWN_LINK).map(|n| format!("autodev-{n}")).unwrap_or(link.id().to_owned());
+        let id = link.id().strip_suffix(OWN_LINK).map(|n| format!("{OWN_NAME}{n}")).unwrap_or(link.id().to_owned());
         (id, link.uri().to_owned())
     });
     format!("{:?} {:?} {:?} {:?} {:?}", cell.fg, cell.bg, cell.flags & ATTRIBUTES, cell.underline_color(), link)
