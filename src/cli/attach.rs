@@ -140,12 +140,13 @@ fn end(ctx: &Context, session: &SessionName) -> Result<(), Fault> {
         }),
         None => Request::EndSession { session: session.clone(), now: true },
     };
-    Client::connect(&ctx.paths, Start::Never).and_then(|mut client| client.call_within(&request, Some(END_LIMIT))).map(drop).map_err(|fault| {
-        match fault.code {
+    Client::connect(&ctx.paths, Start::Never)
+        .and_then(|mut client| client.call_within(&request, Some(END_LIMIT)))
+        .map(drop)
+        .map_err(|fault| match fault.code {
             FaultCode::Unreachable => {
                 Fault { message: format!("sessions are ended by the daemon, and {}", fault.message), ..fault }
             }
             _ => fault,
-        }
-    })
+        })
 }

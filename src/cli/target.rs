@@ -50,7 +50,8 @@ pub fn find(ctx: &Context, target: &str) -> Result<Target, Fault> {
         })?;
     // Its keeper may have come meanwhile; and a session that was given another name keeps
     // its directory.
-    let directory = view.recording.as_ref().and_then(|found| Path::new(&found.path).file_name()?.to_str()?.parse().ok());
+    let directory =
+        view.recording.as_ref().and_then(|found| Path::new(&found.path).file_name()?.to_str()?.parse().ok());
     let live = [Some(view.name.clone()), directory.filter(|_| view.state != SessionState::Ended)]
         .into_iter()
         .flatten()
