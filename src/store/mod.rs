@@ -245,8 +245,8 @@ impl Store {
         self.inner.feed.subscribe()
     }
 
-    /// Notified whenever a commit may have made a task claimable or freed a slot. Meant
-    /// for one waiter; a notification that comes before it waits is kept.
+    /// Notifies all who wait whenever a commit may have made a task claimable or freed a
+    /// slot. Who must not miss one enables its wait before it looks.
     pub fn queue_changed(&self) -> Arc<Notify> {
         Arc::clone(&self.inner.queue_changed)
     }

@@ -10,6 +10,10 @@ fn name(text: &str) -> SessionName {
     text.parse().unwrap()
 }
 
+async fn uid(store: &Store, session: &str) -> Uid {
+    store.session(session.into()).await.unwrap().session_id
+}
+
 #[tokio::test]
 async fn names_are_given_or_counted() {
     let (_home, store) = fresh();
@@ -28,7 +32,7 @@ async fn names_are_given_or_counted() {
     }
     // A counted name is never used twice, a chosen one may be when its session has ended.
     for ended in ["claude-3", "claude-2"] {
-        store.end_session(name(ended), SessionState::Ended, None, None).await.unwrap();
+        store.end_session(uid(&store, ended).await, SessionState::Ended, None, None).await.unwrap();
     }
     assert_eq!(store.new_session(open_with(None, "claude")).await.unwrap().name, name("claude-4"));
     assert!(store.new_session(open_with(Some("claude-2"), "x")).await.is_ok());
@@ -41,7 +45,7 @@ async fn a_session_lives_and_ends() {
     assert_eq!(made.number, 1);
     let open = store.unfinished().await.unwrap();
     assert_eq!((open.len(), open[0].uid, open[0].started, open[0].attempt), (1, made.uid, false, None));
-    store.start_session(name("mine"), vec!["bash".into()], 99).await.unwrap();
+    store.start_session(made.uid, vec!["bash".into()], 99).await.unwrap();
     let seen = store.session("mine".into()).await.unwrap();
     assert_eq!(
         (seen.state, seen.keeper_pid, seen.current_directory.as_str()),
@@ -53,8 +57,8 @@ async fn a_session_lives_and_ends() {
     store.rename_session(name("mine"), name("yours")).await.unwrap();
     assert_eq!(fault(store.session("mine".into()).await.unwrap_err()).code, FaultCode::NotFound);
     let record = record(&name("yours"), Exit { code: None, signal: Some(9) });
-    store.end_session(name("yours"), SessionState::Ended, Some("killed".into()), Some(record)).await.unwrap();
-    store.end_session(name("yours"), SessionState::Lost, None, None).await.unwrap();
+    store.end_session(made.uid, SessionState::Ended, Some("killed".into()), Some(record)).await.unwrap();
+    store.end_session(made.uid, SessionState::Lost, None, None).await.unwrap();
     store.recordings_moved(vec![(made.uid, "/packs/1".into(), Some(512))]).await.unwrap();
     let seen = store.session("yours".into()).await.unwrap();
     assert_eq!((seen.state, seen.exit_code, seen.keeper_pid), (SessionState::Ended, Some(137), None));
@@ -62,7 +66,7 @@ async fn a_session_lives_and_ends() {
     assert_eq!((recording.path.as_str(), recording.pack_offset, recording.bytes), ("/packs/1", Some(512), 10));
     assert!(store.unfinished().await.unwrap().is_empty());
     assert_eq!((store.sessions(false).await.unwrap().len(), store.sessions(true).await.unwrap().len()), (0, 1));
-    let late = store.start_session(name("yours"), vec![], 1).await.unwrap_err();
+    let late = store.start_session(made.uid, vec![], 1).await.unwrap_err();
     assert_eq!(fault(late).code, FaultCode::Conflict);
     let kinds: Vec<_> = history(&store, None).await.into_iter().map(|e| e.kind).collect();
     assert_eq!(kinds, ["session_opened", "session_started", "session_renamed", "session_ended"]);
@@ -98,7 +102,7 @@ async fn a_task_leads_to_its_newest_session() {
     }
     store.end_attempt(attempt(task, 3), ended(Outcome::Lost)).await.unwrap();
     assert_eq!(store.session("1.3".into()).await.unwrap().state, SessionState::Lost);
-    let refused = store.end_session(name("1.3"), SessionState::Ended, None, None).await.unwrap_err();
+    let refused = store.end_session(uid(&store, "1.3").await, SessionState::Ended, None, None).await.unwrap_err();
     assert_eq!(fault(refused).code, FaultCode::Conflict);
 }
 
