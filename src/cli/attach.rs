@@ -1,6 +1,7 @@
 //! `autodev attach`: a session's screen and keys in this terminal.
 
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use super::{Context, Status, complete, target};
 use crate::client::attach::{self, How, Options};
@@ -11,6 +12,10 @@ use crate::id::SessionName;
 use crate::protocol::request::{Act, Action, Select};
 use crate::protocol::{Fault, FaultCode, Request};
 use crate::screen;
+
+/// How long the order to end a session may take to be stored: the user waits, and cannot
+/// do anything else meanwhile.
+const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// Arguments of `autodev attach`.
 #[derive(Debug, clap::Args)]
@@ -84,7 +89,8 @@ fn check_terminal() -> Result<(), Fault> {
 /// As [`run`].
 pub fn to(ctx: &Context, session: SessionName, way: Way) -> Result<Status, Fault> {
     check_terminal()?;
-    if std::env::var("AUTODEV_SESSION").is_ok_and(|own| own == session.as_str()) {
+    let inside: Option<SessionName> = std::env::var("AUTODEV_SESSION").ok().and_then(|own| own.parse().ok());
+    if inside.as_ref() == Some(&session) {
         return Err(Fault::conflict(format!("this is session {session}: a session cannot show itself within itself"))
             .hint("use another terminal"));
     }
@@ -102,6 +108,7 @@ pub fn to(ctx: &Context, session: SessionName, way: Way) -> Result<Status, Fault
         read_only: way.read_only,
         takeover: way.takeover,
         history_lines: if way.no_history { 0 } else { settings.attach.history_lines },
+        inside,
         leave: screen::leave(),
     };
     let left = attach::attach(&ctx.paths, session, options, &mut |session| end(ctx, session))?;
@@ -133,12 +140,13 @@ fn end(ctx: &Context, session: &SessionName) -> Result<(), Fault> {
         }),
         None => Request::EndSession { session: session.clone(), now: true },
     };
-    Client::connect(&ctx.paths, Start::Never).and_then(|mut client| client.call(&request)).map(drop).map_err(|fault| {
-        match fault.code {
+    Client::connect(&ctx.paths, Start::Never)
+        .and_then(|mut client| client.call_within(&request, Some(END_LIMIT)))
+        .map(drop)
+        .map_err(|fault| match fault.code {
             FaultCode::Unreachable => {
                 Fault { message: format!("sessions are ended by the daemon, and {}", fault.message), ..fault }
             }
             _ => fault,
-        }
-    })
+        })
 }

@@ -78,12 +78,19 @@ pub fn newest(paths: &Paths) -> Result<Option<SessionName>, Fault> {
 }
 
 /// The live session that comes `steps` after `name` in the order of [`live`], beginning
-/// anew at the end; `None` when there is no other.
+/// anew at the end; `None` when there is no other. `except` is passed over: the session we
+/// are in cannot be shown within itself.
 ///
 /// # Errors
 /// As [`live`].
-pub fn neighbour(paths: &Paths, name: &SessionName, steps: isize) -> Result<Option<SessionName>, Fault> {
-    let names = live(paths)?;
+pub fn neighbour(
+    paths: &Paths,
+    name: &SessionName,
+    steps: isize,
+    except: Option<&SessionName>,
+) -> Result<Option<SessionName>, Fault> {
+    let mut names = live(paths)?;
+    names.retain(|n| Some(n) != except);
     let at = names.iter().position(|n| n == name).unwrap_or(0);
     let count = isize::try_from(names.len()).unwrap_or(isize::MAX);
     if count == 0 {
@@ -230,10 +237,13 @@ mod tests {
         }
         assert_eq!(by_target(unsettled(&paths).unwrap(), "42").unwrap().as_str(), "42.11");
         assert_eq!(newest(&paths).unwrap().unwrap().as_str(), "42.2");
-        let next = |name: &str, steps| neighbour(&paths, &name.parse().unwrap(), steps).unwrap().unwrap().to_string();
+        let next = |name: &str, steps| {
+            let except = "42.2".parse().unwrap();
+            neighbour(&paths, &name.parse().unwrap(), steps, Some(&except)).unwrap().unwrap().to_string()
+        };
         assert_eq!(next("42.10", 1), "claude-1");
         assert_eq!(next("claude-1", -1), "42.10");
-        assert_eq!(next("7.1", 1), "42.2");
+        assert_eq!(next("7.1", 1), "42.10");
     }
 
     #[test]
@@ -241,7 +251,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let paths = paths(home.path());
         let _kept = session(&paths, "42.1", true);
-        assert_eq!(neighbour(&paths, &"42.1".parse().unwrap(), 1).unwrap(), None);
+        assert_eq!(neighbour(&paths, &"42.1".parse().unwrap(), 1, None).unwrap(), None);
     }
 
     #[test]

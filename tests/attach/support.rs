@@ -95,7 +95,7 @@ impl Home {
             }],
             columns: 80,
             rows: 24,
-            marker: process::marker(number),
+            marker: process::marker(0, number),
             recording: RecordingLimits { max_bytes: 64 << 20, segment_bytes: 4 << 20 },
             history_bytes: 1 << 20,
             socket_directory: self.sockets(),

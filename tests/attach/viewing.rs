@@ -325,7 +325,7 @@ fn a_terminal_that_is_gone_ends_the_client_and_not_the_session() {
 #[test]
 fn a_flood_reaches_a_slow_terminal_as_its_end() {
     let home = Home::new();
-    let script = "read go; seq -f 'line %g of a flood' 300000; echo the end; read x";
+    let script = "read go; seq -f 'line %g of a flood' 100000; echo the end; read x";
     let _session = home.session("42.1", script);
     let mut user = User::start(&home, &["attach", "42.1"]);
     while !user.is_raw() {

@@ -38,6 +38,8 @@ pub struct Options {
     pub takeover: bool,
     /// Lines that have scrolled off to show first.
     pub history_lines: u32,
+    /// The session this program itself runs in: it cannot be shown within itself.
+    pub inside: Option<SessionName>,
     /// Escape sequences that put the terminal back from every mode a session may set.
     pub leave: Vec<u8>,
 }

@@ -308,7 +308,7 @@ impl<'a> Loop<'a> {
     }
 
     fn switch_by(&mut self, steps: isize) -> Flow {
-        match find::neighbour(self.paths, &self.session, steps) {
+        match find::neighbour(self.paths, &self.session, steps, self.options.inside.as_ref()) {
             Ok(Some(next)) => return self.switch(next),
             Ok(None) => self.bell(),
             Err(fault) => self.notice(&[fault.message]),
