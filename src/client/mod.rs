@@ -34,9 +34,10 @@ const REPLY_LIMIT: Duration = Duration::from_secs(30);
 const LEAVE_LIMIT: Duration = Duration::from_secs(60);
 /// How long a repeatable request is repeated after its connection was lost.
 const REPEAT_LIMIT: Duration = Duration::from_secs(30);
-/// Losses in a row without an answer between them, so that a request that ends the
-/// daemon does not do so for half a minute.
-const MAX_LOSSES: u32 = 5;
+/// Losses in a row without an answer between them. Many, because a daemon that is killed
+/// over and over must not cost a task; but a request that itself ends the daemon shall not
+/// do so for ever.
+const MAX_LOSSES: u32 = 100;
 /// Repeatable requests sent ahead of their answers: enough to keep the daemon's writer
 /// busy while we encode the next one.
 const WINDOW: usize = 4;

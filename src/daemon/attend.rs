@@ -234,7 +234,14 @@ impl Attendant {
                     Err(error) => {
                         tracing::debug!(session = %self.name, %error, "lost the keeper's connection");
                         match self.reach().await {
-                            Some((again, hello)) => { link = again; self.met(&hello); }
+                            Some((again, hello)) => {
+                                link = again;
+                                self.met(&hello);
+                                // What was ordered may have been lost with the connection.
+                                if let Some(how) = self.stopped {
+                                    self.stop(&mut link, how).await;
+                                }
+                            }
                             None => return self.gone().await,
                         }
                     }
@@ -242,8 +249,7 @@ impl Attendant {
                 Some(order) = self.orders.recv() => match order {
                     Order::Stop(how) => {
                         self.stop(&mut link, how).await;
-                        let limit = if how == How::Now { KILL_LIMIT } else { GENTLE_LIMIT };
-                        let latest = Instant::now() + limit;
+                        let latest = Instant::now() + stop_limit(how);
                         give_up = Some(give_up.map_or(latest, |earlier| earlier.min(latest)));
                     }
                     Order::Freeze(frozen) => self.freeze(&mut link, frozen).await,
@@ -320,22 +326,23 @@ impl Attendant {
     /// Connects to the keeper, however long it takes, as long as it lives.
     async fn reach(&mut self) -> Option<(Link, KeeperHello)> {
         let mut pause = RECONNECT_PAUSE.0;
+        let mut give_up = None;
         loop {
             let found = self.look()?;
             let keeper = found.keeper.filter(|keeper| keeper.process.is_alive())?;
             match Link::connect(&keeper.socket, self.daemon.store.generation()).await {
                 Ok((link, hello)) if hello.uid == self.uid => return Some((link, hello)),
-                Ok(_) => {
-                    tracing::error!(session = %self.name, "its keeper says it keeps another session");
-                    return None;
-                }
                 Err(LinkError::Generation(seen)) => {
                     if let Err(error) = self.daemon.store.raise_generation(seen).await {
                         tracing::error!(%error, "the generation cannot be raised");
                     }
                 }
-                Err(error) => {
-                    tracing::info!(session = %self.name, %error, "its keeper cannot be reached");
+                other => {
+                    let why = match other {
+                        Err(error) => error.to_string(),
+                        Ok(_) => "another session's keeper answers at its socket".to_owned(),
+                    };
+                    tracing::info!(session = %self.name, why, "its keeper cannot be reached");
                     self.daemon.roster.update(self.uid, |live| live.state = SessionState::Unresponsive);
                     // Perhaps its socket has vanished with the runtime directory.
                     if let Some(handle) = keeper.process.open() {
@@ -343,8 +350,19 @@ impl Attendant {
                     }
                 }
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(RECONNECT_PAUSE.1);
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(RECONNECT_PAUSE.1),
+                Some(Order::Stop(how)) = self.orders.recv() => {
+                    self.stopped = Some(how);
+                    let latest = Instant::now() + stop_limit(how);
+                    give_up = Some(give_up.map_or(latest, |earlier| earlier.min(latest)));
+                }
+                () = until(give_up) => {
+                    tracing::warn!(session = %self.name, "it is to end, and its keeper does not answer: killed");
+                    self.kill_keeper().await;
+                    return None;
+                }
+            }
         }
     }
 
@@ -382,20 +400,30 @@ impl Attendant {
 
     /// The keeper does not live any more: what its directory says is how it ended.
     async fn gone(mut self) {
-        self.reap();
-        let Some(found) = self.look() else {
-            return self.finish(End::Without(Outcome::Lost, "its directory cannot be read".into()), None).await;
-        };
-        // The row is unfinished, or there would be no attendant.
-        let facts = plan::Facts { row: plan::Row::Free, dir: found.facts, started: false };
-        let end = match plan::plan(&facts) {
-            plan::Action::Finish(record) => End::Record(record),
-            plan::Action::End(Outcome::NeverStarted) => {
-                End::Without(Outcome::NeverStarted, "its keeper ended before the program was started".into())
+        let mut pause = RECONNECT_PAUSE.0;
+        let end = loop {
+            self.reap();
+            let Some(found) = self.look() else {
+                break End::Without(Outcome::Lost, "its directory cannot be read".into());
+            };
+            // The row is unfinished, or there would be no attendant.
+            let facts = plan::Facts { row: plan::Row::Free, dir: found.facts, started: false };
+            match plan::plan(&facts) {
+                plan::Action::Finish(record) => break End::Record(record),
+                plan::Action::End(Outcome::NeverStarted) => {
+                    let why = "its keeper ended before the program was started";
+                    break End::Without(Outcome::NeverStarted, why.into());
+                }
+                plan::Action::End(outcome) => break End::Without(outcome, "its keeper was killed".into()),
+                // Its lock is held although its keeper is gone: while that is so, nothing
+                // may be decided.
+                _ => {
+                    tracing::warn!(session = %self.name, "an unknown process holds its lock");
+                    self.daemon.roster.update(self.uid, |live| live.state = SessionState::Unresponsive);
+                    sleep(pause).await;
+                    pause = (pause * 2).min(RECONNECT_PAUSE.1);
+                }
             }
-            plan::Action::End(outcome) => End::Without(outcome, "its keeper was killed".into()),
-            // Held by somebody although our keeper is gone: nothing may be decided.
-            _ => End::Without(Outcome::Lost, "its keeper was killed, and another process holds its lock".into()),
         };
         self.finish(end, None).await;
     }
@@ -432,8 +460,9 @@ impl Attendant {
 
     /// Stores the end, then lets the keeper go, then clears up.
     async fn finish(mut self, end: End, keeper: Option<(Link, AsyncFd<PidFd>)>) {
-        if let End::Without(..) = end {
-            // Nothing of the attempt may live when it is called ended.
+        if let End::Without(Outcome::Lost, _) = end {
+            // Nothing of the attempt may live when it is called ended. With the other
+            // outcomes its program never ran, or ran before this boot.
             self.sweep().await;
         }
         let bytes = match &end {
@@ -523,6 +552,14 @@ impl Attendant {
             Some(line) => format!("the session's keeper did not become ready: {line}"),
             None => format!("the session's keeper did not become ready: {error}"),
         }
+    }
+}
+
+/// How long a keeper may take to end its session.
+fn stop_limit(how: How) -> Duration {
+    match how {
+        How::Gently => GENTLE_LIMIT,
+        How::Now => KILL_LIMIT,
     }
 }
 
