@@ -56,6 +56,14 @@ impl Recorded<'_> {
         &self.session
     }
 
+    /// Its keeper is there, or has been: a directory is made before the keeper is started.
+    pub fn has_begun(&self) -> bool {
+        let live = Source::Directory(self.ctx.paths.live_session(&self.session).0);
+        self.source != live
+            || find::is_live(&self.ctx.paths, &self.session)
+            || find::exit_record(&self.ctx.paths, &self.session).is_some()
+    }
+
     /// The recording as it was when last looked at.
     pub fn reader(&mut self) -> &mut Reader {
         &mut self.reader
