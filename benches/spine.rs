@@ -4,6 +4,8 @@
 //! names them. Figures are medians of whole processes; compare the ratios, not the
 //! absolute times. Everything runs in a temporary instance.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};

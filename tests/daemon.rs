@@ -1,5 +1,7 @@
 //! The daemon from outside: the main job, crashes, a second one, the end.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use common::{Instance, dies};

@@ -1,5 +1,7 @@
 //! The queue from outside: order, limits, dependencies, times, reasons.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use common::Instance;
@@ -76,11 +78,12 @@ fn slots_are_kept_and_every_waiting_task_says_why() {
 #[test]
 fn a_start_time_is_kept_without_anybody_asking() {
     let instance = slots(2);
+    let before = jiff::Timestamp::now();
     let task = instance.submit(&["--in", "1s"], "exit 0");
     assert_eq!(instance.wait(task), "passed");
-    let shown = instance.task(task);
-    let at = |field: &str| shown[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
-    assert!(at("started_at").duration_since(at("created_at")).as_millis() >= 1_000);
+    let started = instance.task(task)["started_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    // The clock's milliseconds are cut off when they are stored.
+    assert!(started.duration_since(before).as_millis() >= 999, "{}", started.duration_since(before));
 }
 
 #[test]

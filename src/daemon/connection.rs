@@ -30,11 +30,13 @@ pub(crate) async fn serve(daemon: &Arc<Daemon>, stream: UnixStream) {
     }
 }
 
-/// Says why nobody will be served, once the client has said hello.
-pub(crate) async fn refuse(stream: UnixStream, why: &str) {
+/// Says that there is no room, once the client has said hello.
+pub(crate) async fn refuse(stream: UnixStream, fault: Fault) {
     let mut connection = Connection::new(stream);
-    if connection.hello().await.is_ok() {
-        drop(connection.refusal(why).await);
+    match connection.hello().await {
+        Ok(client) if client.major == MAJOR => drop(connection.reply(&Reply::Fault(fault)).await),
+        Ok(_) => drop(connection.refusal(&fault.message).await),
+        Err(_) => {}
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::Daemon;
 use super::connection;
+use crate::protocol::{Fault, FaultCode};
 use crate::socket;
 
 /// With no file descriptor left, this long passes before the next accept: the kernel
@@ -60,7 +61,11 @@ pub(crate) async fn run(daemon: Arc<Daemon>, listener: std::os::unix::net::UnixL
         tokio::spawn(async move {
             match place {
                 Ok(_place) => connection::serve(&daemon, stream).await,
-                Err(_) => connection::refuse(stream, "too many connections: see [daemon] connections").await,
+                Err(_) => {
+                    let fault = Fault::new(FaultCode::Limit, "the daemon has too many connections");
+                    let hint = "close some clients, or raise daemon.connections and restart the daemon";
+                    connection::refuse(stream, fault.hint(hint)).await;
+                }
             }
         });
     }

@@ -108,10 +108,7 @@ impl Keeper {
             }
             (_, ToKeeper::Follow) => {
                 self.follow(index, None);
-                if let Stage::Over(record) = &self.stage {
-                    let exited = FromKeeper::Exited(record.clone());
-                    self.dismiss(index, &exited, now);
-                }
+                self.dismiss_late(index, now);
             }
             (_, ToKeeper::Status) => {
                 let status = self.status();
@@ -164,11 +161,8 @@ impl Keeper {
         if !read_only && columns > 0 {
             self.resize(columns, rows);
         }
+        self.dismiss_late(index, now);
         self.tell_status();
-        if let Stage::Over(record) = &self.stage {
-            let exited = FromKeeper::Exited(record.clone());
-            self.dismiss(index, &exited, now);
-        }
     }
 
     fn viewer_resized(&mut self, index: usize, columns: u16, rows: u16) {

@@ -210,6 +210,7 @@ impl Keeper {
         self.stage = Stage::Over(record);
         self.tell_controllers(&exited);
         self.dismiss_clients(&exited, now);
+        self.tell_status();
         if self.shutdown {
             self.leave(now);
         }

@@ -339,7 +339,7 @@ impl Keeper {
                 client.write();
             }
         }
-        self.revive_followers();
+        self.revive_followers(now);
         self.bury(now);
     }
 }

@@ -257,16 +257,13 @@ impl Keeper {
     }
 
     /// Followers that were cut off and have read all they got go on.
-    pub(super) fn revive_followers(&mut self) {
+    pub(super) fn revive_followers(&mut self, now: Instant) {
         for index in 0..self.clients.len() {
             let client = &self.clients[index];
             if let (Some(Follower::Cut(from)), false) = (&client.follower, client.wants_write()) {
                 let from = *from;
                 self.follow(index, Some(from));
-                if let Stage::Over(record) = &self.stage {
-                    let exited = FromKeeper::Exited(record.clone());
-                    self.clients[index].send(&exited);
-                }
+                self.dismiss_late(index, now);
             }
         }
     }
@@ -278,8 +275,15 @@ impl Keeper {
         }
     }
 
-    /// Tells one.
-    pub(super) fn dismiss(&mut self, index: usize, exited: &FromKeeper, now: Instant) {
+    /// Tells one that has come, or caught up, after the end.
+    pub(super) fn dismiss_late(&mut self, index: usize, now: Instant) {
+        if let Stage::Over(record) = &self.stage {
+            let exited = FromKeeper::Exited(record.clone());
+            self.dismiss(index, &exited, now);
+        }
+    }
+
+    fn dismiss(&mut self, index: usize, exited: &FromKeeper, now: Instant) {
         let client = &mut self.clients[index];
         if client.viewer.as_ref().is_some_and(|viewer| viewer.needs_picture) {
             client.drop_stream();
@@ -288,6 +292,8 @@ impl Keeper {
         // One that was cut off is told when it has caught up.
         if client.viewer.is_some() || matches!(client.follower, Some(Follower::Streaming)) {
             client.send(exited);
+            // There is nothing more to see.
+            (client.viewer, client.follower) = (None, None);
         }
     }
 }

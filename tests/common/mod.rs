@@ -2,6 +2,7 @@
 //! a temporary directory that ends with the test.
 
 #![allow(dead_code, reason = "each test file uses its part of the harness")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::fs::{self, File};
 use std::io::Read;

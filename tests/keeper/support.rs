@@ -15,13 +15,15 @@ use autodev::id::Uid;
 use autodev::paths::{KeeperFile, SessionDir};
 use autodev::process::{self, PidFd};
 use autodev::protocol::exit::ExitRecord;
-use autodev::protocol::keeper::{Attach, FromKeeper, How, KeeperHello, Role, ToKeeper, VERSION, Whole, split};
+use autodev::protocol::keeper::{
+    Attach, FromKeeper, How, KeeperHello, KeeperStatus, Role, ToKeeper, VERSION, Whole, split,
+};
 use autodev::protocol::launch::{LaunchSpec, LaunchStep, RecordingLimits, Stdin};
 use autodev::socket;
 use autodev::task::Mode;
 
 /// Nothing here takes longer; a test that gets here has failed.
-pub const LONG: Duration = Duration::from_secs(20);
+pub const LONG: Duration = Duration::from_secs(60);
 
 static MARKER: AtomicU64 = AtomicU64::new(0);
 
@@ -204,6 +206,13 @@ impl Session {
         file.socket
     }
 
+    /// The program's process id.
+    pub fn program(&self) -> u32 {
+        let mut link = self.connect();
+        link.send(&ToKeeper::Hello { version: VERSION, role: Role::Client, generation: 0 });
+        link.hello().child
+    }
+
     pub fn connect(&self) -> Link {
         Link::new(socket::connect(&self.socket(), LONG).unwrap())
     }
@@ -340,4 +349,13 @@ impl Link {
 /// Attaches with a size.
 pub fn sized(columns: u16, rows: u16) -> Attach {
     Attach { columns, rows, ..Attach::default() }
+}
+
+/// Asks how the session is.
+pub fn status(link: &mut Link) -> KeeperStatus {
+    link.send(&ToKeeper::Status);
+    link.wait(|m| match m {
+        FromKeeper::Status(status) => Some(status),
+        _ => None,
+    })
 }

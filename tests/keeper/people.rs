@@ -1,0 +1,153 @@
+//! Attaching, watching, typing.
+
+use std::time::Duration;
+
+use autodev::protocol::keeper::{Attach, FromKeeper, RefusedCode, ToKeeper};
+
+use super::support::{Home, sized, status};
+
+#[test]
+fn a_picture_then_the_stream() {
+    let session = Home::script("echo before; read line; echo after").run();
+    session.attach(sized(80, 24)).0.see("before");
+    let (mut second, picture) = session.attach(sized(80, 24));
+    assert!(String::from_utf8_lossy(&picture).contains("before"));
+    second.see("before");
+    second.send(&ToKeeper::Input(b"\r".to_vec()));
+    assert!(!second.see("after").contains("before"));
+    second.exit();
+}
+
+#[test]
+fn one_types_others_watch() {
+    let session = Home::script("echo ready; while read line; do stty size; done").run();
+    let (mut first, _) = session.attach(sized(100, 30));
+    first.see("ready");
+    let mut second = session.client();
+    second.send(&ToKeeper::Attach(sized(120, 40)));
+    let (code, reason) = second.refused();
+    assert_eq!(code, RefusedCode::Busy);
+    assert!(reason.contains("--takeover"));
+
+    // A watcher sees all, types nothing, and its size does not count.
+    let (mut watcher, _) = session.attach(Attach { read_only: true, ..sized(300, 90) });
+    watcher.send(&ToKeeper::Input(b"\r".to_vec()));
+    assert_eq!(watcher.refused().0, RefusedCode::State);
+    first.send(&ToKeeper::Input(b"\r".to_vec()));
+    first.see("30 100");
+    watcher.see("30 100");
+    let told = status(&mut watcher);
+    assert_eq!((told.columns, told.rows, told.writers, told.watchers), (100, 30, 1, 1));
+
+    first.send(&ToKeeper::Resize { columns: 90, rows: 20 });
+    first.send(&ToKeeper::Input(b"\r".to_vec()));
+    first.see("20 90");
+    second.send(&ToKeeper::Attach(Attach { takeover: true, ..sized(60, 15) }));
+    for lost in [&mut first, &mut watcher] {
+        lost.wait(|m| matches!(m, FromKeeper::Detached { .. }).then_some(()));
+    }
+    first.send(&ToKeeper::Input(b"\r".to_vec()));
+    assert_eq!(first.refused().0, RefusedCode::State);
+    second.send(&ToKeeper::Input(b"\r".to_vec()));
+    second.see("15 60");
+
+    // The size stays when its terminal goes.
+    drop(second);
+    let (mut watcher, _) = session.attach(Attach { read_only: true, ..sized(300, 90) });
+    let told = status(&mut watcher);
+    assert_eq!((told.columns, told.rows, told.writers, told.watchers), (60, 15, 0, 1));
+    let mut other = session.client();
+    other.send(&ToKeeper::DetachAll);
+    other.wait(|m| (m == FromKeeper::Done).then_some(()));
+    watcher.wait(|m| matches!(m, FromKeeper::Detached { .. }).then_some(()));
+}
+
+#[test]
+fn the_keeper_alone_answers_a_programs_questions() {
+    let script = "stty raw -echo; printf 'ask\\033[5n'; head -c 4 | od -An -tx1; read line";
+    let session = Home::script(script).run();
+    let (mut first, _) = session.attach(sized(80, 24));
+    let (mut watcher, _) = session.attach(Attach { read_only: true, ..sized(80, 24) });
+    for viewer in [&mut first, &mut watcher] {
+        // Once, whoever looks on.
+        let seen = viewer.see("1b 5b 30 6e");
+        assert!(!seen.contains("\x1b[5n"), "{seen:?}");
+    }
+    // The recording has what the program wrote.
+    let mut follower = session.client();
+    follower.send(&ToKeeper::Follow);
+    follower.wait(|m| matches!(m, FromKeeper::Following { .. }).then_some(()));
+    assert!(String::from_utf8_lossy(&session.home.recorded()).contains("ask\x1b[5n"));
+}
+
+#[test]
+fn a_smaller_watcher_gets_pictures() {
+    let session = Home::script("echo ready; while read line; do echo got $line; done").run();
+    let (mut writer, _) = session.attach(sized(80, 24));
+    writer.see("ready");
+    let (mut small, _) = session.attach(Attach { read_only: true, ..sized(40, 10) });
+    writer.send(&ToKeeper::Input(b"it\r".to_vec()));
+    small.wait(|m| match m {
+        FromKeeper::Picture { bytes, .. } => String::from_utf8_lossy(&bytes).contains("got it").then_some(()),
+        FromKeeper::Output { .. } => panic!("bytes for another size"),
+        _ => None,
+    });
+}
+
+#[test]
+fn text_is_sent_and_enter_comes_after_its_echo() {
+    let session = Home::script("stty -echo -icanon min 1; printf 'ready\\033[?2004h'; exec cat -v").run();
+    let (mut viewer, _) = session.attach(sized(80, 24));
+    viewer.see("ready");
+    let mut sender = session.client();
+    sender.send(&ToKeeper::Send { paste: true, enter: true, bytes: b"two words".to_vec() });
+    sender.wait(|m| (m == FromKeeper::Done).then_some(()));
+    viewer.see("^[[200~two words^[[201~");
+    viewer.see("\n");
+
+    // Requests sent together are answered one after the other.
+    sender.send(&ToKeeper::Send { paste: false, enter: true, bytes: b"once".to_vec() });
+    sender.send(&ToKeeper::Send { paste: false, enter: false, bytes: b"more".to_vec() });
+    sender.send(&ToKeeper::Status);
+    let mut answers = Vec::new();
+    sender.wait(|m| {
+        answers.push(m);
+        (answers.len() == 3).then_some(())
+    });
+    assert_eq!(answers[..2], [FromKeeper::Done, FromKeeper::Done]);
+    viewer.see("once");
+    viewer.see("more");
+
+    // A line that the terminal would cut is refused.
+    let session = Home::script("echo ready; exec cat").run();
+    session.attach(sized(80, 24)).0.see("ready");
+    let mut sender = session.client();
+    sender.send(&ToKeeper::Send { paste: false, enter: true, bytes: vec![b'x'; 4_096] });
+    assert_eq!(sender.refused().0, RefusedCode::State);
+    sender.send(&ToKeeper::Send { paste: false, enter: true, bytes: vec![b'y'; 4_095] });
+    sender.wait(|m| (m == FromKeeper::Done).then_some(()));
+    sender.send(&ToKeeper::Screen { ansi: false });
+    let text = sender.wait(|m| match m {
+        FromKeeper::Screen { text, .. } => Some(text),
+        _ => None,
+    });
+    assert!(String::from_utf8_lossy(&text).contains("yyyy"));
+}
+
+#[test]
+fn a_program_that_does_not_read_holds_back_its_sender_only() {
+    let session = Home::script("stty raw -echo; echo ready; exec sleep 1000").run();
+    let (mut writer, _) = session.attach(sized(80, 24));
+    writer.see("ready");
+    // More than the keeper queues and the sockets hold.
+    let flood = ToKeeper::Input(vec![b'x'; 60_000]).encode();
+    writer.stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut sent = 0;
+    while let Ok(()) = std::io::Write::write_all(&mut writer.stream, &flood) {
+        sent += flood.len();
+        assert!(sent < 16 << 20, "the keeper takes everything");
+    }
+    assert!(sent > 1 << 20);
+    let mut other = session.client();
+    assert_eq!(status(&mut other).writers, 1);
+}
