@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ fn parse(arguments: &[OsString]) -> io::Result<(PathBuf, Option<RawFd>)> {
     match arguments {
         [directory] => Ok((directory.into(), None)),
         [directory, flag, number] if flag == "--control-fd" => {
-            let number = number.to_str().and_then(|n| n.parse().ok()).filter(|n| *n > 2).ok_or_else(usage)?;
+            let number = number.to_str().and_then(|n| n.parse().ok()).ok_or_else(usage)?;
             Ok((directory.into(), Some(number)))
         }
         _ => Err(usage()),
@@ -94,11 +94,16 @@ fn parse(arguments: &[OsString]) -> io::Result<(PathBuf, Option<RawFd>)> {
 }
 
 fn control_stream(fd: RawFd) -> io::Result<UnixStream> {
-    // SAFETY: sets a flag; a number that is no descriptor is an error.
-    nix::errno::Errno::result(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
-    // SAFETY: it is open, was given to us by number, and nothing else here knows it.
-    let stream = UnixStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    // SAFETY: takes a number and makes a new descriptor above the standard ones; a number
+    // that is no descriptor is an error.
+    let own = nix::errno::Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: just made, and nothing else here knows it.
+    let stream = UnixStream::from(unsafe { OwnedFd::from_raw_fd(own) });
     stream.set_nonblocking(true)?;
+    // Given as standard input, its place must not stay a second handle on the connection.
+    let null = fs::File::open("/dev/null")?;
+    // SAFETY: both are descriptors of ours; the old one is closed by this.
+    nix::errno::Errno::result(unsafe { libc::dup3(null.as_raw_fd(), fd, if fd > 2 { libc::O_CLOEXEC } else { 0 }) })?;
     Ok(stream)
 }
 
