@@ -90,7 +90,7 @@ fn check_terminal() -> Result<(), Fault> {
 pub fn to(ctx: &Context, session: SessionName, way: Way) -> Result<Status, Fault> {
     check_terminal()?;
     let inside: Option<SessionName> = std::env::var("AUTODEV_SESSION").ok().and_then(|own| own.parse().ok());
-    if inside.as_ref() == Some(&session) {
+    if inside.as_ref().is_some_and(|own| find::is_same(&ctx.paths, own, &session)) {
         return Err(Fault::conflict(format!("this is session {session}: a session cannot show itself within itself"))
             .hint("use another terminal"));
     }

@@ -1,7 +1,5 @@
 //! Which session a user means: found without the daemon where it lives, else asked for.
 
-use std::path::Path;
-
 use super::{Context, complete};
 use crate::client::find;
 use crate::client::unexpected;
@@ -48,15 +46,8 @@ pub fn find(ctx: &Context, target: &str) -> Result<Target, Fault> {
             }
             _ => fault,
         })?;
-    // Its keeper may have come meanwhile; and a session that was given another name keeps
-    // its directory.
-    let directory =
-        view.recording.as_ref().and_then(|found| Path::new(&found.path).file_name()?.to_str()?.parse().ok());
-    let live = [Some(view.name.clone()), directory.filter(|_| view.state != SessionState::Ended)]
-        .into_iter()
-        .flatten()
-        .find(|name| find::is_live(&ctx.paths, name));
-    Ok(live.map_or(Target::Other(view), Target::Live))
+    // Its keeper may have come meanwhile, and the daemon knows it by other words too.
+    Ok(if find::is_live(&ctx.paths, &view.name) { Target::Live(view.name) } else { Target::Other(view) })
 }
 
 /// Finds a session that can be talked to.

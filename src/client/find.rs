@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -47,10 +48,22 @@ pub fn unsettled(paths: &Paths) -> Result<Vec<SessionName>, Fault> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Fault::internal(format!("cannot read {}: {error}", directory.display()))),
     };
-    let mut names: Vec<SessionName> =
-        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let mut names: Vec<SessionName> = Vec::new();
+    let mut former: Vec<PathBuf> = Vec::new();
+    for entry in entries.flatten() {
+        // A session that was given another name has a link of that name to its directory.
+        former.extend(fs::read_link(entry.path()));
+        names.extend(entry.file_name().to_str().and_then(|name| name.parse::<SessionName>().ok()));
+    }
+    names.retain(|name| !former.iter().any(|target| target.as_os_str() == name.as_str()));
     names.sort_by_cached_key(|name| (name.attempt(), name.clone()));
     Ok(names)
+}
+
+/// Whether two names mean one session: one of them may be a former name.
+pub fn is_same(paths: &Paths, one: &SessionName, other: &SessionName) -> bool {
+    let directory = |name| fs::canonicalize(paths.live_session(name).path());
+    one == other || matches!((directory(one), directory(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Whether the session's keeper lives.
@@ -90,7 +103,7 @@ pub fn neighbour(
     except: Option<&SessionName>,
 ) -> Result<Option<SessionName>, Fault> {
     let mut names = live(paths)?;
-    names.retain(|n| Some(n) != except);
+    names.retain(|n| except.is_none_or(|except| !is_same(paths, n, except)));
     let at = names.iter().position(|n| n == name).unwrap_or(0);
     let count = isize::try_from(names.len()).unwrap_or(isize::MAX);
     if count == 0 {
@@ -244,6 +257,20 @@ mod tests {
         assert_eq!(next("42.10", 1), "claude-1");
         assert_eq!(next("claude-1", -1), "42.10");
         assert_eq!(next("7.1", 1), "42.10");
+    }
+
+    #[test]
+    fn a_renamed_session_has_one_name() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = paths(home.path());
+        let _kept = session(&paths, "claude-1", true);
+        std::os::unix::fs::symlink("claude-1", paths.live_sessions().join("review")).unwrap();
+        std::os::unix::fs::symlink("review", paths.live_sessions().join("second")).unwrap();
+        let names: Vec<String> = live(&paths).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["second"]);
+        let same = |one: &str, other: &str| is_same(&paths, &one.parse().unwrap(), &other.parse().unwrap());
+        assert!(same("second", "claude-1") && same("none", "none"));
+        assert!(!same("second", "none") && !same("none", "other"));
     }
 
     #[test]

@@ -54,8 +54,13 @@ impl Home {
 
     /// The command line, without what the tests' own environment has to do with terminals.
     pub fn autodev(&self, arguments: &[&str]) -> Command {
+        self.with_daemon(&[&["--no-start"], arguments].concat())
+    }
+
+    /// The command line, starting a daemon if it needs one.
+    pub fn with_daemon(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_autodev"));
-        command.args(arguments).arg("--no-start");
+        command.args(arguments);
         for name in ["XDG_RUNTIME_DIR", "TMUX", "AUTODEV_SESSION", "SSH_CONNECTION", "AUTODEV_ATTACH_PREFIX"] {
             command.env_remove(name);
         }
@@ -121,6 +126,13 @@ impl Home {
         session.send(&ToKeeper::Go { generation: 1, order: 1 });
         session.wait(|m| matches!(m, FromKeeper::Started { .. }));
         session
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Without a daemon this does nothing.
+        drop(self.run(&["daemon", "stop", "--kill-sessions"]));
     }
 }
 

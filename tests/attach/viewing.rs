@@ -340,3 +340,59 @@ fn a_flood_reaches_a_slow_terminal_as_its_end() {
     assert_eq!(code(&mut user), 0);
     user.assert_sane();
 }
+
+#[test]
+fn open_attach_and_end_it_with_a_daemon() {
+    let home = Home::new();
+    let mut user = User::run(home.with_daemon(&["open", "--", "sh", "-c", ECHO]), (80, 24));
+    user.see("ready");
+    user.type_(b"hello\r");
+    user.see("<hello>");
+    user.type_(b"\x02d");
+    assert_eq!(code(&mut user), 0);
+    assert!(text(&user.told).contains("opened session sh-1"));
+
+    let renamed = home.with_daemon(&["rename", "sh-1", "review"]).output().unwrap();
+    assert!(renamed.status.success(), "{}", text(&renamed.stderr));
+    // Within it, by its former name, it is refused; from outside it is found.
+    let mut command = home.autodev(&["attach", "review"]);
+    command.env("AUTODEV_SESSION", "sh-1");
+    assert_eq!(code(&mut User::run(command, (80, 24))), 6);
+    let mut user = User::start(&home, &["attach"]);
+    user.see("<hello>");
+    user.type_(b"\x02x");
+    user.see("end session review and everything in it? (y/n)");
+    user.type_(b"y");
+    assert_eq!(code(&mut user), 1);
+    user.assert_sane();
+    user.see("[review killed by signal 9]");
+
+    // What it printed is still there, and nothing can be typed to it.
+    let logs = home.with_daemon(&["logs", "review"]).output().unwrap();
+    assert!(text(&logs.stdout).contains("<hello>"), "{} {}", text(&logs.stdout), text(&logs.stderr));
+    let send = home.with_daemon(&["send", "review", "x"]).output().unwrap();
+    assert_eq!(send.status.code(), Some(6));
+    assert!(text(&send.stderr).contains("autodev logs review"), "{}", text(&send.stderr));
+}
+
+#[test]
+fn a_task_is_followed_from_before_its_start_to_its_end() {
+    let home = Home::new();
+    let submit = |arguments: &[&str]| {
+        let output = home.with_daemon(&[&["submit", "-q"], arguments].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).trim().to_owned()
+    };
+    for options in [&["--in", "1s"][..], &[]] {
+        let task = submit(&[options, &["--", "sh", "-c", "echo one; sleep 0.1; echo two"]].concat());
+        let logs = home.with_daemon(&["logs", "-f", &task]).output().unwrap();
+        assert!(logs.status.success(), "{}", text(&logs.stderr));
+        assert_eq!(text(&logs.stdout), "one\ntwo\n");
+    }
+    let mut user =
+        User::run(home.with_daemon(&["submit", "--attach", "--", "sh", "-c", "echo here; read x; exit 4"]), (80, 24));
+    user.see("here");
+    user.type_(b"\r");
+    assert_eq!(code(&mut user), 1);
+    user.see("[3.1 exited 4]");
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Context, Status, complete};
 use crate::client::keeper_link::Link;
 use crate::client::{find, unexpected};
-use crate::id::TaskId;
+use crate::id::{AttemptId, TaskId};
 use crate::protocol::keeper::{FromKeeper, ToKeeper};
 use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::screen::Screen;
@@ -60,9 +60,7 @@ Examples:
 /// `NotFound` when there is no such session, `Conflict` when it has not started.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     let mut recorded = match Recorded::find(ctx, &args.session) {
-        Err(fault) if args.follow && matches!(fault.code, FaultCode::NotFound | FaultCode::Conflict) => {
-            wait_for_start(ctx, &args.session, fault)?
-        }
+        found if args.follow => wait_for_start(ctx, &args.session, found)?,
         found => found?,
     };
     let link = if args.follow { follow(ctx, &recorded)? } else { None };
@@ -109,40 +107,53 @@ fn follow(ctx: &Context, recorded: &Recorded<'_>) -> Result<Option<(Link, u64)>,
     Ok(Some((link, offset)))
 }
 
-/// Waits until a task that has not started has a session. `fault` says why there is none
-/// now, and is the answer when there will be none.
-fn wait_for_start<'a>(ctx: &'a Context, target: &str, fault: Fault) -> Result<Recorded<'a>, Fault> {
-    let Ok(task) = target.parse::<TaskId>() else { return Err(fault) };
+/// Waits until a task that has not started has begun to print, or will not. `found` is
+/// what there is now, and the answer when there will be nothing else.
+fn wait_for_start<'a>(
+    ctx: &'a Context,
+    target: &str,
+    mut found: Result<Recorded<'a>, Fault>,
+) -> Result<Recorded<'a>, Fault> {
+    let waits = |found: &Result<Recorded<'_>, Fault>| match found {
+        Ok(recorded) => !recorded.has_begun(),
+        Err(fault) => matches!(fault.code, FaultCode::NotFound | FaultCode::Conflict),
+    };
+    let attempt = target.parse::<AttemptId>().map(|attempt| attempt.task);
+    let Ok(task) = attempt.or_else(|_| target.parse::<TaskId>()) else { return found };
     let mut told = false;
-    let mut client = ctx.client()?;
-    loop {
+    while waits(&found) {
+        let mut client = match ctx.client() {
+            Ok(client) => client,
+            // Nobody will start it; what there is may still be read.
+            Err(fault) => return found.map_err(|_| fault),
+        };
         // From before we look: what happens meanwhile is in the stream.
         let after = match client.call(&Request::Status)? {
             Reply::Status(status) => status.last_event,
             other => return Err(unexpected(&other)),
         };
-        match Recorded::find(ctx, target) {
-            Err(fault) if matches!(fault.code, FaultCode::NotFound | FaultCode::Conflict) => {}
-            found => return found,
-        }
-        match client.call(&Request::Show(task))? {
-            Reply::Task(detail) if detail.task.state.is_final() => return Err(fault),
-            Reply::Task(_) => {}
+        found = Recorded::find(ctx, target);
+        let state = match client.call(&Request::Show(task))? {
+            Reply::Task(detail) => detail.task.state,
             other => return Err(unexpected(&other)),
+        };
+        if state.is_final() || !waits(&found) {
+            return found;
         }
-        if !told {
+        if !told && !state.is_active() {
             ctx.output.note(&format!("waiting for task {task} to start; 'autodev why {task}' says why it does not"));
             told = true;
         }
-        let mut events = ctx.client()?;
-        let mut reply = events.call_or_reconnect(&Request::Watch { after: Some(after) })?;
+        let mut reply = client.call_or_reconnect(&Request::Watch { after: Some(after) })?;
         while let Some(Reply::Event(event)) = &reply {
             if event.task == Some(task) {
                 break;
             }
-            reply = events.next_reply()?;
+            reply = client.next_reply()?;
         }
+        found = Recorded::find(ctx, target);
     }
+    found
 }
 
 /// What becomes of the bytes.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::super::Context;
 use crate::client::{find, unexpected};
 use crate::id::SessionName;
-use crate::protocol::view::{RecordingView, SessionView};
+use crate::protocol::view::{RecordingView, SessionState, SessionView};
 use crate::protocol::{Fault, Reply, Request};
 use crate::recording::index::Mark;
 use crate::recording::{Reader, Source};
@@ -45,7 +45,14 @@ impl Recorded<'_> {
         let view = ask(ctx, target)?;
         let session = view.name.clone();
         let source = view.recording.as_ref().map(source).ok_or_else(|| {
-            Fault::conflict(format!("session {session} has printed nothing yet")).hint("follow it: autodev logs -f")
+            let (yet, hint) = match (view.state, view.task) {
+                (SessionState::Starting | SessionState::Running | SessionState::Paused, _) => {
+                    (" yet", format!("follow it: autodev logs -f {session}"))
+                }
+                (_, Some(task)) => ("", format!("'autodev show {task}' says how it ended")),
+                (_, None) => ("", "'autodev sessions --all' says how it ended".to_owned()),
+            };
+            Fault::conflict(format!("session {session} has printed nothing{yet}")).hint(hint)
         })?;
         let reader = Reader::open(&source).map_err(|error| unreadable(&session, &error))?;
         Ok(Recorded { ctx, session, reader, source })
@@ -54,6 +61,14 @@ impl Recorded<'_> {
     /// Whose it is.
     pub fn session(&self) -> &SessionName {
         &self.session
+    }
+
+    /// Its keeper is there, or has been: a directory is made before the keeper is started.
+    pub fn has_begun(&self) -> bool {
+        let live = Source::Directory(self.ctx.paths.live_session(&self.session).0);
+        self.source != live
+            || find::is_live(&self.ctx.paths, &self.session)
+            || find::exit_record(&self.ctx.paths, &self.session).is_some()
     }
 
     /// The recording as it was when last looked at.
