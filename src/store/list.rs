@@ -121,7 +121,7 @@ impl FromStr for Cursor {
         let mut number = || parts.next().and_then(|p| p.parse::<i64>().ok()).ok_or(());
         let place = Place { class: number()?, key: number()?, tie: number()? };
         // Beyond these no task stands, and negating them would overflow.
-        let sane = place.class.abs() <= 1 && place.key > i64::MIN && place.tie > i64::MIN;
+        let sane = matches!(place.class, 0 | 1) && place.key > i64::MIN && place.tie > i64::MIN;
         if sane && parts.next().is_none() { Ok(Cursor { listing, place }) } else { Err(()) }
     }
 }

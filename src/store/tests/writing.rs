@@ -12,7 +12,7 @@ async fn what_arrives_together_is_committed_together() {
     let (go, wait) = mpsc::channel::<()>();
     let blocker = tokio::spawn({
         let store = store.clone();
-        async move { store.write(FEW_ROWS, move |_| Ok(wait.recv().unwrap())).await }
+        async move { store.write(FEW_ROWS, move |_| wait.recv().map_err(|_| Fault::usage("gone").into())).await }
     });
     let mut waiting = Vec::new();
     for number in 0..100 {
