@@ -87,10 +87,14 @@ impl Screen {
         // What lies between `done` and `at` goes to both and has not gone yet.
         let mut at = self.finish_long(bytes, visible);
         let mut done = at;
-        while let Some(found) = memchr::memchr3(ESC, ENQ, C1_LEAD, &bytes[at..]) {
+        while let Some(found) = special(&bytes[at..]) {
             at += found;
             match bytes[at] {
                 ESC => {
+                    if let Some(length) = plain_control(&bytes[at..]) {
+                        at += length;
+                        continue;
+                    }
                     let (kind, length) = match sequence(&bytes[at..]) {
                         Sequence::Whole { kind, length } => (kind, length),
                         Sequence::Partial(kind) => {
@@ -222,7 +226,6 @@ impl Screen {
 
     /// Who a whole sequence is for.
     fn deal<'a>(&self, kind: Kind, bytes: &'a [u8]) -> Deal<'a> {
-        let (body, terminator) = body(bytes);
         let question = match kind {
             Kind::Escape if bytes == b"\x1bZ" => Some(Question::Identify),
             Kind::Escape => None,
@@ -234,8 +237,11 @@ impl Screen {
                 Some(control) => query::control(control),
                 None => None,
             },
-            Kind::Command => query::command(body, terminator),
-            Kind::Device => query::device(body),
+            Kind::Command => {
+                let (body, terminator) = body(bytes);
+                query::command(body, terminator)
+            }
+            Kind::Device => query::device(body(bytes).0),
             Kind::Other => query::other(&bytes[1..]),
         };
         match question {
@@ -257,6 +263,27 @@ impl Screen {
         let fewer = count - (count - most).div_ceil(columns) * columns;
         Deal::Instead(format!("\x1b[{fewer}b").into_bytes())
     }
+}
+
+/// Where the next byte is that needs a look. In coloured output it is near.
+fn special(bytes: &[u8]) -> Option<usize> {
+    const NEAR: usize = 12;
+    let near = &bytes[..bytes.len().min(NEAR)];
+    match near.iter().position(|byte| matches!(*byte, ESC | ENQ | C1_LEAD)) {
+        Some(at) => Some(at),
+        None => memchr::memchr3(ESC, ENQ, C1_LEAD, &bytes[near.len()..]).map(|at| near.len() + at),
+    }
+}
+
+/// The length of a whole control sequence that is nothing but an order: most are.
+fn plain_control(bytes: &[u8]) -> Option<usize> {
+    let body = bytes.strip_prefix(b"\x1b[")?;
+    let end = body.iter().position(|byte| !(0x20..0x40).contains(byte))?;
+    let plain = match body[end] {
+        b'm' => body[0] != b'?',
+        action => (0x40..0x7f).contains(&action) && !b"bcnpqtuxSyvw|R".contains(&action),
+    };
+    plain.then_some(end + 3)
 }
 
 /// What lies between the two bytes that start a string and its end.

@@ -79,11 +79,37 @@ impl Model {
         self.term.grid_mut()[line][last].flags.remove(Flags::WRAPLINE);
     }
 
-    /// Whether the cell that `mark` would go to has as many as it may.
-    fn marks_full(&self, mark: char) -> bool {
-        if mark.width() != Some(0) {
+    /// What most output is, an ASCII character that neither wraps nor shifts nor hits half of a
+    /// wide one: the same as the engine does, without asking for what cannot be. Returns
+    /// whether it was such.
+    #[inline]
+    fn print_plain(&mut self, c: char) -> bool {
+        let shifts = self.mode().contains(TermMode::INSERT);
+        let charset = self.shadow.charset;
+        let grid = self.term.grid_mut();
+        let cursor = &grid.cursor;
+        let point = cursor.point;
+        let plain = (' '..='~').contains(&c)
+            && !shifts
+            && !cursor.input_needs_wrap
+            && point.column.0 + 1 < grid.columns()
+            && cursor.charsets[charset] == StandardCharset::Ascii;
+        if !plain {
             return false;
         }
+        let Cell { fg, bg, flags, ref extra, .. } = cursor.template;
+        let extra = extra.clone();
+        let cell = &mut grid[point.line][point.column];
+        if cell.flags.intersects(Flags::WIDE_CHAR | Flags::WIDE_CHAR_SPACER) {
+            return false;
+        }
+        *cell = Cell { c, fg, bg, flags, extra };
+        grid.cursor.point.column += 1;
+        true
+    }
+
+    /// Whether `c` is a mark, and the cell it would go to has as many as it may.
+    fn is_mark_too_many(&self, c: char) -> bool {
         let cursor = &self.grid().cursor;
         let row = &self.grid()[cursor.point.line];
         let mut column = cursor.point.column.0;
@@ -93,7 +119,8 @@ impl Model {
         if row[Column(column)].flags.contains(Flags::WIDE_CHAR_SPACER) {
             column = column.saturating_sub(1);
         }
-        row[Column(column)].zerowidth().is_some_and(|marks| marks.len() >= MARKS_MAX)
+        // Most cells have no marks at all, which is quickly seen.
+        row[Column(column)].zerowidth().is_some_and(|marks| marks.len() >= MARKS_MAX) && c.width() == Some(0)
     }
 
     /// Sets origin mode without moving the cursor.
@@ -202,9 +229,13 @@ impl Model {
 }
 
 impl Handler for Model {
+    #[inline]
     fn input(&mut self, c: char) {
+        if self.print_plain(c) {
+            return;
+        }
         // Nothing before U+00A0 takes no room.
-        if c >= '\u{a0}' && self.marks_full(c) {
+        if c >= '\u{a0}' && self.is_mark_too_many(c) {
             return;
         }
         if !self.shadow.reserved && self.grid().cursor.input_needs_wrap {
@@ -217,6 +248,7 @@ impl Handler for Model {
         }
     }
 
+    #[inline]
     fn goto(&mut self, line: i32, column: usize) {
         self.term.goto(line, column);
     }
@@ -279,10 +311,12 @@ impl Handler for Model {
         self.term.backspace();
     }
 
+    #[inline]
     fn carriage_return(&mut self) {
         self.term.carriage_return();
     }
 
+    #[inline]
     fn linefeed(&mut self) {
         if !self.shadow.reserved && self.line() + 1 == self.shadow.region.end {
             self.reserve_history();
@@ -426,6 +460,7 @@ impl Handler for Model {
         self.history_cleared(history);
     }
 
+    #[inline]
     fn terminal_attribute(&mut self, attribute: Attr) {
         let flags = &mut self.term.grid_mut().cursor.template.flags;
         match attribute {
