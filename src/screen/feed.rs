@@ -55,7 +55,6 @@ impl Feed {
         let ignored: &[u8] = if kind == Kind::Command { b"\x1b]9999;" } else { b"\x1b_" };
         self.since.clear();
         self.since.extend_from_slice(ignored);
-        self.since.reserve_exact(SINCE_MAX);
     }
 }
 
@@ -104,6 +103,14 @@ impl Screen {
                         }
                     };
                     let end = at + length;
+                    if let Some((controls, tidy)) = tidied(kind, &bytes[at..end]) {
+                        self.both(&bytes[done..at], visible);
+                        self.both(&controls, visible);
+                        self.pass_over(&tidy, visible);
+                        at = end;
+                        done = end;
+                        continue;
+                    }
                     match self.deal(kind, &bytes[at..end]) {
                         Deal::Both => {}
                         Deal::Viewers => {
@@ -172,7 +179,7 @@ impl Screen {
             Some(length) => {
                 self.part(long, &bytes[..length], visible);
                 self.feed.long = None;
-                self.feed.since.clear();
+                self.feed.since = Vec::new();
                 length
             }
             None => {
@@ -284,6 +291,25 @@ fn plain_control(bytes: &[u8]) -> Option<usize> {
         action => (0x40..0x7f).contains(&action) && !b"bcnpqtuxSyvw|R".contains(&action),
     };
     plain.then_some(end + 3)
+}
+
+/// A whole sequence with control characters in its midst, apart: what is carried out at
+/// once, and the sequence as it would be without. Else a question could hide from us that
+/// every terminal understands. `None` when there is nothing to tidy.
+fn tidied(kind: Kind, bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let in_order = |byte: &u8| (0x20..0x7f).contains(byte);
+    let ordered = bytes.iter().skip(1).take_while(|byte| in_order(byte)).count() + 1;
+    // Inside of strings control characters mean nothing.
+    let string = !matches!(kind, Kind::Escape | Kind::Control);
+    let broken_off = !string && !bytes.last().is_some_and(|last| (0x30..0x7f).contains(last));
+    if ordered == bytes.len() || broken_off || (string && ordered > 1) {
+        return None;
+    }
+    let loose = if string { bytes.iter().position(|byte| b"]PX^_".contains(byte))? } else { bytes.len() };
+    let controls = bytes[1..loose].iter().copied().filter(|byte| *byte < 0x20).collect();
+    let kept = bytes[1..loose].iter().copied().filter(in_order);
+    let tidy = std::iter::once(ESC).chain(kept).chain(bytes[loose..].iter().copied()).collect();
+    Some((controls, tidy))
 }
 
 /// What lies between the two bytes that start a string and its end.
