@@ -55,7 +55,6 @@ impl Feed {
         let ignored: &[u8] = if kind == Kind::Command { b"\x1b]9999;" } else { b"\x1b_" };
         self.since.clear();
         self.since.extend_from_slice(ignored);
-        self.since.reserve_exact(SINCE_MAX);
     }
 }
 
@@ -87,10 +86,14 @@ impl Screen {
         // What lies between `done` and `at` goes to both and has not gone yet.
         let mut at = self.finish_long(bytes, visible);
         let mut done = at;
-        while let Some(found) = memchr::memchr3(ESC, ENQ, C1_LEAD, &bytes[at..]) {
+        while let Some(found) = special(&bytes[at..]) {
             at += found;
             match bytes[at] {
                 ESC => {
+                    if let Some(length) = plain_control(&bytes[at..]) {
+                        at += length;
+                        continue;
+                    }
                     let (kind, length) = match sequence(&bytes[at..]) {
                         Sequence::Whole { kind, length } => (kind, length),
                         Sequence::Partial(kind) => {
@@ -100,6 +103,14 @@ impl Screen {
                         }
                     };
                     let end = at + length;
+                    if let Some((controls, tidy)) = tidied(kind, &bytes[at..end]) {
+                        self.both(&bytes[done..at], visible);
+                        self.both(&controls, visible);
+                        self.pass_over(&tidy, visible);
+                        at = end;
+                        done = end;
+                        continue;
+                    }
                     match self.deal(kind, &bytes[at..end]) {
                         Deal::Both => {}
                         Deal::Viewers => {
@@ -168,7 +179,7 @@ impl Screen {
             Some(length) => {
                 self.part(long, &bytes[..length], visible);
                 self.feed.long = None;
-                self.feed.since.clear();
+                self.feed.since = Vec::new();
                 length
             }
             None => {
@@ -222,7 +233,6 @@ impl Screen {
 
     /// Who a whole sequence is for.
     fn deal<'a>(&self, kind: Kind, bytes: &'a [u8]) -> Deal<'a> {
-        let (body, terminator) = body(bytes);
         let question = match kind {
             Kind::Escape if bytes == b"\x1bZ" => Some(Question::Identify),
             Kind::Escape => None,
@@ -234,8 +244,11 @@ impl Screen {
                 Some(control) => query::control(control),
                 None => None,
             },
-            Kind::Command => query::command(body, terminator),
-            Kind::Device => query::device(body),
+            Kind::Command => {
+                let (body, terminator) = body(bytes);
+                query::command(body, terminator)
+            }
+            Kind::Device => query::device(body(bytes).0),
             Kind::Other => query::other(&bytes[1..]),
         };
         match question {
@@ -257,6 +270,46 @@ impl Screen {
         let fewer = count - (count - most).div_ceil(columns) * columns;
         Deal::Instead(format!("\x1b[{fewer}b").into_bytes())
     }
+}
+
+/// Where the next byte is that needs a look. In coloured output it is near.
+fn special(bytes: &[u8]) -> Option<usize> {
+    const NEAR: usize = 12;
+    let near = &bytes[..bytes.len().min(NEAR)];
+    match near.iter().position(|byte| matches!(*byte, ESC | ENQ | C1_LEAD)) {
+        Some(at) => Some(at),
+        None => memchr::memchr3(ESC, ENQ, C1_LEAD, &bytes[near.len()..]).map(|at| near.len() + at),
+    }
+}
+
+/// The length of a whole control sequence that is nothing but an order: most are.
+fn plain_control(bytes: &[u8]) -> Option<usize> {
+    let body = bytes.strip_prefix(b"\x1b[")?;
+    let end = body.iter().position(|byte| !(0x20..0x40).contains(byte))?;
+    let plain = match body[end] {
+        b'm' => body[0] != b'?',
+        action => (0x40..0x7f).contains(&action) && !b"bcnpqtuxSyvw|R".contains(&action),
+    };
+    plain.then_some(end + 3)
+}
+
+/// A whole sequence with control characters in its midst, apart: what is carried out at
+/// once, and the sequence as it would be without. Else a question could hide from us that
+/// every terminal understands. `None` when there is nothing to tidy.
+fn tidied(kind: Kind, bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let in_order = |byte: &u8| (0x20..0x7f).contains(byte);
+    let ordered = bytes.iter().skip(1).take_while(|byte| in_order(byte)).count() + 1;
+    // Inside of strings control characters mean nothing.
+    let string = !matches!(kind, Kind::Escape | Kind::Control);
+    let broken_off = !string && !bytes.last().is_some_and(|last| (0x30..0x7f).contains(last));
+    if ordered == bytes.len() || broken_off || (string && ordered > 1) {
+        return None;
+    }
+    let loose = if string { bytes.iter().position(|byte| b"]PX^_".contains(byte))? } else { bytes.len() };
+    let controls = bytes[1..loose].iter().copied().filter(|byte| *byte < 0x20).collect();
+    let kept = bytes[1..loose].iter().copied().filter(in_order);
+    let tidy = std::iter::once(ESC).chain(kept).chain(bytes[loose..].iter().copied()).collect();
+    Some((controls, tidy))
 }
 
 /// What lies between the two bytes that start a string and its end.

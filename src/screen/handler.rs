@@ -19,19 +19,10 @@ use alacritty_terminal::vte::ansi::{
 use unicode_width::UnicodeWidthChar;
 
 use super::model::{
-    MARKS_MAX, Model, Saved, TITLE_MAX, TITLES_MAX, UNKNOWN_MODES_MAX, as_line, line_number, repair, repair_at,
+    MARKS_MAX, Model, TITLE_MAX, TITLES_MAX, UNKNOWN_MODES_MAX, as_line, line_number, repair, repair_at,
 };
 use super::palette;
 use super::pen::BLINK;
-
-/// Longest link, in bytes; a longer one is no link.
-const LINK_MAX: usize = 2083;
-/// Bytes of links that the screen and its history may hold.
-const LINKS_MAX: usize = 1024 * 1024;
-/// After so many bytes of new links those still held are counted.
-const LINKS_STEP: usize = 256 * 1024;
-/// What a link costs beside its text.
-const LINK_OVERHEAD: usize = 128;
 
 /// Private modes never set in a viewer again: VT52, column and page sizes, left and
 /// right margins (the engine has none), highlight tracking (hangs xterm).
@@ -79,11 +70,37 @@ impl Model {
         self.term.grid_mut()[line][last].flags.remove(Flags::WRAPLINE);
     }
 
-    /// Whether the cell that `mark` would go to has as many as it may.
-    fn marks_full(&self, mark: char) -> bool {
-        if mark.width() != Some(0) {
+    /// What most output is, an ASCII character that neither wraps nor shifts nor hits half of a
+    /// wide one: the same as the engine does, without asking for what cannot be. Returns
+    /// whether it was such.
+    #[inline]
+    fn print_plain(&mut self, c: char) -> bool {
+        let shifts = self.mode().contains(TermMode::INSERT);
+        let charset = self.shadow.charset;
+        let grid = self.term.grid_mut();
+        let cursor = &grid.cursor;
+        let point = cursor.point;
+        let plain = (' '..='~').contains(&c)
+            && !shifts
+            && !cursor.input_needs_wrap
+            && point.column.0 + 1 < grid.columns()
+            && cursor.charsets[charset] == StandardCharset::Ascii;
+        if !plain {
             return false;
         }
+        let Cell { fg, bg, flags, ref extra, .. } = cursor.template;
+        let extra = extra.clone();
+        let cell = &mut grid[point.line][point.column];
+        if cell.flags.intersects(Flags::WIDE_CHAR | Flags::WIDE_CHAR_SPACER) {
+            return false;
+        }
+        *cell = Cell { c, fg, bg, flags, extra };
+        grid.cursor.point.column += 1;
+        true
+    }
+
+    /// Whether `c` is a mark, and the cell it would go to has as many as it may.
+    fn is_mark_too_many(&self, c: char) -> bool {
         let cursor = &self.grid().cursor;
         let row = &self.grid()[cursor.point.line];
         let mut column = cursor.point.column.0;
@@ -93,104 +110,8 @@ impl Model {
         if row[Column(column)].flags.contains(Flags::WIDE_CHAR_SPACER) {
             column = column.saturating_sub(1);
         }
-        row[Column(column)].zerowidth().is_some_and(|marks| marks.len() >= MARKS_MAX)
-    }
-
-    /// Sets origin mode without moving the cursor.
-    fn set_origin(&mut self, on: bool) {
-        let cursor = self.grid().cursor.clone();
-        let origin = PrivateMode::Named(NamedPrivateMode::Origin);
-        if on {
-            self.term.set_private_mode(origin);
-        } else {
-            self.term.unset_private_mode(origin);
-        }
-        self.term.grid_mut().cursor = cursor;
-    }
-
-    fn saved(&self) -> Saved {
-        Saved { charset: self.shadow.charset, origin: self.mode().contains(TermMode::ORIGIN) }
-    }
-
-    fn restore(&mut self, saved: Saved) {
-        self.set_active_charset(saved.charset);
-        self.set_origin(saved.origin);
-    }
-
-    fn enter_alternate(&mut self, by: u16) {
-        if self.alternate() {
-            return;
-        }
-        let grid = self.grid();
-        let parked = if by == 1049 { grid.cursor.clone() } else { grid.saved_cursor.clone() };
-        if by == 1049 {
-            self.shadow.saved[0] = self.saved();
-        }
-        self.shadow.parked = Some(parked);
-        self.shadow.alternate_by = by;
-        self.term.swap_alt();
-    }
-
-    fn leave_alternate(&mut self, by: u16) {
-        if !self.alternate() {
-            return;
-        }
-        let cursor = self.grid().cursor.clone();
-        self.term.swap_alt();
-        let entered_by = self.shadow.alternate_by;
-        let saved_cursor = self.shadow.parked.take();
-        let grid = self.term.grid_mut();
-        if let Some(saved_cursor) = saved_cursor {
-            grid.saved_cursor = saved_cursor;
-        }
-        if by != 1049 {
-            grid.cursor = cursor;
-            return;
-        }
-        // Entered by 1049 too, the cursor is where it was, and moved along by a resize.
-        if entered_by != 1049 {
-            grid.cursor = grid.saved_cursor.clone();
-        }
-        self.restore(self.shadow.saved[0]);
-    }
-
-    /// Whether one more link of this size may be held.
-    fn room_for_link(&mut self, size: usize) -> bool {
-        if size > LINK_MAX {
-            return false;
-        }
-        self.shadow.link_bytes += size + LINK_OVERHEAD;
-        if self.shadow.link_bytes > LINKS_STEP {
-            self.shadow.link_bytes = 0;
-            self.shadow.links_full = self.count_links() > LINKS_MAX;
-        }
-        !self.shadow.links_full
-    }
-
-    /// Bytes of the links on both screens and in history.
-    pub(super) fn count_links(&mut self) -> usize {
-        fn of<'a>(cells: impl Iterator<Item = &'a Cell>) -> usize {
-            let mut bytes = 0;
-            let mut last = None;
-            for extra in cells.filter_map(|cell| cell.extra.as_ref()) {
-                // The cells of one link stand together and share it.
-                if last.replace(std::sync::Arc::as_ptr(extra)) == Some(std::sync::Arc::as_ptr(extra)) {
-                    continue;
-                }
-                let cell = Cell { extra: Some(extra.clone()), ..Cell::default() };
-                if let Some(link) = cell.hyperlink() {
-                    bytes += link.uri().len() + link.id().len() + LINK_OVERHEAD;
-                }
-            }
-            bytes
-        }
-        let rows = self.term.screen_lines();
-        let shown = of((0..rows).flat_map(|line| &self.term.grid()[as_line(line)]));
-        let primary = self.with_primary(|grid| {
-            let (top, bottom) = (grid.topmost_line().0, grid.bottommost_line().0);
-            of((top..=bottom).flat_map(|line| &grid[Line(line)]))
-        });
-        shown + primary
+        // Most cells have no marks at all, which is quickly seen.
+        row[Column(column)].zerowidth().is_some_and(|marks| marks.len() >= MARKS_MAX) && c.width() == Some(0)
     }
 
     fn keep_title(&mut self, title: Option<String>) {
@@ -202,9 +123,13 @@ impl Model {
 }
 
 impl Handler for Model {
+    #[inline]
     fn input(&mut self, c: char) {
+        if self.print_plain(c) {
+            return;
+        }
         // Nothing before U+00A0 takes no room.
-        if c >= '\u{a0}' && self.marks_full(c) {
+        if c >= '\u{a0}' && self.is_mark_too_many(c) {
             return;
         }
         if !self.shadow.reserved && self.grid().cursor.input_needs_wrap {
@@ -217,6 +142,7 @@ impl Handler for Model {
         }
     }
 
+    #[inline]
     fn goto(&mut self, line: i32, column: usize) {
         self.term.goto(line, column);
     }
@@ -279,10 +205,12 @@ impl Handler for Model {
         self.term.backspace();
     }
 
+    #[inline]
     fn carriage_return(&mut self) {
         self.term.carriage_return();
     }
 
+    #[inline]
     fn linefeed(&mut self) {
         if !self.shadow.reserved && self.line() + 1 == self.shadow.region.end {
             self.reserve_history();
@@ -426,6 +354,7 @@ impl Handler for Model {
         self.history_cleared(history);
     }
 
+    #[inline]
     fn terminal_attribute(&mut self, attribute: Attr) {
         let flags = &mut self.term.grid_mut().cursor.template.flags;
         match attribute {

@@ -19,6 +19,7 @@ use alacritty_terminal::vte::ansi::{Processor, Rgb, Timeout};
 mod feed;
 mod handler;
 mod keys;
+mod links;
 mod model;
 mod palette;
 mod pen;
@@ -26,6 +27,7 @@ mod picture;
 mod query;
 mod reset;
 mod sequence;
+mod switch;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -219,7 +219,9 @@ impl Painter {
     /// Whether a line goes on in the next, and the terminal can be told so.
     fn joined(&self, grid: &Grid<Cell>, line: Line) -> bool {
         let row = &grid[line];
-        row[Column(row.len() - 1)].flags.contains(Flags::WRAPLINE) && self.viewer.columns == self.screen.columns
+        row[Column(row.len() - 1)].flags.contains(Flags::WRAPLINE)
+            && !uncertain_end(row)
+            && self.viewer.columns == self.screen.columns
     }
 
     /// Whether a line is what the one above goes on in.
@@ -253,10 +255,24 @@ impl Painter {
             end = if filled { width } else { end.max(1) };
         }
         let mut column = 0;
+        let mut guarded = false;
         while column < end {
+            let cell = &row[Column(column)];
             let blanks = row[Column(column)..Column(end)].iter().take_while(|cell| plain_blank(cell)).count();
+            let taken = if blanks > 0 { blanks } else { 1 + usize::from(cell.flags.contains(Flags::WIDE_CHAR)) };
+            if guarded && joined && column + taken >= end {
+                guarded = false;
+                put!(self.out, "\x1b[?7h\x1b[{}G", column + 1);
+            }
             if blanks == 0 {
                 column += self.cell(row, column, end);
+                // Terminals do not agree on how wide this is. What follows is written on as
+                // the program wrote it; should it become longer than the line, it must not
+                // wrap before its end.
+                if !guarded && uncertain(cell) {
+                    guarded = true;
+                    self.out.extend_from_slice(b"\x1b[?7l");
+                }
                 continue;
             }
             self.pen.reset(&mut self.out);
@@ -268,6 +284,13 @@ impl Painter {
                 self.out.extend(std::iter::repeat_n(b' ', blanks));
             }
             column += blanks;
+        }
+        if guarded {
+            self.out.extend_from_slice(b"\x1b[?7h");
+            // The next begins with a wide character that has no room in the last column.
+            if joined {
+                put!(self.out, "\x1b[{}G", width);
+            }
         }
         joined
     }
@@ -283,15 +306,7 @@ impl Painter {
             return 1;
         }
         self.character(cell);
-        let taken = if wide { 2 } else { 1 };
-        let after = column + taken;
-        let following = (after < end).then(|| &row[Column(after)]);
-        // Terminals do not agree on how wide this is: the next is put where it belongs,
-        // unless it is part of the same picture sign.
-        if uncertain(cell) && following.is_some_and(|next| !continues(cell, next)) {
-            put!(self.out, "\x1b[{}G", after + 1);
-        }
-        taken
+        if wide { 2 } else { 1 }
     }
 
     fn character(&mut self, cell: &Cell) {
@@ -460,15 +475,16 @@ fn occupied(row: &Row<Cell>) -> usize {
     row[..].iter().rposition(|cell| !plain_blank(cell)).map_or(0, |last| last + 1)
 }
 
-/// Whether terminals differ in how many columns they give this.
-fn uncertain(cell: &Cell) -> bool {
-    cell.c >= '\u{1f000}' || cell.zerowidth().is_some_and(|marks| !marks.is_empty())
+/// Whether a line ends in something terminals differ about: such a line is not joined with
+/// the next, as it might wrap too early or not at all.
+pub(super) fn uncertain_end(row: &Row<Cell>) -> bool {
+    let (last, before) = (&row[Column(row.len() - 1)], &row[Column(row.len() - 2)]);
+    uncertain(if last.flags.contains(Flags::WIDE_CHAR_SPACER) { before } else { last })
 }
 
-/// Whether `next` belongs to the same sign as `cell` for terminals that put such together.
-fn continues(cell: &Cell, next: &Cell) -> bool {
-    let flag_letter = |c: char| ('\u{1f1e6}'..='\u{1f1ff}').contains(&c);
-    let skin = ('\u{1f3fb}'..='\u{1f3ff}').contains(&next.c);
-    let joiner = cell.zerowidth().and_then(|marks| marks.last()) == Some(&'\u{200d}');
-    joiner || skin || (flag_letter(cell.c) && flag_letter(next.c))
+/// Whether terminals differ in how many columns they give this: emoji, and what is put
+/// together by joiners and selectors.
+fn uncertain(cell: &Cell) -> bool {
+    let accent = |mark: &char| ('\u{300}'..='\u{36f}').contains(mark);
+    cell.c >= '\u{1f000}' || cell.zerowidth().is_some_and(|marks| !marks.iter().all(accent))
 }

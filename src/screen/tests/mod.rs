@@ -6,6 +6,7 @@ use alacritty_terminal::term::cell::{Cell, Flags};
 
 use super::Screen;
 use super::pen::{ATTRIBUTES, OWN_LINK, Pen};
+use super::picture::uncertain_end;
 
 mod handler;
 mod joining;
@@ -160,7 +161,7 @@ fn lines(grid: &Grid<Cell>, history: usize, waiting: Option<(Line, Column)>) -> 
                 }
                 // Below the last line there is nothing it could go on in.
                 let wraps = line < grid.bottommost_line() && cell.flags.contains(Flags::WRAPLINE);
-                if wraps && waiting != Some((line, column)) {
+                if wraps && !uncertain_end(&grid[line]) && waiting != Some((line, column)) {
                     out.push('↩');
                 }
             }

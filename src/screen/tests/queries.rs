@@ -162,6 +162,19 @@ fn questions_are_cut_wherever_reads_split_them() {
 }
 
 #[test]
+fn questions_do_not_hide_behind_control_characters() {
+    for question in ["\x1b[\n6n", "\x1b\n[6n", "\x1b[6\x7f\nn", "\x1b\n\x00]11;?\x07", "\x1b\nP$qr\x1b\\"] {
+        let mut screen = screen(40, 12);
+        let visible = feed(&mut screen, question);
+        assert!(visible.iter().all(|b| [b'\n', 0].contains(b)), "{}", visible.escape_ascii());
+        assert!(!screen.take_answers().is_empty(), "{}", question.escape_debug());
+        assert_eq!(screen.model.grid().cursor.point.line, Line(1), "the newline is carried out");
+    }
+    let mut screen = screen(40, 12);
+    assert_eq!(feed(&mut screen, "\x1b[3\r1mred\x1b[3\x18x"), b"\r\x1b[31mred\x1b[3\x18x");
+}
+
+#[test]
 fn eight_bit_controls_reach_nobody() {
     let mut screen = screen(40, 12);
     assert_eq!(feed(&mut screen, "a\u{9b}6n\u{85}b\u{a0}c"), "a6nb\u{a0}c".as_bytes());
