@@ -39,18 +39,22 @@ impl Way {
 /// The daemon's fault; `Usage` when a question cannot be asked.
 pub fn run(ctx: &Context, action: Action, select: Select, way: Way) -> Result<Status, Fault> {
     let mut client = ctx.client()?;
-    let mut act = |dry_run| match client.call(&Request::Act(Act { action, select: select.clone(), dry_run }))? {
-        Reply::Acted(acted) => Ok(acted),
-        other => Err(unexpected(&other)),
+    let tasks = match client.call(&Request::Select(select.clone()))? {
+        Reply::Selected(tasks) => tasks,
+        other => return Err(unexpected(&other)),
     };
-    if way.asks && !way.yes && !way.dry_run && may_be_many(&select) {
-        let count = act(true)?.iter().filter(|a| a.result.is_ok()).count();
-        if count > ASK_ABOVE && !confirmed(way.verb, count)? {
-            ctx.output.note("nothing was done");
-            return Ok(super::exit::FAILED);
+    if way.asks && !way.yes && !way.dry_run && tasks.len() > ASK_ABOVE && !confirmed(way.verb, tasks.len())? {
+        ctx.output.note("nothing was done");
+        return Ok(super::exit::FAILED);
+    }
+    let mut acted = Vec::with_capacity(tasks.len());
+    for some in tasks.chunks(Act::MOST) {
+        let some = Select { tasks: some.to_vec(), ..Select::default() };
+        match client.call(&Request::Act(Act { action, select: some, dry_run: way.dry_run }))? {
+            Reply::Acted(more) => acted.extend(more),
+            other => return Err(unexpected(&other)),
         }
     }
-    let acted = act(way.dry_run)?;
     tell(ctx, &select, acted, way)
 }
 
@@ -66,10 +70,6 @@ pub fn one(ctx: &Context, client: &mut Client, request: &Request) -> Result<Stat
         }
         other => Err(unexpected(&other)),
     }
-}
-
-fn may_be_many(select: &Select) -> bool {
-    select.filter.is_some() || !select.ranges.is_empty() || select.tasks.len() > ASK_ABOVE
 }
 
 fn confirmed(verb: &str, count: usize) -> Result<bool, Fault> {

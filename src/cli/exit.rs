@@ -1,7 +1,6 @@
 //! What to exit with when tasks were waited for.
 
 use super::Status;
-use crate::protocol::view::TaskView;
 use crate::task::Status as State;
 
 /// The awaited task failed.
@@ -16,9 +15,9 @@ pub const TIMED_OUT: Status = Status(124);
 /// From worst to best: which one several tasks exit with.
 const WORST_FIRST: [u8; 8] = [130, 3, 1, 7, 9, 124, 75, 8];
 
-/// What one task exits with.
-pub fn of(task: &TaskView) -> Status {
-    match task.state {
+/// What a task in this state exits with.
+pub fn of(state: State) -> Status {
+    match state {
         State::Passed => Status::OK,
         State::Failed | State::Error => FAILED,
         State::Cancelled => CANCELLED,

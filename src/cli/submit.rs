@@ -13,6 +13,7 @@ use crate::clock::Span;
 use crate::id::{TaskId, Uid};
 use crate::protocol::reply::Submitted;
 use crate::protocol::request::{Select, Submit};
+use crate::protocol::view::Brief;
 use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::task::spec::MAX_DESCRIPTION;
 use crate::task::{Mode, Status as State};
@@ -334,8 +335,8 @@ fn attach_to(ctx: &Context, client: &mut Client, task: TaskId) -> Result<Status,
     match view.session.clone().filter(|_| !view.state.is_final()) {
         Some(session) => attach::to(ctx, session, attach::Way::default()),
         None => {
-            ctx.output.line(&wait::sentence(&view))?;
-            Ok(exit::of(&view))
+            ctx.output.line(&wait::sentence(&Brief::from(&view)))?;
+            Ok(exit::of(view.state))
         }
     }
 }

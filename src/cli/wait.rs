@@ -8,7 +8,7 @@ use crate::client::{Client, unexpected};
 use crate::clock::Span;
 use crate::protocol::reply::Waited;
 use crate::protocol::request::{Select, Wait};
-use crate::protocol::view::TaskView;
+use crate::protocol::view::Brief;
 use crate::protocol::{Fault, Reply, Request};
 use crate::task::Status as State;
 
@@ -69,9 +69,9 @@ pub(super) fn wait(client: &mut Client, select: Select, any: bool, timeout: Opti
 pub(super) fn status(waited: &Waited, any: bool) -> Status {
     let ended = || waited.tasks.iter().filter(|t| t.state.is_final());
     if any && ended().next().is_some() {
-        return exit::worst(ended().map(exit::of));
+        return exit::worst(ended().map(|t| exit::of(t.state)));
     }
-    exit::worst(waited.tasks.iter().map(exit::of))
+    exit::worst(waited.tasks.iter().map(|t| exit::of(t.state)))
 }
 
 /// Says how each task ended.
@@ -95,7 +95,7 @@ pub(super) fn tell(ctx: &Context, waited: &Waited, one: bool) -> Result<(), Faul
 }
 
 /// How a task is, in one line.
-pub(super) fn sentence(task: &TaskView) -> String {
+pub(super) fn sentence(task: &Brief) -> String {
     let mut line = format!("task {} ", task.id);
     line.push_str(&match task.state {
         state if state.is_final() => state.to_string(),

@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::clock::{Timestamp, short};
 use crate::id::TaskId;
 use crate::protocol::Fault;
-use crate::protocol::view::TaskView;
+use crate::protocol::view::{Brief, TaskView};
 use crate::queue::ReasonCode;
 
 /// Tasks looked at, one waiting for the next. Longer chains are cut: the first links are
@@ -78,7 +78,7 @@ fn sentence(task: &TaskView, now: Timestamp) -> String {
     let state = task.state;
     let text = match &task.reason {
         Some(reason) => format!("task {id} is {state} ({}): {}", reason.code, reason.detail),
-        None if state.is_final() => super::wait::sentence(task),
+        None if state.is_final() => super::wait::sentence(&Brief::from(task)),
         None => {
             let since = task.started_at.map(|at| format!(" for {}", short(now.since(at)))).unwrap_or_default();
             let session = task.session.as_ref().map(|s| format!(": 'autodev attach {s}' shows it")).unwrap_or_default();

@@ -219,7 +219,9 @@ impl Settings {
     ) -> Result<Launch, LaunchError> {
         let now = self.read();
         // Keys are read when they are needed and live as long as the launch.
-        let keys: HashMap<String, String> = std::env::vars().collect();
+        let text = |value: std::ffi::OsString| value.into_string().ok();
+        let keys: HashMap<String, String> =
+            std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
         let mut made = now.registry.launch(request, &keys)?;
         for step in &mut made.steps {
             // With the session's name it tells orphans of one instance from another's.

@@ -9,11 +9,10 @@ use tokio::sync::broadcast::error::RecvError;
 use super::Daemon;
 use super::connection::Connection;
 use super::handlers::fault;
-use crate::protocol::Reply;
 use crate::protocol::reply::Waited;
 use crate::protocol::request::{EventsQuery, ListQuery, Wait};
-use crate::protocol::view::{EventView, TaskView};
-use crate::store::StoreError;
+use crate::protocol::view::{Brief, EventView};
+use crate::protocol::{Fault, Reply};
 
 /// Waits for tasks to end, the client to leave, or the time to be over.
 pub(crate) async fn wait(daemon: &Arc<Daemon>, wait: Wait, connection: &mut Connection) -> io::Result<()> {
@@ -23,6 +22,11 @@ pub(crate) async fn wait(daemon: &Arc<Daemon>, wait: Wait, connection: &mut Conn
         Ok(tasks) => tasks,
         Err(error) => return connection.reply(&Reply::Fault(fault(error))).await,
     };
+    if tasks.len() > Brief::MOST {
+        let fault = Fault::usage(format!("{} tasks are too many to wait for at once", tasks.len()));
+        return connection.reply(&Reply::Fault(fault.hint(format!("at most {}", Brief::MOST)))).await;
+    }
+    let total = tasks.len();
     let mut open: BTreeSet<_> = tasks.iter().copied().collect();
     let deadline = wait.timeout.map(|t| tokio::time::Instant::now() + t.0);
     let over = async {
@@ -35,14 +39,17 @@ pub(crate) async fn wait(daemon: &Arc<Daemon>, wait: Wait, connection: &mut Conn
     let mut look = true;
     let timed_out = loop {
         if look {
-            for view in views(daemon, &open.iter().copied().collect::<Vec<_>>()).await.unwrap_or_default() {
-                if view.state.is_final() {
-                    open.remove(&view.id);
+            match daemon.store.briefs(open.iter().copied().collect()).await {
+                Ok(briefs) => {
+                    for brief in briefs.iter().filter(|brief| brief.state.is_final()) {
+                        open.remove(&brief.id);
+                    }
                 }
+                Err(error) => return connection.reply(&Reply::Fault(fault(error))).await,
             }
             look = false;
         }
-        let ended = tasks.len() - open.len();
+        let ended = total - open.len();
         if open.is_empty() || (wait.any && ended > 0) {
             break false;
         }
@@ -58,22 +65,11 @@ pub(crate) async fn wait(daemon: &Arc<Daemon>, wait: Wait, connection: &mut Conn
             () = connection.client_left() => return Ok(()),
         }
     };
-    let reply = match views(daemon, &tasks).await {
+    let reply = match daemon.store.briefs(tasks).await {
         Ok(tasks) => Reply::Waited(Waited { tasks, timed_out }),
         Err(error) => Reply::Fault(fault(error)),
     };
     connection.reply(&reply).await
-}
-
-async fn views(daemon: &Arc<Daemon>, tasks: &[crate::id::TaskId]) -> Result<Vec<TaskView>, StoreError> {
-    let mut views = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        let mut view = daemon.store.show(*task, daemon.limits()).await?.task;
-        view.description.clear();
-        view.command.clear();
-        views.push(view);
-    }
-    Ok(views)
 }
 
 /// Sends every event after the given one, for as long as the client stays. What a slow

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
-use super::view::{EventView, ProviderView, SessionView, StatusView, TaskDetail, TaskView, VerifyReport};
+use super::view::{Brief, EventView, ProviderView, SessionView, StatusView, TaskDetail, TaskView, VerifyReport};
 use crate::id::{TaskId, Uid};
 use crate::task::Status;
 
@@ -45,6 +45,8 @@ pub enum Reply {
         /// Names of settings.
         restart_needed: Vec<String>,
     },
+    /// Numbers of tasks.
+    Selected(Vec<TaskId>),
 }
 
 /// A stored task.
@@ -106,7 +108,7 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waited {
     /// Each of them, as it is now.
-    pub tasks: Vec<TaskView>,
+    pub tasks: Vec<Brief>,
     /// The time was over before they had ended.
     pub timed_out: bool,
 }

@@ -80,6 +80,8 @@ pub enum Request {
         /// Kill at once.
         now: bool,
     },
+    /// Which tasks a selection means. Answer: `Selected`.
+    Select(Select),
 }
 
 /// A task to store.
@@ -175,7 +177,7 @@ pub struct EventsQuery {
     pub limit: u32,
 }
 
-/// Something to do to tasks.
+/// Something to do to tasks, at most [`Act::MOST`] of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
     /// What.
@@ -184,6 +186,11 @@ pub struct Act {
     pub select: Select,
     /// Only say to which.
     pub dry_run: bool,
+}
+
+impl Act {
+    /// Most tasks in one request: what comes back fits into a frame, and nobody waits long.
+    pub const MOST: usize = 1_000;
 }
 
 /// What can be done to tasks.
@@ -282,7 +289,7 @@ pub struct Open {
 /// Wait for tasks to end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
-    /// Which.
+    /// Which; at most [`Brief::MOST`](super::view::Brief::MOST).
     pub select: Select,
     /// The first one is enough.
     pub any: bool,

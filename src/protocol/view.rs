@@ -79,6 +79,42 @@ pub struct TaskView {
     pub labels: Vec<String>,
 }
 
+/// As much of a task as is needed to say how it stands: many fit into a frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brief {
+    /// Its number.
+    pub id: TaskId,
+    /// One line.
+    pub title: String,
+    /// Where it is.
+    pub state: Status,
+    /// How the last attempt ended.
+    pub outcome: Option<Outcome>,
+    /// The last attempt's exit code, as a shell gives it.
+    pub exit_code: Option<i32>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+impl Brief {
+    /// Most of them in one answer, whatever their titles and errors: 20 000 of the usual
+    /// length are 2 MB.
+    pub const MOST: usize = 10_000;
+}
+
+impl From<&TaskView> for Brief {
+    fn from(task: &TaskView) -> Self {
+        Brief {
+            id: task.id,
+            title: task.title.clone(),
+            state: task.state,
+            outcome: task.outcome,
+            exit_code: task.exit_code,
+            last_error: task.last_error.clone(),
+        }
+    }
+}
+
 /// One try at a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptView {

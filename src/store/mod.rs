@@ -45,7 +45,7 @@ use crate::protocol::exit::ExitRecord;
 use crate::protocol::fault::Fault;
 use crate::protocol::reply::{BatchStored, Submitted, TaskPage};
 use crate::protocol::request::{Edit, EventsQuery, ListQuery, Select, Submit, SubmitChunk};
-use crate::protocol::view::{Count, EventView, SessionState, SessionView, TaskDetail, VerifyReport};
+use crate::protocol::view::{Brief, Count, EventView, SessionState, SessionView, TaskDetail, VerifyReport};
 use crate::queue::{LaneId, Limits};
 use crate::task::{Actor, Effect, Event, Mode, Outcome, Status, TaskSpec};
 
@@ -523,6 +523,14 @@ impl Store {
     /// `NotFound`.
     pub async fn show(&self, task: TaskId, limits: Limits) -> Result<TaskDetail, StoreError> {
         self.read(move |r| show::task(&r.conn, &r.live_sessions, task, &limits)).await
+    }
+
+    /// How these tasks stand, in the order asked for; numbers without a task are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn briefs(&self, tasks: Vec<TaskId>) -> Result<Vec<Brief>, StoreError> {
+        self.read(move |r| show::briefs(&r.conn, &tasks)).await
     }
 
     /// Tasks by status, every status.

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::id::{AttemptId, SessionName, TaskId};
 use crate::protocol::fault::Fault;
 use crate::protocol::request::ListQuery;
-use crate::protocol::view::{AttemptView, Count, RecordingView, SessionState, SessionView, TaskDetail};
+use crate::protocol::view::{AttemptView, Brief, Count, RecordingView, SessionState, SessionView, TaskDetail};
 use crate::queue::{LaneId, Limits};
 use crate::task::Status;
 
@@ -37,6 +37,27 @@ pub(super) fn task(conn: &Connection, live: &Path, task: TaskId, limits: &Limits
         .query_row([task.0], |row| json(row, 0))?;
     let environment = environment.into_keys().collect();
     Ok(TaskDetail { task: view, attempts: attempts(conn, live, task)?, environment })
+}
+
+/// How these tasks stand.
+pub(super) fn briefs(conn: &Connection, tasks: &[TaskId]) -> Result<Vec<Brief>, Failure> {
+    let mut statement =
+        conn.prepare_cached("SELECT title, status, outcome, exit_code, last_error FROM tasks WHERE id = ?1")?;
+    let mut found = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let brief = statement.query_row([task.0], |row| {
+            Ok(Brief {
+                id: *task,
+                title: row.get(0)?,
+                state: word(row, 1)?,
+                outcome: word_or_none(row, 2)?,
+                exit_code: row.get(3)?,
+                last_error: row.get(4)?,
+            })
+        });
+        found.extend(brief.optional()?);
+    }
+    Ok(found)
 }
 
 fn attempts(conn: &Connection, live: &Path, task: TaskId) -> rusqlite::Result<Vec<AttemptView>> {

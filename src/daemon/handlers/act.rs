@@ -14,14 +14,16 @@ use crate::task::{Actor, Event, Refused};
 pub(super) async fn act(daemon: &Arc<Daemon>, order: Act) -> Result<Reply, Fault> {
     let store = &daemon.store;
     let tasks = store.select(order.select).await.map_err(fault)?;
+    if tasks.len() > Act::MOST {
+        let fault = Fault::usage(format!("{} tasks are too many for one request", tasks.len()));
+        return Err(fault.hint(format!("at most {}; the command line sends several", Act::MOST)));
+    }
     if order.dry_run {
-        let mut found = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            let task = store.show(task, daemon.limits()).await.map_err(fault)?.task;
+        let found = store.briefs(tasks).await.map_err(fault)?.into_iter().map(|task| {
             let change = Change { state: task.state, changed: false };
-            found.push(Acted { task: task.id, title: task.title, result: Ok(change) });
-        }
-        return Ok(Reply::Acted(found));
+            Acted { task: task.id, title: task.title, result: Ok(change) }
+        });
+        return Ok(Reply::Acted(found.collect()));
     }
     let results = match event(order.action) {
         Ok(event) => store.apply_all(tasks, event, Actor::User).await,

@@ -34,6 +34,7 @@ async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Reply, Fault> 
         Request::Resubmit { task, key } => {
             store.resubmit(task, key).await.map(Reply::Submitted).map_err(|e| named(e, &format!("task {task}")))
         }
+        Request::Select(select) => store.select(select).await.map(Reply::Selected).map_err(fault),
         Request::Status => status::status(daemon).await,
         Request::List(query) => store.list(query, daemon.limits()).await.map(Reply::Tasks).map_err(fault),
         Request::Show(task) => store.show(task, daemon.limits()).await.map(|t| Reply::Task(Box::new(t))).map_err(fault),

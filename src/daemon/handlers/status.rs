@@ -31,7 +31,8 @@ pub(super) async fn status(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
 
 pub(super) async fn providers(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
     let (registry, limits) = (daemon.settings.registry(), daemon.settings.provider_limits());
-    let environment = std::env::vars().filter(|(name, _)| name == "PATH").collect();
+    let path = std::env::var("PATH").ok().map(|path| ("PATH".to_owned(), path));
+    let environment = path.into_iter().collect();
     // Asking each tool for its version runs it.
     let views = tokio::task::spawn_blocking(move || registry.views(&environment, &limits)).await;
     views.map(Reply::Providers).map_err(|e| Fault::internal(e.to_string()))
