@@ -69,7 +69,7 @@ impl Output {
     /// Columns of the terminal: `COLUMNS`, else what the terminal says.
     pub fn width(&self) -> usize {
         let wished = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|c| *c > 0);
-        wished.or_else(|| window_size().map(|(columns, _)| usize::from(columns))).unwrap_or(DEFAULT_WIDTH)
+        wished.or_else(|| terminal_size().map(|size| usize::from(size.ws_col))).unwrap_or(DEFAULT_WIDTH)
     }
 
     /// Writes text as it is to standard output, at once.
@@ -140,12 +140,16 @@ pub fn report(fault: &Fault) {
     drop(writeln!(io::stderr(), "{text}"));
 }
 
-/// Columns and rows of the terminal on standard output, if it is one.
+/// Columns and rows of the terminal on standard output, if it is one and knows both.
 pub fn window_size() -> Option<(u16, u16)> {
+    terminal_size().filter(|size| size.ws_row > 0).map(|size| (size.ws_col, size.ws_row))
+}
+
+fn terminal_size() -> Option<libc::winsize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCGWINSZ writes one winsize, which outlives the call.
     let answer = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
-    (answer == 0 && size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+    (answer == 0 && size.ws_col > 0).then_some(size)
 }
 
 /// The colour of a task's state.

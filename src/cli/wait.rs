@@ -10,6 +10,7 @@ use crate::protocol::reply::Waited;
 use crate::protocol::request::{Select, Wait};
 use crate::protocol::view::Brief;
 use crate::protocol::{Fault, Reply, Request};
+use crate::task::Status as State;
 
 /// Arguments of `autodev wait`.
 #[derive(Debug, clap::Args)]
@@ -100,11 +101,12 @@ pub(super) fn sentence(task: &Brief) -> String {
         state if state.is_final() => state.to_string(),
         state => format!("is still {state}"),
     });
-    if let Some(code) = task.exit_code.filter(|code| *code != 0 && task.state.is_final()) {
-        line.push_str(&format!(", exit status {code}"));
-    }
-    if let Some(error) = task.last_error.as_ref().filter(|_| task.state.is_final()) {
-        line.push_str(&format!(": {}", super::table::plain(error)));
+    if task.state.is_final() && task.state != State::Passed {
+        match (&task.last_error, task.exit_code) {
+            (Some(error), _) => line.push_str(&format!(": {}", super::table::plain(error))),
+            (None, Some(code)) => line.push_str(&format!(": exit status {code}")),
+            (None, None) => {}
+        }
     }
     line
 }
