@@ -16,7 +16,7 @@ use crate::clock::{Span, Timestamp};
 use crate::id::{AttemptId, SessionName, Uid};
 use crate::paths::SessionDir;
 use crate::process::{self, PidFd, ProcessId};
-use crate::protocol::exit::ExitRecord;
+use crate::protocol::exit::{ExitReason, ExitRecord};
 use crate::protocol::keeper::{FromKeeper, How, KeeperHello, Phase, ToKeeper};
 use crate::protocol::launch::LaunchSpec;
 use crate::protocol::view::SessionState;
@@ -54,6 +54,8 @@ pub(super) struct Attendant {
     pub limit: Limit,
     /// The hardest order to end that was passed on.
     pub stopped: Option<How>,
+    /// The time limit was the reason.
+    pub out_of_time: bool,
 }
 
 /// The task's time limit: counts while the program runs and is not frozen, and not while
@@ -106,6 +108,7 @@ pub(super) fn spawn_claimed(daemon: &Arc<Daemon>, claim: Claim) {
             child: None,
             limit: Limit::new(claim.spec.timeout),
             stopped: None,
+            out_of_time: false,
             daemon,
         };
         match attendant.daemon.settings.launch_attempt(&attendant.daemon, &claim) {
@@ -256,6 +259,7 @@ impl Attendant {
                 },
                 () = until(self.limit.deadline()) => {
                     self.limit = Limit::new(None);
+                    self.out_of_time = true;
                     self.limit_reached().await;
                 }
                 () = until(give_up) => {
@@ -516,6 +520,10 @@ impl Attendant {
 
     async fn store_end(&self, end: End) {
         let (outcome, error, record) = match end {
+            End::Record(record) if self.out_of_time && record.reason == ExitReason::Stopped => {
+                let why = format!("its time limit was over; the program {}", record.exit);
+                (record.outcome(), Some(why), Some(*record))
+            }
             End::Record(record) => (record.outcome(), record.problem(), Some(*record)),
             End::Without(outcome, why) => (outcome, Some(why), None),
         };

@@ -52,6 +52,7 @@ pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Faul
         child: None,
         limit: Limit::new(None),
         stopped: None,
+        out_of_time: false,
     };
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     tokio::spawn(attendant.launch(launch, Some(ready)));
