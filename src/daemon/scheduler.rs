@@ -21,7 +21,6 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Runs until the daemon leaves.
 pub(crate) async fn run(daemon: Arc<Daemon>) {
-    let mut leaving = daemon.leaving.subscribe();
     let queue_changed = daemon.store.queue_changed();
     loop {
         // Asked for before looking, so that a change during the look is not missed.
@@ -34,13 +33,13 @@ pub(crate) async fn run(daemon: Arc<Daemon>) {
             tracing::error!(%error, "nothing can be claimed");
             tokio::select! {
                 () = tokio::time::sleep(TROUBLE_PAUSE) => continue,
-                _ = leaving.changed() => return,
+                () = daemon.is_leaving() => return,
             }
         }
         tokio::select! {
             () = &mut changed => {}
             () = &mut turned => {}
-            _ = leaving.changed() => return,
+            () = daemon.is_leaving() => return,
         }
     }
 }
@@ -67,25 +66,27 @@ async fn claim_all(daemon: &Arc<Daemon>) -> Result<(), StoreError> {
 pub(crate) async fn run_due(daemon: Arc<Daemon>) -> io::Result<()> {
     let timer = TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
     let timer = watched(Timer(timer))?;
-    let mut leaving = daemon.leaving.subscribe();
     let queue_changed = daemon.store.queue_changed();
     loop {
         let changed = queue_changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        match next_due(&daemon).await {
+        let next = next_due(&daemon).await;
+        let trouble = next.is_err();
+        match next {
             Ok(Some(due)) => timer.get_ref().set(due)?,
             Ok(None) => timer.get_ref().0.unset()?,
             Err(error) => tracing::error!(%error, "due dates cannot be kept"),
         }
         tokio::select! {
+            () = tokio::time::sleep(TROUBLE_PAUSE), if trouble => {}
             () = &mut changed => {}
             ready = timer.readable() => {
                 let mut ready = ready?;
                 timer.get_ref().drain();
                 ready.clear_ready();
             }
-            _ = leaving.changed() => return Ok(()),
+            () = daemon.is_leaving() => return Ok(()),
         }
     }
 }

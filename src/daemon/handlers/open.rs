@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{fault, sessions};
 use crate::daemon::Daemon;
-use crate::daemon::attend::{Attendant, Limit};
+use crate::daemon::attend::Attendant;
 use crate::daemon::settings::DEFAULT_SIZE;
 use crate::process;
 use crate::protocol::request::Open;
@@ -33,7 +33,13 @@ pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Faul
         size: open.size.unwrap_or(DEFAULT_SIZE),
     };
     let stored = daemon.store.new_session(session).await.map_err(fault)?;
+    // From here to the roster nothing is waited for: a daemon that leaves knows of all.
+    let leaving = daemon.leaving.borrow().is_some();
     let launch = match daemon.settings.launch_open(daemon, &open, &stored) {
+        Ok(_) if leaving => Err(Fault::conflict("the daemon is leaving").hint("repeat it: another one is started")),
+        launch => launch,
+    };
+    let launch = match launch {
         Ok(launch) => launch,
         Err(why) => {
             let ended = daemon.store.end_session(stored.uid, SessionState::Ended, Some(why.message.clone()), None);
@@ -41,25 +47,16 @@ pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Faul
             return Err(why);
         }
     };
-    let attendant = Attendant {
-        orders: daemon.roster.enter(&stored.name, stored.uid),
-        daemon: Arc::clone(daemon),
-        name: stored.name.clone(),
-        uid: stored.uid,
-        attempt: None,
-        dir: daemon.paths.live_session(&stored.name),
-        marker: process::marker(daemon.paths.instance_number(), stored.number),
-        child: None,
-        limit: Limit::new(None),
-        stopped: None,
-        out_of_time: false,
-    };
+    let dir = daemon.paths.session_directory(&stored.name, stored.uid);
+    let marker = process::marker(daemon.paths.instance_number(), stored.number);
+    let attendant = Attendant::new(daemon, &stored.name, stored.uid, dir, marker);
     let (ready, is_ready) = tokio::sync::oneshot::channel();
     tokio::spawn(attendant.launch(launch, Some(ready)));
     // Once the order to go is out the client may attach; a session that failed has ended,
     // and its end says why.
     drop(is_ready.await);
-    sessions::one(daemon, stored.name.to_string()).await
+    let session = daemon.store.session_of(stored.uid).await.map_err(fault)?;
+    sessions::view(daemon, session).await
 }
 
 fn tool(open: &Open) -> String {
