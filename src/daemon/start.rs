@@ -1,5 +1,6 @@
 //! The daemon's beginning and end.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
@@ -244,12 +245,42 @@ fn restart() -> ExitCode {
         Ok(exe) => {
             // After an upgrade the kernel marks the old file's name.
             let name = exe.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
-            Command::new(name)
-                .args(std::env::args_os().skip(1).filter(|a| !a.to_string_lossy().starts_with("--ready-fd")))
-                .exec()
+            Command::new(name).args(without_ready_fd(std::env::args_os().skip(1))).exec()
         }
         Err(error) => error,
     };
     drop(writeln!(io::stderr(), "autodevd: cannot start anew: {error}"));
     ExitCode::FAILURE
+}
+
+/// The arguments for the daemon's next life, in which nobody waits to hear that it is
+/// ready: the descriptor means something else by then, or nothing.
+fn without_ready_fd(mut args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    while let Some(arg) = args.next() {
+        if arg == "--ready-fd" {
+            args.next();
+        } else if !arg.as_encoded_bytes().starts_with(b"--ready-fd=") {
+            kept.push(arg);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_life_has_the_same_arguments_without_the_descriptor() {
+        for (args, kept) in [
+            ("--ready-fd 6 --log debug", "--log debug"),
+            ("--ready-fd=6 --log debug", "--log debug"),
+            ("--log debug --ready-fd 6", "--log debug"),
+            ("", ""),
+        ] {
+            let args = args.split_whitespace().map(OsString::from);
+            assert_eq!(without_ready_fd(args).join(" ".as_ref()), kept);
+        }
+    }
 }
