@@ -16,7 +16,7 @@ use crate::clock::{Span, Timestamp};
 use crate::id::{AttemptId, SessionName, Uid};
 use crate::paths::SessionDir;
 use crate::process::{self, PidFd, ProcessId};
-use crate::protocol::exit::ExitRecord;
+use crate::protocol::exit::{ExitReason, ExitRecord};
 use crate::protocol::keeper::{FromKeeper, How, KeeperHello, Phase, ToKeeper};
 use crate::protocol::launch::LaunchSpec;
 use crate::protocol::view::SessionState;
@@ -54,6 +54,8 @@ pub(super) struct Attendant {
     pub limit: Limit,
     /// The hardest order to end that was passed on.
     pub stopped: Option<How>,
+    /// Whoever waits to hear that the program runs, or why it never will.
+    pub opener: Option<oneshot::Sender<Result<(), String>>>,
 }
 
 /// The task's time limit: counts while the program runs and is not frozen, and not while
@@ -106,10 +108,11 @@ pub(super) fn spawn_claimed(daemon: &Arc<Daemon>, claim: Claim) {
             child: None,
             limit: Limit::new(claim.spec.timeout),
             stopped: None,
+            opener: None,
             daemon,
         };
         match attendant.daemon.settings.launch_attempt(&attendant.daemon, &claim) {
-            Ok(launch) => attendant.launch(launch, None).await,
+            Ok(launch) => attendant.launch(launch).await,
             Err((outcome, why)) => attendant.finish(End::Without(outcome, why), None).await,
         }
     });
@@ -127,9 +130,8 @@ pub(crate) struct Launch {
 }
 
 impl Attendant {
-    /// Makes the keeper, commits the start, says Go, looks after the session. `ready` is
-    /// told when Go is out, and dropped when that will never be.
-    pub async fn launch(mut self, launch: Launch, ready: Option<oneshot::Sender<()>>) {
+    /// Makes the keeper, commits the start, says Go, looks after the session.
+    pub async fn launch(mut self, launch: Launch) {
         let (dir, spec, files) = (self.dir.clone(), launch.spec.clone(), launch.files);
         let launched = tokio::task::spawn_blocking(move || session::launch(&dir, &spec, &files)).await;
         let launched = match launched.map_err(io::Error::other).and_then(|r| r) {
@@ -158,10 +160,6 @@ impl Attendant {
                 let (generation, order) = link.next_order();
                 if link.send(&ToKeeper::Go { generation, order }).await.is_ok() {
                     self.limit.run();
-                }
-                if let Some(ready) = ready {
-                    // Nobody waits any more when the client has left.
-                    let _ = ready.send(());
                 }
             }
             // Cancelled meanwhile: the order to stop is in the queue and latches.
@@ -277,10 +275,13 @@ impl Attendant {
 
     fn hear(&mut self, message: FromKeeper) {
         match message {
-            FromKeeper::Started { pid, .. } => self.daemon.roster.update(self.uid, |live| {
-                live.pid = Some(pid);
-                live.state = SessionState::Running;
-            }),
+            FromKeeper::Started { pid, .. } => {
+                self.daemon.roster.update(self.uid, |live| {
+                    live.pid = Some(pid);
+                    live.state = SessionState::Running;
+                });
+                self.tell_opener(Ok(()));
+            }
             FromKeeper::Status(status) => self.daemon.roster.update(self.uid, |live| {
                 live.status = status;
                 if live.pid.is_some() {
@@ -291,6 +292,13 @@ impl Attendant {
                 tracing::warn!(session = %self.name, ?code, reason, "the keeper refused an order");
             }
             _ => {}
+        }
+    }
+
+    fn tell_opener(&mut self, how: Result<(), String>) {
+        if let Some(opener) = self.opener.take() {
+            // Nobody waits any more when the client has left.
+            drop(opener.send(how));
         }
     }
 
@@ -469,7 +477,13 @@ impl Attendant {
             End::Record(record) => record.recording_bytes,
             End::Without(..) => u64::MAX,
         };
+        let told = match &end {
+            End::Record(record) if record.reason != ExitReason::LaunchFailed => Ok(()),
+            End::Record(record) => Err(record.problem().unwrap_or_default()),
+            End::Without(_, why) => Err(why.clone()),
+        };
         self.store_end(end).await;
+        self.tell_opener(told);
         if let Some((link, handle)) = keeper {
             self.let_go(link, handle).await;
         }

@@ -80,6 +80,7 @@ async fn unfinished(daemon: &Arc<Daemon>, row: Unfinished, found: Option<Found>)
         child: None,
         limit: remaining(row.timeout),
         stopped: None,
+        opener: None,
         name: row.session,
     };
     match action {
@@ -175,5 +176,6 @@ fn lone(daemon: &Arc<Daemon>, name: &SessionName, uid: Uid, found: Found, marker
         child: None,
         limit: Limit::new(None),
         stopped: None,
+        opener: None,
     }
 }

@@ -41,6 +41,7 @@ pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Faul
             return Err(why);
         }
     };
+    let (opener, opened) = tokio::sync::oneshot::channel();
     let attendant = Attendant {
         orders: daemon.roster.enter(&stored.name, stored.uid),
         daemon: Arc::clone(daemon),
@@ -52,12 +53,14 @@ pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Faul
         child: None,
         limit: Limit::new(None),
         stopped: None,
+        opener: Some(opener),
     };
-    let (ready, is_ready) = tokio::sync::oneshot::channel();
-    tokio::spawn(attendant.launch(launch, Some(ready)));
-    // Once the order to go is out the client may attach; a session that failed has ended,
-    // and its end says why.
-    drop(is_ready.await);
+    tokio::spawn(attendant.launch(launch));
+    // Once the program runs the client may attach. That it could not be started is the
+    // answer to the one who asked for it: nobody looks for it in a list.
+    if let Ok(Err(why)) = opened.await {
+        return Err(Fault::conflict(format!("session {} could not be started: {why}", stored.name)));
+    }
     sessions::one(daemon, stored.name.to_string()).await
 }
 
