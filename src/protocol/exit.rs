@@ -59,7 +59,10 @@ impl ExitRecord {
         match self.reason {
             ExitReason::Ended if self.exit.is_success() => None,
             ExitReason::Shutdown => Some("interrupted by a shutdown".into()),
-            _ => Some(self.error.clone().unwrap_or_else(|| format!("the program {}", self.exit))),
+            _ => Some(self.error.clone().unwrap_or_else(|| match self.exit.signal {
+                Some(signal) => format!("the program was killed by signal {signal}"),
+                None => format!("the program {}", self.exit),
+            })),
         }
     }
 }
