@@ -42,7 +42,13 @@ impl Attendant {
             End::Record(record) => record.recording_bytes,
             End::Without(..) => u64::MAX,
         };
+        let told = match &end {
+            End::Record(record) if record.reason != ExitReason::LaunchFailed => Ok(()),
+            End::Record(record) => Err(record.problem().unwrap_or_default()),
+            End::Without(_, why) => Err(why.clone()),
+        };
         self.store_end(end).await;
+        self.tell_opener(told);
         crash::point("end-stored");
         if let Some(keeper) = keeper {
             self.let_go(keeper).await;
