@@ -60,6 +60,8 @@ impl Archiver {
 /// `sessions/live/`. Whatever comes in between, the next start finds the directory there
 /// and does it once more.
 async fn work(done: PathBuf, store: Store, mut ended: mpsc::UnboundedReceiver<Ended>) {
+    let leftovers = done.clone();
+    drop(tokio::task::spawn_blocking(move || remove_gone(&leftovers)).await);
     let mut batch = Vec::new();
     while ended.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
         crash::point("to-archive");
@@ -77,7 +79,8 @@ async fn work(done: PathBuf, store: Store, mut ended: mpsc::UnboundedReceiver<En
             continue;
         }
         crash::point("archive-stored");
-        let stranded = match tokio::task::spawn_blocking(move || leave_live(places)).await {
+        let to = done.clone();
+        let stranded = match tokio::task::spawn_blocking(move || leave_live(&to, places)).await {
             Ok(stranded) => stranded,
             Err(error) => {
                 tracing::error!(%error, "archived sessions cannot be taken out of sessions/live");
@@ -91,6 +94,9 @@ async fn work(done: PathBuf, store: Store, mut ended: mpsc::UnboundedReceiver<En
         }
     }
 }
+
+/// How directories are named that are being removed.
+const GONE: &str = ".gone-";
 
 /// Where a session's recording goes.
 struct Place {
@@ -178,13 +184,18 @@ fn directory(day: &Path, session: &Ended) -> To {
 
 /// Takes the directories out of `sessions/live/`; where that fails, says that the
 /// recording lies there still.
-fn leave_live(places: Vec<Place>) -> Vec<Moved> {
+fn leave_live(done: &Path, places: Vec<Place>) -> Vec<Moved> {
     let mut stranded = Vec::new();
     for Place { ended, to } in places {
         let dir = ended.dir.path();
         let done = match &to {
             To::Directory(target) => fs::rename(dir, target),
-            To::Pack(..) | To::Nowhere => fs::remove_dir_all(dir),
+            To::Pack(..) | To::Nowhere => {
+                // At once out of sight: whoever reads it meanwhile finds all of it or nothing,
+                // and then asks where it is now.
+                let gone = done.join(format!("{GONE}{}", ended.uid));
+                fs::rename(dir, &gone).and_then(|()| fs::remove_dir_all(&gone))
+            }
         };
         match done {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -198,6 +209,16 @@ fn leave_live(places: Vec<Place>) -> Vec<Moved> {
         }
     }
     stranded
+}
+
+/// Removes what a daemon that was killed in between has left.
+fn remove_gone(done: &Path) {
+    let gone = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(GONE);
+    for entry in fs::read_dir(done).into_iter().flatten().flatten().filter(gone) {
+        if let Err(error) = fs::remove_dir_all(entry.path()) {
+            tracing::warn!(path = %entry.path().display(), %error, "cannot be removed");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -226,7 +247,7 @@ mod tests {
         let first = paths(&find_places(&done, vec![again()]));
         let places = find_places(&done, vec![again()]);
         assert_eq!(paths(&places), first);
-        assert!(leave_live(places).is_empty());
+        assert!(leave_live(&done, places).is_empty());
         assert_eq!(fs::read_to_string(Path::new(&first[0].1).join("launch.json")).unwrap(), "1.1");
         assert!(!session.dir.path().exists());
         // A name that is there already is somebody else's.
@@ -247,7 +268,7 @@ mod tests {
         let places = find_places(&done, vec![broken, one, two, empty]);
         let gone: Vec<PathBuf> = places.iter().map(|place| place.ended.dir.path().to_owned()).collect();
         assert!(gone.ends_with(&[live.join("2.1")]) && gone.contains(&live.join("1.1")), "{gone:?}");
-        assert!(leave_live(places).is_empty());
+        assert!(leave_live(&done, places).is_empty());
         assert!(!live.join("1.1").exists() && !live.join("3.1").exists());
     }
 
@@ -256,7 +277,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let session = ended(home.path(), "1.1", u64::MAX);
         let (uid, dir) = (session.uid, session.dir.path().to_owned());
-        let stranded = leave_live(vec![Place { to: To::Directory(dir.join("within itself")), ended: session }]);
+        let stranded =
+            leave_live(home.path(), vec![Place { to: To::Directory(dir.join("within itself")), ended: session }]);
         assert_eq!(stranded, [(uid, dir.to_string_lossy().into_owned(), None)]);
     }
 }
