@@ -107,10 +107,19 @@ fn tell(ctx: &Context, select: &Select, acted: Vec<Acted>, way: Way) -> Result<S
                 }
             }
             Ok(change) => {
-                let so = if change.changed || way.dry_run { "" } else { " (as before)" };
-                text.push_str(&format!("task {task} is {}{so}: {}\n", change.state, super::table::plain(title)));
+                let so = match (change.changed, way.asks && !change.state.is_final()) {
+                    _ if way.dry_run => "",
+                    (true, true) => " and has been told to end",
+                    (false, true) => " and had been told to end",
+                    (true, false) => "",
+                    (false, false) => " as before",
+                };
+                let title = super::table::plain(title);
+                let separator = if title.is_empty() { "" } else { ": " };
+                text.push_str(&format!("task {task} is {}{so}{separator}{title}\n", change.state));
             }
-            Err(fault) => out.note(&format!("error: task {task}: {}", fault.message)),
+            // The daemon's sentences begin with the task they are about.
+            Err(fault) => out.note(&format!("error: {}", fault.message)),
         }
     }
     out.text(&text)?;

@@ -111,6 +111,9 @@ fn read(text: &str) -> Result<Vec<(u32, Wish)>, Fault> {
     struct File {
         task: Vec<Wish>,
     }
+    if text.trim().is_empty() {
+        return Err(Fault::usage("the batch is empty"));
+    }
     let wishes = if text.trim_start().starts_with('{') {
         let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
         lines
@@ -231,7 +234,7 @@ mod tests {
     use crate::protocol::codec;
 
     fn maker() -> Maker {
-        Maker::new(Config::default(), std::collections::BTreeMap::new(), None)
+        Maker::new(Config::default(), std::collections::BTreeMap::new(), None, Box::new(|_| Some("agent".into())))
     }
 
     fn batch(text: &str) -> Result<Batch, Fault> {

@@ -61,6 +61,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         ..args.filter.filter()
     };
     let listing = if args.all || ended { Listing::All } else { Listing::Live };
+    let filtered = filter != Filter::default();
     let query = ListQuery { listing, filter, limit: 0, cursor: None };
     let window = Window { limit: Some(args.limit).filter(|limit| *limit > 0), cursor: args.cursor };
     if args.watch {
@@ -68,7 +69,11 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     }
     let rest = page::write(ctx, &mut ctx.client()?, query, window)?;
     if rest.shown == 0 && !ctx.output.is_json() && !ctx.output.is_quiet() {
-        ctx.output.note("no tasks: 'autodev submit' makes one, 'autodev history' lists finished ones");
+        ctx.output.note(if filtered {
+            "no task matches"
+        } else {
+            "no tasks: 'autodev submit' makes one, 'autodev history' lists finished ones"
+        });
     }
     page::more(ctx, &rest, "list");
     Ok(Status::OK)

@@ -45,6 +45,9 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     let select = args.select.select()?;
     let one = select.filter.is_none() && select.ranges.is_empty() && select.tasks.len() == 1;
     let waited = wait(&mut ctx.client()?, select, args.any, args.timeout)?;
+    if waited.tasks.is_empty() && !ctx.output.is_json() && !ctx.output.is_quiet() {
+        ctx.output.note("no task matches: there is nothing to wait for");
+    }
     tell(ctx, &waited, one)?;
     Ok(status(&waited, args.any))
 }

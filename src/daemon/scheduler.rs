@@ -11,6 +11,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use super::{Daemon, attend, watched};
 use crate::clock::Timestamp;
+use crate::store::StoreError;
 
 /// Claims in one transaction: enough to fill all slots of a small machine at once, few
 /// enough that others get their turn with the writer.
@@ -43,7 +44,7 @@ pub(crate) async fn run(daemon: Arc<Daemon>) {
     }
 }
 
-async fn claim_all(daemon: &Arc<Daemon>) -> Result<(), crate::store::StoreError> {
+async fn claim_all(daemon: &Arc<Daemon>) -> Result<(), StoreError> {
     loop {
         let limits = daemon.limits();
         if limits.closed.is_some() {
@@ -70,18 +71,12 @@ pub(crate) async fn run_due(daemon: Arc<Daemon>) -> io::Result<()> {
         let changed = queue_changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        let mut trouble = false;
-        if let Err(error) = daemon.store.release_due(Timestamp::now()).await {
-            tracing::error!(%error, "due tasks cannot be released");
-            trouble = true;
-        }
-        match daemon.store.next_due().await {
+        let next = next_due(&daemon).await;
+        let trouble = next.is_err();
+        match next {
             Ok(Some(due)) => timer.get_ref().set(due)?,
             Ok(None) => timer.get_ref().0.unset()?,
-            Err(error) => {
-                tracing::error!(%error, "due dates cannot be read");
-                trouble = true;
-            }
+            Err(error) => tracing::error!(%error, "due dates cannot be kept"),
         }
         tokio::select! {
             () = tokio::time::sleep(TROUBLE_PAUSE), if trouble => {}
@@ -92,6 +87,17 @@ pub(crate) async fn run_due(daemon: Arc<Daemon>) -> io::Result<()> {
                 ready.clear_ready();
             }
             () = daemon.is_leaving() => return Ok(()),
+        }
+    }
+}
+
+/// Releases what is due; the next moment that is not.
+async fn next_due(daemon: &Daemon) -> Result<Option<Timestamp>, StoreError> {
+    loop {
+        // The writer is asked only when it has something to do.
+        match daemon.store.next_due().await? {
+            Some(due) if due <= Timestamp::now() => daemon.store.release_due(Timestamp::now()).await?,
+            next => return Ok(next),
         }
     }
 }

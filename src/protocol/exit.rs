@@ -63,7 +63,10 @@ impl ExitRecord {
             ExitReason::Ended if self.exit.is_success() => None,
             ExitReason::Shutdown => Some("interrupted by a shutdown".into()),
             ExitReason::StoppedBeforeStart => Some("stopped before the program was started".into()),
-            _ => Some(self.error.clone().unwrap_or_else(|| format!("the program {}", self.exit))),
+            _ => Some(self.error.clone().unwrap_or_else(|| match self.exit.signal {
+                Some(signal) => format!("the program was killed by signal {signal}"),
+                None => format!("the program {}", self.exit),
+            })),
         }
     }
 }

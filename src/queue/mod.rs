@@ -229,7 +229,7 @@ pub fn reason(task: &Waiting<'_>, limits: &Limits, usage: &Usage, now: Timestamp
         Err(Block::Closed(Closed::Config)) => {
             because(ReasonCode::Config, "the configuration is wrong: 'autodev config check' says where".into())
         }
-        Err(Block::Slots) => because(ReasonCode::Slots, format!("all {} slots are taken", limits.slots)),
+        Err(Block::Slots) => because(ReasonCode::Slots, taken(limits.slots)),
         Err(Block::Provider) if limits.paused_providers.iter().any(|p| p == task.provider) => because(
             ReasonCode::Held,
             format!("provider {0} is paused: 'autodev resume --provider {0}' starts it again", task.provider),
@@ -240,6 +240,13 @@ pub fn reason(task: &Waiting<'_>, limits: &Limits, usage: &Usage, now: Timestamp
         Err(Block::Directory) => {
             because(ReasonCode::RepoLock, format!("another {} task works in its directory", task.provider))
         }
+    }
+}
+
+fn taken(slots: u32) -> String {
+    match slots {
+        1 => "the only slot is taken".into(),
+        slots => format!("all {slots} slots are taken"),
     }
 }
 

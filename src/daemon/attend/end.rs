@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Attendant, LEAVE_LIMIT, STORE_PAUSE};
 use crate::crash;
 use crate::process::PidFd;
-use crate::protocol::exit::ExitRecord;
+use crate::protocol::exit::{ExitReason, ExitRecord};
 use crate::protocol::keeper::ToKeeper;
 use crate::protocol::view::SessionState;
 use crate::recovery::plan::Dir;
@@ -42,7 +42,13 @@ impl Attendant {
             End::Record(record) => record.recording_bytes,
             End::Without(..) => u64::MAX,
         };
+        let told = match &end {
+            End::Record(record) if record.reason != ExitReason::LaunchFailed => Ok(()),
+            End::Record(record) => Err(record.problem().unwrap_or_default()),
+            End::Without(_, why) => Err(why.clone()),
+        };
         self.store_end(end).await;
+        self.tell_opener(told);
         crash::point("end-stored");
         if let Some(keeper) = keeper {
             self.let_go(keeper).await;
@@ -113,6 +119,10 @@ impl Attendant {
 
     async fn store_end(&self, end: End) {
         let (outcome, error, record) = match end {
+            End::Record(record) if self.out_of_time && record.reason == ExitReason::Stopped => {
+                let why = format!("its time limit was over; the program {}", record.exit);
+                (record.outcome(), Some(why), Some(*record))
+            }
             End::Record(record) => (record.outcome(), record.problem(), Some(*record)),
             End::Without(outcome, why) => (outcome, Some(why), None),
         };

@@ -70,6 +70,10 @@ pub(super) struct Attendant {
     pub frozen: bool,
     /// The hardest order to end that was passed on.
     stopped: Option<How>,
+    /// The reason was the time limit.
+    out_of_time: bool,
+    /// Whoever waits to hear that the program runs, or why it never will.
+    pub opener: Option<oneshot::Sender<Result<(), String>>>,
     /// A keeper that has not ended the session by then is killed.
     give_up: Option<Instant>,
     /// Held when the session was called never started: a keeper that comes late finds its
@@ -88,7 +92,7 @@ pub(super) fn spawn_claimed(daemon: &Arc<Daemon>, claim: Claim) {
     attendant.limit = Limit::new(claim.spec.timeout);
     tokio::spawn(async move {
         match attendant.daemon.settings.launch_attempt(&attendant.daemon, &claim) {
-            Ok(launch) => attendant.launch(launch, None).await,
+            Ok(launch) => attendant.launch(launch).await,
             Err((outcome, why)) => attendant.finish(End::Without(outcome, why), None).await,
         }
     });
@@ -122,6 +126,8 @@ impl Attendant {
             started: false,
             frozen: false,
             stopped: None,
+            out_of_time: false,
+            opener: None,
             give_up: None,
             barred: None,
         }
@@ -137,9 +143,8 @@ impl Attendant {
         }
     }
 
-    /// Makes the keeper, commits the start, says Go, looks after the session. `ready` is
-    /// told when Go is out, and dropped when that will never be.
-    pub async fn launch(mut self, launch: Launch, ready: Option<oneshot::Sender<()>>) {
+    /// Makes the keeper, commits the start, says Go, looks after the session.
+    pub async fn launch(mut self, launch: Launch) {
         if let Err(error) = names::publish(&self.dir, &self.name) {
             tracing::warn!(session = %self.name, %error, "it has no link in sessions/live");
         }
@@ -168,10 +173,6 @@ impl Attendant {
                 drop(link.send(&ToKeeper::Environment(launch.secrets)).await);
             }
             self.go(&mut link).await;
-            if let Some(ready) = ready {
-                // Nobody waits any more when the client has left.
-                let _ = ready.send(());
-            }
         }
         self.attend(Some(link)).await;
     }
@@ -339,12 +340,22 @@ impl Attendant {
         }
     }
 
+    fn tell_opener(&mut self, how: Result<(), String>) {
+        if let Some(opener) = self.opener.take() {
+            // Nobody waits any more when the client has left.
+            drop(opener.send(how));
+        }
+    }
+
     async fn hear(&mut self, link: &mut Link, message: FromKeeper) {
         match message {
-            FromKeeper::Started { pid, .. } => self.daemon.roster.update(self.uid, |live| {
-                live.pid = Some(pid);
-                live.state = SessionState::Running;
-            }),
+            FromKeeper::Started { pid, .. } => {
+                self.daemon.roster.update(self.uid, |live| {
+                    live.pid = Some(pid);
+                    live.state = SessionState::Running;
+                });
+                self.tell_opener(Ok(()));
+            }
             FromKeeper::Status(status) => {
                 let mut runs = false;
                 self.daemon.roster.update(self.uid, |live| {
@@ -404,6 +415,7 @@ impl Attendant {
         match self.daemon.store.apply(attempt.task, event, Actor::Daemon).await {
             Ok(applied) => {
                 self.limit.lift();
+                self.out_of_time = true;
                 self.daemon.carry_out(&applied);
             }
             // Paused in this moment: it is over as soon as it runs on.

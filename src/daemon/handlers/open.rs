@@ -49,12 +49,15 @@ pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Faul
     };
     let dir = daemon.paths.session_directory(&stored.name, stored.uid);
     let marker = process::marker(daemon.paths.instance_number(), stored.number);
-    let attendant = Attendant::new(daemon, &stored.name, stored.uid, dir, marker);
-    let (ready, is_ready) = tokio::sync::oneshot::channel();
-    tokio::spawn(attendant.launch(launch, Some(ready)));
-    // Once the order to go is out the client may attach; a session that failed has ended,
-    // and its end says why.
-    drop(is_ready.await);
+    let mut attendant = Attendant::new(daemon, &stored.name, stored.uid, dir, marker);
+    let (opener, opened) = tokio::sync::oneshot::channel();
+    attendant.opener = Some(opener);
+    tokio::spawn(attendant.launch(launch));
+    // Once the program runs the client may attach. That it could not be started is the
+    // answer to the one who asked for it: nobody looks for it in a list.
+    if let Ok(Err(why)) = opened.await {
+        return Err(Fault::conflict(format!("session {} could not be started: {why}", stored.name)));
+    }
     let session = daemon.store.session_of(stored.uid).await.map_err(fault)?;
     sessions::view(daemon, session).await
 }
