@@ -11,10 +11,10 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use autodev::process::{self, PidFd};
-use common::{Instance, dies, empties};
+use common::{DEADLINE, Instance, dies, empties};
 
 /// What may be known of a run after the crash.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,15 +86,72 @@ fn a_recording_is_where_the_database_says() {
     }
 }
 
+/// An order that is written down and was never given is given by the next daemon.
+#[test]
+fn orders_outlive_the_daemon() {
+    let instance = armed("order-due");
+    let daemon = instance.daemon_pid();
+    let begun = instance.fifo("begun");
+    instance.submit(&["--timeout", "1h"], &format!("echo $$ > {}; exec sleep 1000", begun.path()));
+    let pid: u32 = begun.read().trim().parse().unwrap();
+    // Whether the answer came or not.
+    instance.run(&["pause", "1"]);
+    dies(daemon);
+    spent(&instance, "order-due");
+    assert_eq!(instance.task(1)["state"], "paused");
+    let is_frozen = || process::stat(pid).unwrap().state == 'T';
+    // Nothing tells of a process that was stopped, or of one that runs on.
+    let until = |frozen: bool| {
+        let deadline = Instant::now() + DEADLINE;
+        while is_frozen() != frozen {
+            assert!(Instant::now() < deadline, "frozen: {}", is_frozen());
+            instance.ok(&["status"]);
+        }
+    };
+    until(true);
+    instance.kill_daemon();
+    instance.ok(&["resume", "1"]);
+    until(false);
+    instance.kill_daemon();
+    instance.ok(&["kill", "1"]);
+    assert_eq!(instance.wait(1), "cancelled");
+    dies(pid);
+}
+
+/// A cancel that finds the task half started, by another daemon than this one.
+#[test]
+fn what_is_cancelled_while_it_starts_never_runs() {
+    for point in ["claimed", "directory-made", "keeper-spawned", "ready", "start-stored"] {
+        let instance = Instance::new();
+        instance.ok(&["pause"]);
+        instance.ok(&["daemon", "stop"]);
+        arm(&instance, point);
+        let daemon = instance.daemon_pid();
+        let task = instance.submit(&[], "exec sleep 1000");
+        instance.run(&["resume"]);
+        dies(daemon);
+        spent(&instance, point);
+        // Starts the next daemon, which goes on with the task, or puts it back, meanwhile.
+        instance.ok(&["cancel", "1"]);
+        assert_eq!(instance.wait(task), "cancelled", "{point}");
+        empties(&instance.state().join("sessions/live"));
+        instance.ok(&["history", "--verify"]);
+    }
+}
+
 /// A daemon that dies at `point`, the first time anything comes by there.
 fn armed(point: &str) -> Instance {
     let instance = Instance::new();
+    arm(&instance, point);
+    instance
+}
+
+fn arm(instance: &Instance, point: &str) {
     let fuse = instance.home().join("fuse");
     fs::write(&fuse, "").unwrap();
     let mut start = instance.autodev(&["daemon", "start"]);
     start.env("AUTODEV_CRASH_POINT", point).env("AUTODEV_CRASH_FUSE", &fuse);
     assert!(start.output().unwrap().status.success(), "{}", instance.log());
-    instance
 }
 
 #[track_caller]

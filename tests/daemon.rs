@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Instance, dies};
+use common::{Instance, appears, dies, empties};
 use serde_json::Value;
 
 #[test]
@@ -136,6 +136,59 @@ fn stop_leaves_sessions_running_and_restart_keeps_them() {
     instance.ok(&["daemon", "stop", "--kill-sessions"]);
     dies(pid);
     assert_eq!(instance.task(task)["state"], "cancelled");
+}
+
+/// A daemon started by the command line was given a descriptor, which it does not have
+/// after a restart.
+#[test]
+fn a_restart_is_in_place() {
+    let instance = Instance::new();
+    instance.ok(&["daemon", "start"]);
+    let before = instance.daemon_pid();
+    instance.ok(&["daemon", "restart"]);
+    // Who was asked to restart, or who came first: one of them serves, and nobody failed.
+    let log = instance.log();
+    assert!(!log.contains("unexpected argument") && !log.contains("error"), "{log}");
+    assert!(autodev::process::ProcessId::of(before).is_none() || instance.daemon_pid() == before);
+}
+
+/// A session goes on over a restart in place, and leaves no zombie with the daemon whose
+/// child it is.
+#[test]
+fn keepers_of_the_daemon_before_are_reaped() {
+    let instance = Instance::new();
+    std::fs::create_dir(instance.state()).unwrap();
+    let mut daemon = instance.program("autodevd").spawn().unwrap();
+    let begun = instance.fifo("begun");
+    let pid = daemon.id();
+    appears(&instance.state().join("daemon.lock"));
+    let task = instance.submit(&[], &format!("echo > {}; exec sleep 1000", begun.path()));
+    begun.read();
+    let keeper = instance.json(&["sessions"])[0]["keeper_pid"].as_u64().unwrap();
+    instance.ok(&["daemon", "restart"]);
+    if instance.daemon_pid() == pid {
+        instance.ok(&["kill", "1"]);
+        assert_eq!(instance.wait(task), "cancelled");
+        empties(&instance.state().join("sessions/live"));
+        assert!(autodev::process::stat(u32::try_from(keeper).unwrap()).is_err(), "a zombie is left");
+    }
+    instance.ok(&["daemon", "stop", "--kill-sessions"]);
+    daemon.wait().unwrap();
+}
+
+/// As after the last logout: the directory is gone and cannot be made again.
+#[test]
+fn the_daemon_finds_another_place_for_its_socket() {
+    let instance = Instance::new();
+    let base = instance.home().join("runtime");
+    std::fs::create_dir(&base).unwrap();
+    let start = instance.autodev(&["daemon", "start"]).env("XDG_RUNTIME_DIR", &base).output().unwrap();
+    assert!(start.status.success(), "{start:?}");
+    let daemon = instance.daemon_pid();
+    std::fs::remove_dir_all(&base).unwrap();
+    std::fs::write(&base, "in the way").unwrap();
+    instance.ok(&["--no-start", "status"]);
+    assert_eq!(instance.daemon_pid(), daemon);
 }
 
 #[test]

@@ -25,6 +25,7 @@ use tokio::sync::{Notify, watch};
 pub use start::{Options, run};
 
 use crate::clock::Timestamp;
+use crate::crash;
 use crate::id::AttemptId;
 use crate::lock::FileLock;
 use crate::paths::Paths;
@@ -88,6 +89,9 @@ impl Daemon {
     /// are the scheduler's and the attendant's own.
     pub fn carry_out(&self, applied: &Applied) {
         let Some(attempt) = applied.attempt else { return };
+        if !applied.effects.is_empty() {
+            crash::point("order-due");
+        }
         for effect in &applied.effects {
             match effect {
                 Effect::StopGently => self.order(attempt, Order::Stop(How::Gently)),

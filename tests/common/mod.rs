@@ -214,6 +214,20 @@ pub fn appears(path: &Path) {
     }
 }
 
+/// Waits until a file, directory or link is gone. The kernel says so: no polling.
+#[track_caller]
+pub fn vanishes(path: &Path) {
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+    let deadline = Instant::now() + DEADLINE;
+    let inotify = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
+    inotify.add_watch(path.parent().unwrap(), AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM).unwrap();
+    while fs::symlink_metadata(path).is_ok() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(autodev::socket::readable(&inotify, left).unwrap(), "{} stays", path.display());
+        inotify.read_events().unwrap();
+    }
+}
+
 /// Waits until nothing is left in a directory. The kernel says so: no polling.
 #[track_caller]
 pub fn empties(directory: &Path) {
