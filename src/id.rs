@@ -93,6 +93,13 @@ impl SessionName {
         &self.0
     }
 
+    /// The name of the session's directory. An attempt's name is used once and for ever;
+    /// other names may change, and be used again, so theirs is made of the identity. No
+    /// session can have such a name.
+    pub fn directory(&self, uid: Uid) -> String {
+        if self.attempt().is_some() { self.0.clone() } else { format!("@{uid}") }
+    }
+
     /// The attempt whose session this is, if it is one's.
     pub fn attempt(&self) -> Option<AttemptId> {
         self.0.parse().ok()

@@ -7,6 +7,7 @@
 // WORDS: small, used by all.
 pub mod clock;
 pub mod config;
+pub mod crash;
 pub mod id;
 pub mod lock;
 pub mod logging;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::id::SessionName;
+use crate::id::{SessionName, Uid};
 use crate::process::ProcessId;
 
 /// The directories of one instance.
@@ -95,10 +95,20 @@ impl Paths {
 
     /// The daemon's socket, when the lock file does not say another.
     pub fn daemon_socket(&self) -> PathBuf {
-        self.runtime.join("daemon.sock")
+        self.daemon_socket_in(&self.runtime)
     }
 
-    /// Directories of sessions whose end is not settled.
+    /// The daemon's socket in another directory than the runtime directory.
+    pub fn daemon_socket_in(&self, directory: &Path) -> PathBuf {
+        directory.join("daemon.sock")
+    }
+
+    /// Where sockets lie when the runtime directory cannot be made.
+    pub fn spare_runtime(&self) -> PathBuf {
+        self.state.join("run")
+    }
+
+    /// Directories of sessions whose end is not settled, and links to them by name.
     pub fn live_sessions(&self) -> PathBuf {
         self.state.join("sessions").join("live")
     }
@@ -115,7 +125,12 @@ impl Paths {
         digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
     }
 
-    /// The directory of one live session.
+    /// The directory that a session is given.
+    pub fn session_directory(&self, name: &SessionName, uid: Uid) -> SessionDir {
+        SessionDir(self.live_sessions().join(name.directory(uid)))
+    }
+
+    /// The directory of one live session by its name: itself, or a link to it.
     pub fn live_session(&self, name: &SessionName) -> SessionDir {
         SessionDir(self.live_sessions().join(name.as_str()))
     }

@@ -166,6 +166,15 @@ pub fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
+/// Takes an ended child off the system's hands; anybody else is left alone.
+pub fn reap(pid: u32) {
+    if let Ok(pid) = i32::try_from(pid) {
+        let flags = Some(nix::sys::wait::WaitPidFlag::WNOHANG);
+        // Not ours, not ended, reaped already: all the same.
+        let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), flags);
+    }
+}
+
 /// The ids of all processes, as `/proc` lists them now.
 ///
 /// # Errors

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -21,11 +20,16 @@ impl Place {
     fn new(script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let autodev = dir.path().join("autodev");
-        fs::copy(env!("CARGO_BIN_EXE_autodev"), &autodev).unwrap();
+        // Written by other processes: one that another test starts meanwhile would hold our
+        // descriptor, and a file that is open for writing cannot be run.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_autodev")).arg(&autodev).status().unwrap();
+        assert!(copied.success());
         let daemon = dir.path().join("autodevd");
         let head = "#!/bin/sh\n[ \"$1\" = --ready-fd ] || exit 64\nfd=$2\n";
-        fs::write(&daemon, format!("{head}echo start >> {}/starts\n{script}\n", dir.path().display())).unwrap();
-        fs::set_permissions(&daemon, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("{head}echo start >> {}/starts\n{script}\n", dir.path().display());
+        let write = "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"";
+        let written = Command::new("/bin/sh").args(["-c", write, "sh", &text]).arg(&daemon).status().unwrap();
+        assert!(written.success());
         Place { dir, autodev }
     }
 

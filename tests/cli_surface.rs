@@ -18,6 +18,8 @@ impl Home {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_autodev"));
         command.args(words).env_clear().env("AUTODEV_HOME", self.0.path()).env("PATH", "/usr/bin:/bin");
+        // No agent need be installed here.
+        command.env("AUTODEV_SUBMIT_PROVIDER", "claude");
         command.current_dir(self.0.path()).stdin(Stdio::null());
         command
     }
@@ -220,6 +222,16 @@ fn wrong_settings_are_said_before_anything_is_stored() {
     assert!(errors.contains("slotz") && errors.contains("autodev config check"), "{errors}");
     // What needs no settings does not mind.
     assert_eq!(code(&home.run(&["status", "--no-start"])), 3);
+}
+
+#[test]
+fn without_an_agent_it_says_what_to_do() {
+    let home = Home::new();
+    let output =
+        home.command(&["submit", "x"]).env_remove("AUTODEV_SUBMIT_PROVIDER").env("PATH", "/no").output().unwrap();
+    let errors = text(&output.stderr);
+    assert_eq!(code(&output), 2, "{errors}");
+    assert!(errors.contains("no agent is installed") && errors.contains("autodev providers"), "{errors}");
 }
 
 #[test]

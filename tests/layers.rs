@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up; a module may use those of lower layers, and itself.
 const LAYERS: [&[&str]; 5] = [
-    &["clock", "config", "id", "lock", "logging", "paths", "process", "socket"],
+    &["clock", "config", "crash", "id", "lock", "logging", "paths", "process", "socket"],
     &["task", "queue"],
     &["protocol"],
     &["client", "provider", "recording", "recovery", "screen", "session", "store"],

@@ -1,15 +1,21 @@
-//! The man pages are what the clap tree says. `UPDATE_MAN=1 cargo test --test man`
-//! writes them anew.
+//! The man pages are what the clap trees and the file of settings say.
+//! `UPDATE_MAN=1 cargo test --test man` writes them anew.
 
 // A helper that fails is a test that fails.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process;
 
 use autodev::cli::Cli;
-use clap::{Command, CommandFactory};
+use autodev::daemon::options::Autodevd;
+use clap::{Arg, Command, CommandFactory};
+
+/// Every setting with its default.
+const SETTINGS: &str = include_str!("../config/autodev.toml");
 
 const EXIT_STATUS: &str = r#".SH "EXIT STATUS"
 .TP
@@ -68,28 +74,136 @@ COLUMNS
 the width of tables
 "#;
 
-/// The page of one command.
-fn page(command: &Command, name: &str, top: bool) -> String {
-    let command = command.clone().name(name.to_owned()).bin_name(name.replacen('-', " ", usize::from(!top)));
-    let man = clap_mangen::Man::new(command).date("").manual("autodev");
-    let mut bytes = Vec::new();
-    man.render(&mut bytes).unwrap();
-    let mut text = String::from_utf8(bytes).unwrap().replace(".SH EXTRA", ".SH NOTES");
+/// What a page says about another page.
+const SEE_ALSO: &str = r#".SH "SEE ALSO"
+.BR autodev (1),
+.BR autodevd (8),
+.BR autodev.toml (5)
+"#;
+
+/// The page of one command of `autodev`.
+fn page(command: &Command, name: &str) -> String {
+    let top = !name.contains('-');
+    let command = command.clone().name(name.to_owned()).bin_name(name.replacen('-', " ", 1));
+    let mut text = render(&command, "1");
     if top {
         text.push_str(ENVIRONMENT);
     }
-    text.push_str(EXIT_STATUS);
-    text
+    text + EXIT_STATUS + SEE_ALSO
+}
+
+/// A page as clap_mangen makes it, with the usage of `--help` as its synopsis, the verbs
+/// of a verb explained in place, and what stands below the options of `--help` as sections
+/// of its own, examples line by line.
+fn render(command: &Command, section: &str) -> String {
+    let man = clap_mangen::Man::new(command.clone()).date("").manual("autodev").section(section);
+    let mut out = Vec::new();
+    man.render_title(&mut out).unwrap();
+    man.render_name_section(&mut out).unwrap();
+    let mut text = take(&mut out);
+    text += &format!(".SH SYNOPSIS\n{}\n", usage(command));
+    man.render_description_section(&mut out).unwrap();
+    man.render_options_section(&mut out).unwrap();
+    text += &take(&mut out);
+    if command.get_name() == "autodev" {
+        man.render_subcommands_section(&mut out).unwrap();
+        text += &take(&mut out);
+    } else if command.has_subcommands() {
+        text += ".SH SUBCOMMANDS\n";
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            text += &format!(".SS {}\n{}\n", usage(verb), escape(&verb.get_about().unwrap().to_string()));
+            let own =
+                |argument: &&Arg| !argument.is_global_set() && !argument.is_hide_set() && argument.get_id() != "help";
+            for argument in verb.get_arguments().filter(own) {
+                text += &format!(
+                    ".TP\n{}\n{}\n",
+                    escape(&argument.to_string()),
+                    escape(&argument.get_help().unwrap().to_string())
+                );
+            }
+        }
+    }
+    text + &notes(&command.get_after_long_help().map(ToString::to_string).unwrap_or_default())
+}
+
+fn take(out: &mut Vec<u8>) -> String {
+    String::from_utf8(std::mem::take(out)).unwrap()
+}
+
+fn usage(command: &Command) -> String {
+    escape(command.clone().render_usage().to_string().strip_prefix("Usage: ").unwrap())
+}
+
+/// Paragraphs become notes; a line with a colon over indented ones becomes a section in
+/// which lines stay as they are.
+fn notes(text: &str) -> String {
+    let (mut notes, mut sections) = (String::new(), String::new());
+    for block in text.split("\n\n").filter(|block| !block.is_empty()) {
+        match block.split_once(":\n  ") {
+            Some((title, lines)) if !title.contains('\n') => {
+                sections += &format!(".SH \"{}\"\n.nf\n", title.to_uppercase());
+                for line in lines.lines() {
+                    sections += &format!("{}\n", escape(line.strip_prefix("  ").unwrap_or(line)));
+                }
+                sections += ".fi\n";
+            }
+            _ => {
+                notes += if notes.is_empty() { ".SH NOTES\n" } else { ".PP\n" };
+                notes += &paragraph(block);
+            }
+        }
+    }
+    notes + &sections
+}
+
+fn paragraph(text: &str) -> String {
+    text.lines().map(|line| escape(line) + "\n").collect()
+}
+
+/// Text that means nothing to roff.
+fn escape(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('~', "\\(ti");
+    if text.starts_with('.') { format!("\\&{text}") } else { text }
+}
+
+/// The page of the settings, from the file that describes them.
+fn settings() -> String {
+    let mut text = String::from(
+        ".TH autodev.toml 5 \"\" \"\" autodev\n.SH NAME\nautodev.toml \\- the settings of autodev\n.SH DESCRIPTION\n",
+    );
+    let mut said = String::new();
+    for line in SETTINGS.lines() {
+        // The tables of providers are shown but not set.
+        let words = line.trim_start_matches("# ");
+        let is_setting = |(key, _): (&str, &str)| !key.contains(' ');
+        if let Some(table) = words.strip_prefix('[') {
+            text += &paragraph(&std::mem::take(&mut said));
+            text += &format!(".SH [{}\n", escape(table));
+        } else if words.split_once(" = ").is_some_and(is_setting) {
+            text += &format!(".TP\n\\fB{}\\fR\n{}", escape(words), paragraph(&std::mem::take(&mut said)));
+        } else if matches!(line, "" | "#") && !said.is_empty() {
+            text += &format!(".PP\n{}", paragraph(&std::mem::take(&mut said)));
+        } else if line.is_empty() {
+            // Tables are apart from one another anyway.
+        } else {
+            said += &format!("{}\n", line.strip_prefix("# ").expect("a comment, a table or a setting"));
+        }
+    }
+    text + SEE_ALSO
 }
 
 fn pages() -> BTreeMap<String, String> {
     let mut root = Cli::command();
     root.build();
-    let mut pages = BTreeMap::from([("autodev.1".to_owned(), page(&root, "autodev", true))]);
+    let mut pages = BTreeMap::from([("autodev.1".to_owned(), page(&root, "autodev"))]);
     for verb in root.get_subcommands() {
         let name = format!("autodev-{}", verb.get_name());
-        pages.insert(format!("{name}.1"), page(verb, &name, false));
+        pages.insert(format!("{name}.1"), page(verb, &name));
     }
+    let mut daemon = Autodevd::command();
+    daemon.build();
+    pages.insert("autodevd.8".to_owned(), render(&daemon, "8") + SEE_ALSO);
+    pages.insert("autodev.toml.5".to_owned(), settings());
     pages
 }
 
@@ -112,8 +226,7 @@ fn pages_and_tree_agree() {
     }
     for entry in fs::read_dir(directory()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let ours = name.starts_with("autodev-") || name == "autodev.1";
-        assert!(!ours || pages.contains_key(&name), "man/{name} describes a verb that does not exist");
+        assert!(pages.contains_key(&name), "man/{name} describes what does not exist");
     }
 }
 
@@ -132,4 +245,34 @@ fn every_option_and_verb_is_explained() {
     root.build();
     check(&root, "autodev");
     root.debug_assert();
+}
+
+#[test]
+fn every_setting_is_in_the_manual() {
+    fn check(table: &toml::Table, page: &str) {
+        for (key, value) in table {
+            match value {
+                toml::Value::Table(table) => check(table, page),
+                value => {
+                    let line = format!(".TP\n\\fB{}\\fR\n", escape(&format!("{key} = {value}")));
+                    let (_, below) = page.split_once(&line).unwrap_or_else(|| panic!("{line} is missing"));
+                    assert!(!below.starts_with('.'), "{key} is not explained");
+                }
+            }
+        }
+    }
+    check(&SETTINGS.parse().unwrap(), &settings());
+}
+
+/// The formatter has nothing to complain about. Not every machine has one.
+#[test]
+fn every_page_can_be_shown() {
+    for name in pages().into_keys() {
+        let page = directory().join(&name);
+        match process::Command::new("groff").args(["-man", "-ww", "-z", "-Tutf8"]).arg(page).output() {
+            Ok(output) => assert!(output.stderr.is_empty(), "{name}: {}", String::from_utf8_lossy(&output.stderr)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return,
+            Err(error) => panic!("groff: {error}"),
+        }
+    }
 }

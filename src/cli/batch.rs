@@ -234,7 +234,7 @@ mod tests {
     use crate::protocol::codec;
 
     fn maker() -> Maker {
-        Maker::new(Config::default(), std::collections::BTreeMap::new(), None)
+        Maker::new(Config::default(), std::collections::BTreeMap::new(), None, Box::new(|_| Some("agent".into())))
     }
 
     fn batch(text: &str) -> Result<Batch, Fault> {

@@ -15,6 +15,7 @@ use crate::protocol::reply::Submitted;
 use crate::protocol::request::{Select, Submit};
 use crate::protocol::view::Brief;
 use crate::protocol::{Fault, FaultCode, Reply, Request};
+use crate::provider::Registry;
 use crate::task::spec::MAX_DESCRIPTION;
 use crate::task::{Mode, Status as State};
 
@@ -131,7 +132,9 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     }
     let config = ctx.config()?;
     let environment = environment::choose(&config.environment.allow, std::env::vars_os())?;
-    let mut maker = Maker::new(config, environment, window_size());
+    let paths = ctx.paths.clone();
+    let find = move |environment: &_| Registry::load(&paths).default_agent(environment).map(str::to_owned);
+    let mut maker = Maker::new(config, environment, window_size(), Box::new(find));
     let key = args.idempotency_key.clone().unwrap_or_else(|| Uid::new().to_string());
     if let Some(file) = &args.batch {
         let text = read(file, batch::MAX_BYTES)?;

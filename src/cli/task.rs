@@ -92,10 +92,13 @@ pub enum After {
     Line(u32, When),
 }
 
+/// Finds an agent that is installed, with this environment.
+pub type FindAgent = Box<dyn Fn(&BTreeMap<String, String>) -> Option<String>>;
+
 /// What all tasks of one command have in common.
-#[derive(Debug)]
 pub struct Maker {
     config: Config,
+    find_agent: FindAgent,
     environment: BTreeMap<String, String>,
     size: Option<(u16, u16)>,
     now: Timestamp,
@@ -103,9 +106,15 @@ pub struct Maker {
 }
 
 impl Maker {
-    /// From the settings and what is taken along from this shell.
-    pub fn new(config: Config, environment: BTreeMap<String, String>, size: Option<(u16, u16)>) -> Self {
-        Maker { config, environment, size, now: Timestamp::now(), directories: HashMap::new() }
+    /// From the settings and what is taken along from this shell. `find_agent` is asked, at
+    /// most once, when neither a wish nor the settings name a provider.
+    pub fn new(
+        config: Config,
+        environment: BTreeMap<String, String>,
+        size: Option<(u16, u16)>,
+        find_agent: FindAgent,
+    ) -> Self {
+        Maker { config, find_agent, environment, size, now: Timestamp::now(), directories: HashMap::new() }
     }
 
     /// Checks a wish and makes the task of it, and what it waits for in its own batch.
@@ -154,7 +163,7 @@ impl Maker {
     }
 
     /// Who does it, and what: the description, and the command where there is one.
-    fn work(&self, wish: &Wish) -> Result<(String, String, Vec<String>), Fault> {
+    fn work(&mut self, wish: &Wish) -> Result<(String, String, Vec<String>), Fault> {
         let asked = wish.provider.clone().map(|provider| name("provider", provider)).transpose()?;
         if wish.command.is_some() && asked.as_deref().is_some_and(|provider| provider != SHELL) {
             return Err(Fault::usage(format!("a command needs provider {SHELL}"))
@@ -163,8 +172,7 @@ impl Maker {
         let provider = match (asked, &wish.command) {
             (Some(provider), _) => provider,
             (None, Some(_)) => SHELL.into(),
-            // Empty: the daemon takes the first agent that is installed.
-            (None, None) => self.config.submit.provider.clone(),
+            (None, None) => self.default_provider()?,
         };
         let (description, command) = match (&wish.description, &wish.command) {
             (Some(_), Some(_)) => return Err(Fault::usage("a task has a prompt or a command, not both")),
@@ -193,6 +201,16 @@ impl Maker {
             return Err(Fault::usage("there is a NUL byte in the prompt or the command"));
         }
         Ok((provider, description, command))
+    }
+
+    fn default_provider(&mut self) -> Result<String, Fault> {
+        if self.config.submit.provider.is_empty() {
+            self.config.submit.provider = (self.find_agent)(&self.environment).ok_or_else(|| {
+                Fault::usage("no provider is named, and no agent is installed")
+                    .hint("'autodev providers' says how to install one; '-- COMMAND' runs a command without any")
+            })?;
+        }
+        Ok(self.config.submit.provider.clone())
     }
 
     fn directory(&mut self, dir: &Path) -> Result<PathBuf, Fault> {
@@ -347,8 +365,12 @@ mod tests {
     use super::*;
     use crate::id::TaskId;
 
+    fn maker(config: Config, size: Option<(u16, u16)>) -> Maker {
+        Maker::new(config, BTreeMap::new(), size, Box::new(|_| Some("agent".into())))
+    }
+
     fn make(wish: Wish) -> Result<TaskSpec, Fault> {
-        Maker::new(Config::default(), BTreeMap::new(), None).task(wish).map(|(task, _)| task)
+        maker(Config::default(), None).task(wish).map(|(task, _)| task)
     }
 
     fn prompt(text: &str) -> Wish {
@@ -358,7 +380,7 @@ mod tests {
     #[test]
     fn prompts_and_commands() {
         let task = make(prompt("Fix it\nplease")).unwrap();
-        assert_eq!((task.title.as_str(), task.provider.as_str(), task.command.len()), ("Fix it", "", 0));
+        assert_eq!((task.title.as_str(), task.provider.as_str(), task.command.len()), ("Fix it", "agent", 0));
         assert!(task.dir.is_absolute());
 
         let argv = Texts::Many(vec!["printf".into(), "%s\n".into(), "it's".into()]);
@@ -406,13 +428,21 @@ mod tests {
         config.submit.provider = "codex".into();
         config.submit.retries = 2;
         config.submit.timeout = "1h".parse().unwrap();
-        let mut maker = Maker::new(config, BTreeMap::new(), Some((100, 30)));
+        let mut maker = maker(config, Some((100, 30)));
         let (task, _) = maker.task(prompt("x")).unwrap();
         assert_eq!((task.provider.as_str(), task.retries, task.size), ("codex", 2, Some((100, 30))));
         assert_eq!(task.timeout, Some("1h".parse().unwrap()));
         let wish = Wish { retries: Some(0), timeout: Some(Span::default()), ..prompt("x") };
         let (task, _) = maker.task(wish).unwrap();
         assert_eq!((task.retries, task.timeout), (0, None));
+    }
+
+    #[test]
+    fn without_an_agent_it_says_what_to_do() {
+        let mut maker = Maker::new(Config::default(), BTreeMap::new(), None, Box::new(|_| None));
+        let fault = maker.task(prompt("x")).unwrap_err();
+        assert!(fault.hint.unwrap().contains("autodev providers"), "{}", fault.message);
+        assert_eq!(maker.task(Wish { provider: Some("codex".into()), ..prompt("x") }).unwrap().0.provider, "codex");
     }
 
     #[test]

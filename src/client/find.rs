@@ -18,6 +18,7 @@ use crate::paths::{KeeperFile, Paths, SessionDir};
 use crate::process::PidFd;
 use crate::protocol::exit::ExitRecord;
 use crate::protocol::keeper::KeeperHello;
+use crate::protocol::launch::LaunchSpec;
 use crate::protocol::{Fault, FaultCode};
 
 /// How long a keeper may take to bind its socket, the first time or anew, and to say
@@ -60,10 +61,21 @@ pub fn unsettled(paths: &Paths) -> Result<Vec<SessionName>, Fault> {
     Ok(names)
 }
 
-/// Whether two names mean one session: one of them may be a former name.
+/// Whether two names mean one session. One of them may be the name it was launched with,
+/// as its own programs know it, as long as no other session has it.
 pub fn is_same(paths: &Paths, one: &SessionName, other: &SessionName) -> bool {
     let directory = |name| fs::canonicalize(paths.live_session(name).path());
-    one == other || matches!((directory(one), directory(other)), (Ok(one), Ok(other)) if one == other)
+    let former = |name| {
+        let spec = serde_json::from_slice::<LaunchSpec>(&fs::read(paths.live_session(name).launch()).ok()?);
+        spec.ok().map(|spec| spec.session)
+    };
+    one == other
+        || match (directory(one), directory(other)) {
+            (Ok(one), Ok(other)) => one == other,
+            (Ok(_), Err(_)) => former(one).as_ref() == Some(other),
+            (Err(_), Ok(_)) => former(other).as_ref() == Some(one),
+            (Err(_), Err(_)) => false,
+        }
 }
 
 /// Whether the session's keeper lives.

@@ -4,6 +4,7 @@
 //! costs one write and, most often, one read.
 
 use std::collections::VecDeque;
+use std::io;
 use std::time::{Duration, Instant};
 
 use crate::config;
@@ -69,7 +70,8 @@ impl Client {
         Some(Client { wire: Wire::new(stream), paths: paths.clone(), start: Start::Never, restarted: true })
     }
 
-    /// Sends a request and waits for its answer. A refusal is an error.
+    /// Sends a request and waits for its answer. A refusal is an error. When the connection
+    /// is lost, a request that may be asked twice is asked again.
     ///
     /// # Errors
     /// The daemon's fault, or `Unreachable` when the connection is lost.
@@ -82,7 +84,20 @@ impl Client {
     /// # Errors
     /// As [`Client::call`].
     pub fn call_within(&mut self, request: &Request, limit: Option<Duration>) -> Result<Reply, Fault> {
-        self.exchange(request, limit)?.map_err(lost)
+        let mut losses = 0;
+        loop {
+            match self.exchange(request, limit)? {
+                Ok(reply) => return Ok(reply),
+                // A daemon that is killed with our connection waiting, or restarted.
+                Err(error)
+                    if request.is_repeatable() && error.kind() != io::ErrorKind::TimedOut && losses < MAX_LOSSES =>
+                {
+                    losses += 1;
+                    self.reconnect()?;
+                }
+                Err(error) => return Err(lost(error)),
+            }
+        }
     }
 
     /// As [`Client::call_within`] without a limit, for a request that may be asked again:

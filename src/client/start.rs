@@ -125,7 +125,7 @@ fn last(log: &Path) -> String {
 }
 
 /// The last bytes of a file as text.
-pub(super) fn tail(path: &Path, bytes: u64) -> io::Result<String> {
+fn tail(path: &Path, bytes: u64) -> io::Result<String> {
     use std::io::{Seek, SeekFrom};
     let mut file = fs::File::open(path)?;
     let length = file.metadata()?.len();

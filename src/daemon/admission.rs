@@ -19,7 +19,11 @@ struct State {
 
 /// The switch.
 #[derive(Debug)]
-pub(crate) struct Switch(Mutex<State>);
+pub(crate) struct Switch {
+    state: Mutex<State>,
+    /// Held while it is turned: one change is stored and in force before the next begins.
+    turning: tokio::sync::Mutex<()>,
+}
 
 impl Switch {
     /// As it was left.
@@ -31,11 +35,12 @@ impl Switch {
         };
         let paused = store.preference(PROVIDERS).await?.unwrap_or_default();
         let paused = paused.split_terminator('\n').map(str::to_owned).collect();
-        Ok(Switch(Mutex::new(State { closed, paused })))
+        Ok(Switch { state: Mutex::new(State { closed, paused }), turning: tokio::sync::Mutex::default() })
     }
 
     /// Turns it, durably.
     pub async fn turn(&self, store: &Store, change: Admission, provider: Option<String>) -> Result<(), StoreError> {
+        let _turning = self.turning.lock().await;
         if let Some(provider) = provider {
             let mut paused = self.lock().paused.clone();
             match change {
@@ -66,6 +71,6 @@ impl Switch {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

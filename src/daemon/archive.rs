@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 
 use crate::clock::Timestamp;
+use crate::crash;
 use crate::id::Uid;
+use crate::lock::FileLock;
 use crate::paths::{Paths, SessionDir};
 use crate::recording;
 use crate::socket::private_directory;
@@ -27,6 +29,8 @@ struct Ended {
     uid: Uid,
     dir: SessionDir,
     bytes: u64,
+    /// Keeps a keeper that comes late out of the directory until it is gone.
+    barred: Option<FileLock>,
 }
 
 /// The queue of ended sessions. What is in it when the daemon leaves is found again by
@@ -45,82 +49,236 @@ impl Archiver {
 
     /// Takes a session over. `bytes` is the length of its recording; `u64::MAX` when it
     /// is not known.
-    pub fn add(&self, uid: Uid, dir: SessionDir, bytes: u64) {
-        if self.0.send(Ended { uid, dir, bytes }).is_err() {
+    pub fn add(&self, uid: Uid, dir: SessionDir, bytes: u64, barred: Option<FileLock>) {
+        if self.0.send(Ended { uid, dir, bytes, barred }).is_err() {
             tracing::debug!(%uid, "left for the next start");
         }
     }
 }
 
+/// First the place is durable, then it is stored, then the directory leaves
+/// `sessions/live/`. Whatever comes in between, the next start finds the directory there
+/// and does it once more.
 async fn work(done: PathBuf, store: Store, mut ended: mpsc::UnboundedReceiver<Ended>) {
+    let leftovers = done.clone();
+    drop(tokio::task::spawn_blocking(move || remove_gone(&leftovers)).await);
     let mut batch = Vec::new();
     while ended.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
+        crash::point("to-archive");
         let sessions = std::mem::take(&mut batch);
         let to = done.clone();
-        let moved = tokio::task::spawn_blocking(move || move_all(&to, sessions)).await;
-        let (moved, emptied) = match moved.map_err(io::Error::other).and_then(|r| r) {
-            Ok(moved) => moved,
+        let places = match tokio::task::spawn_blocking(move || find_places(&to, sessions)).await {
+            Ok(places) => places,
             Err(error) => {
                 tracing::error!(%error, "ended sessions cannot be archived; the next start tries again");
                 continue;
             }
         };
-        if let Err(error) = store.recordings_moved(moved).await {
+        if let Err(error) = store.recordings_moved(places.iter().filter_map(Place::moved).collect()).await {
             tracing::error!(%error, "where recordings lie now cannot be stored; the next start tries again");
             continue;
         }
-        let removed = tokio::task::spawn_blocking(move || emptied.iter().try_for_each(|dir| remove(dir))).await;
-        if let Err(error) = removed.map_err(io::Error::other).and_then(|r| r) {
-            tracing::warn!(%error, "an archived session's directory cannot be removed");
-        }
-    }
-}
-
-/// Where recordings went: session, path, offset in a pack.
-type Moved = Vec<(Uid, String, Option<u64>)>;
-
-fn move_all(done: &Path, sessions: Vec<Ended>) -> io::Result<(Moved, Vec<PathBuf>)> {
-    let now = Timestamp::now();
-    let day: String = now.to_string().chars().take(10).collect();
-    let (mut moved, mut emptied, mut small) = (Vec::new(), Vec::new(), Vec::new());
-    for session in sessions {
-        if session.bytes <= MAX_PACKED {
-            small.push(session);
-            continue;
-        }
-        let Some(name) = session.dir.path().file_name() else { continue };
-        let to = done.join(&day);
-        private_directory(&to)?;
-        // A name is used once in an instance, but not across a restore.
-        let mut target = to.join(name);
-        if target.exists() {
-            target = to.join(format!("{}-{}", name.to_string_lossy(), session.uid));
-        }
-        match fs::rename(session.dir.path(), &target) {
-            Ok(()) => moved.push((session.uid, target.to_string_lossy().into_owned(), None)),
-            // Never made: the attempt ended before it had a directory.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    if !small.is_empty() {
-        let pack = recording::pack::path(done, now);
-        let entries: Vec<_> = small.iter().map(|s| (s.uid, s.dir.path().to_owned())).collect();
-        let offsets = recording::pack::append(&pack, &entries)?;
-        for (session, offset) in small.into_iter().zip(offsets) {
-            // A session that ended before it had a recording has no place in the pack.
-            if let Some(offset) = offset {
-                moved.push((session.uid, pack.to_string_lossy().into_owned(), Some(offset)));
+        crash::point("archive-stored");
+        let to = done.clone();
+        let stranded = match tokio::task::spawn_blocking(move || leave_live(&to, places)).await {
+            Ok(stranded) => stranded,
+            Err(error) => {
+                tracing::error!(%error, "archived sessions cannot be taken out of sessions/live");
+                continue;
             }
-            emptied.push(session.dir.path().to_owned());
+        };
+        if !stranded.is_empty()
+            && let Err(error) = store.recordings_moved(stranded).await
+        {
+            tracing::error!(%error, "where recordings lie cannot be stored; the next start tries again");
         }
     }
-    Ok((moved, emptied))
 }
 
-fn remove(dir: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+/// How directories are named that are being removed.
+const GONE: &str = ".gone-";
+
+/// Where a session's recording goes.
+struct Place {
+    ended: Ended,
+    to: To,
+}
+
+enum To {
+    /// The directory moves there as it is.
+    Directory(PathBuf),
+    /// It lies in this pack already.
+    Pack(PathBuf, u64),
+    /// There is nothing to keep.
+    Nowhere,
+}
+
+/// Session, path, offset in a pack.
+type Moved = (Uid, String, Option<u64>);
+
+impl Place {
+    fn moved(&self) -> Option<Moved> {
+        match &self.to {
+            To::Directory(path) => Some((self.ended.uid, path.to_string_lossy().into_owned(), None)),
+            To::Pack(path, offset) => Some((self.ended.uid, path.to_string_lossy().into_owned(), Some(*offset))),
+            To::Nowhere => None,
+        }
+    }
+}
+
+/// One that cannot be archived stays where it is, and does not concern the others.
+fn find_places(done: &Path, mut sessions: Vec<Ended>) -> Vec<Place> {
+    let now = Timestamp::now();
+    // An attempt may end before it has a directory.
+    sessions.retain(|session| session.dir.path().exists());
+    let (small, large): (Vec<_>, Vec<_>) = sessions.into_iter().partition(|session| session.bytes <= MAX_PACKED);
+    let mut places = pack(&recording::pack::path(done, now), small);
+    let day: String = now.to_string().chars().take(10).collect();
+    let to = done.join(day);
+    for place in &mut places {
+        // Its timing may be too large for a pack although its output is not.
+        if matches!(place.to, To::Nowhere) && place.ended.bytes > 0 {
+            place.to = directory(&to, &place.ended);
+        }
+    }
+    places.extend(large.into_iter().map(|ended| Place { to: directory(&to, &ended), ended }));
+    if places.iter().any(|place| matches!(place.to, To::Directory(_)))
+        && let Err(error) = private_directory(&to)
+    {
+        tracing::error!(directory = %to.display(), %error, "ended sessions cannot be archived; the next start tries again");
+        places.retain(|place| !matches!(place.to, To::Directory(_)));
+    }
+    places
+}
+
+/// All in one append; where that fails, each alone, so that one does not keep the others.
+fn pack(pack: &Path, sessions: Vec<Ended>) -> Vec<Place> {
+    let entry = |session: &Ended| (session.uid, session.dir.path().to_owned());
+    let place = |(ended, offset): (Ended, Option<u64>)| Place {
+        ended,
+        to: offset.map_or(To::Nowhere, |offset| To::Pack(pack.to_owned(), offset)),
+    };
+    let entries: Vec<_> = sessions.iter().map(entry).collect();
+    if let Ok(offsets) = recording::pack::append(pack, &entries) {
+        return sessions.into_iter().zip(offsets).map(place).collect();
+    }
+    let mut places = Vec::new();
+    for session in sessions {
+        match recording::pack::append(pack, &[entry(&session)]) {
+            Ok(offsets) => places.push(place((session, offsets.into_iter().next().flatten()))),
+            Err(error) => {
+                tracing::error!(session = %session.uid, %error, "it cannot be archived; the next start tries again");
+            }
+        }
+    }
+    places
+}
+
+fn directory(day: &Path, session: &Ended) -> To {
+    let Some(name) = session.dir.path().file_name() else { return To::Nowhere };
+    // A directory's name is used once in an instance, but not across a restore.
+    let target = day.join(name);
+    let taken = target.exists();
+    To::Directory(if taken { day.join(format!("{}-{}", name.to_string_lossy(), session.uid)) } else { target })
+}
+
+/// Takes the directories out of `sessions/live/`; where that fails, says that the
+/// recording lies there still.
+fn leave_live(done: &Path, places: Vec<Place>) -> Vec<Moved> {
+    let mut stranded = Vec::new();
+    for Place { ended, to } in places {
+        let dir = ended.dir.path();
+        let done = match &to {
+            To::Directory(target) => fs::rename(dir, target),
+            To::Pack(..) | To::Nowhere => {
+                // At once out of sight: whoever reads it meanwhile finds all of it or nothing,
+                // and then asks where it is now.
+                let gone = done.join(format!("{GONE}{}", ended.uid));
+                fs::rename(dir, &gone).and_then(|()| fs::remove_dir_all(&gone))
+            }
+        };
+        match done {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!(session = %ended.uid, %error, "its directory stays; the next start tries again");
+                if matches!(to, To::Directory(_)) {
+                    stranded.push((ended.uid, dir.to_string_lossy().into_owned(), None));
+                }
+            }
+            // Not there: it ended before it had a directory, or was archived before.
+            _ => drop(ended.barred),
+        }
+    }
+    stranded
+}
+
+/// Removes what a daemon that was killed in between has left.
+fn remove_gone(done: &Path) {
+    let gone = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(GONE);
+    for entry in fs::read_dir(done).into_iter().flatten().flatten().filter(gone) {
+        if let Err(error) = fs::remove_dir_all(entry.path()) {
+            tracing::warn!(path = %entry.path().display(), %error, "cannot be removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(live: &Path, name: &str, bytes: u64) -> Ended {
+        let dir = SessionDir(live.join(name));
+        fs::create_dir_all(dir.path()).unwrap();
+        fs::write(dir.launch(), name).unwrap();
+        Ended { uid: Uid::new(), dir, bytes, barred: None }
+    }
+
+    fn paths(places: &[Place]) -> Vec<Moved> {
+        places.iter().filter_map(Place::moved).collect()
+    }
+
+    #[test]
+    fn doing_it_once_more_is_no_harm() {
+        let home = tempfile::tempdir().unwrap();
+        let (live, done) = (home.path().join("live"), home.path().join("done"));
+        private_directory(&done).unwrap();
+        let session = ended(&live, "1.1", u64::MAX);
+        let again = || Ended { uid: session.uid, dir: session.dir.clone(), bytes: u64::MAX, barred: None };
+        // Killed after the place was stored.
+        let first = paths(&find_places(&done, vec![again()]));
+        let places = find_places(&done, vec![again()]);
+        assert_eq!(paths(&places), first);
+        assert!(leave_live(&done, places).is_empty());
+        assert_eq!(fs::read_to_string(Path::new(&first[0].1).join("launch.json")).unwrap(), "1.1");
+        assert!(!session.dir.path().exists());
+        // A name that is there already is somebody else's.
+        let other = ended(&live, "1.1", u64::MAX);
+        let moved = paths(&find_places(&done, vec![other]));
+        assert_ne!(moved[0].1, first[0].1);
+    }
+
+    #[test]
+    fn one_that_cannot_be_archived_does_not_concern_the_others() {
+        let home = tempfile::tempdir().unwrap();
+        let (live, done) = (home.path().join("live"), home.path().join("done"));
+        private_directory(&done).unwrap();
+        let (one, two, empty) = (ended(&live, "1.1", 5), ended(&live, "2.1", u64::MAX), ended(&live, "3.1", 0));
+        // No recording can be read out of a file.
+        let broken = Ended { dir: SessionDir(two.dir.launch()), ..ended(&live, "4.1", 3) };
+        fs::write(recording::segment(one.dir.path(), 1), "hello").unwrap();
+        let places = find_places(&done, vec![broken, one, two, empty]);
+        let gone: Vec<PathBuf> = places.iter().map(|place| place.ended.dir.path().to_owned()).collect();
+        assert!(gone.ends_with(&[live.join("2.1")]) && gone.contains(&live.join("1.1")), "{gone:?}");
+        assert!(leave_live(&done, places).is_empty());
+        assert!(!live.join("1.1").exists() && !live.join("3.1").exists());
+    }
+
+    #[test]
+    fn what_cannot_be_moved_is_said_to_be_where_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let session = ended(home.path(), "1.1", u64::MAX);
+        let (uid, dir) = (session.uid, session.dir.path().to_owned());
+        let stranded =
+            leave_live(home.path(), vec![Place { to: To::Directory(dir.join("within itself")), ended: session }]);
+        assert_eq!(stranded, [(uid, dir.to_string_lossy().into_owned(), None)]);
     }
 }

@@ -20,6 +20,8 @@ use crate::protocol::{Fault, FaultCode, Frame, Hello, Kind, Reply, Request, code
 const HELLO_LIMIT: Duration = Duration::from_secs(5);
 /// A frame that has begun is whole within this.
 const FRAME_LIMIT: Duration = Duration::from_secs(10);
+/// Room made for a frame before its bytes have come.
+const SMALL_FRAME: usize = 16 * 1024;
 /// A client takes a reply within this.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -100,8 +102,8 @@ impl Connection {
         let rest = async {
             self.stream.read_exact(&mut header[1..]).await?;
             let (kind, length) = Frame::header(header).map_err(invalid)?;
-            let mut payload = Vec::new();
-            // Grows as bytes arrive: an announced length alone costs nothing.
+            // Grows as bytes arrive: an announced length alone costs next to nothing.
+            let mut payload = Vec::with_capacity(length.min(SMALL_FRAME));
             (&mut self.stream).take(length as u64).read_to_end(&mut payload).await?;
             if payload.len() < length {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof));

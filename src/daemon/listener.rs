@@ -1,15 +1,18 @@
 //! Who may connect: the owner, not too many at once.
 
 use std::io;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::net::UnixListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::Semaphore;
 
 use super::Daemon;
 use super::connection;
+use super::start::write_lock_file;
+use crate::paths::Paths;
 use crate::protocol::{Fault, FaultCode};
 use crate::socket;
 
@@ -17,25 +20,43 @@ use crate::socket;
 /// keeps the connection waiting and gives no event when one becomes free.
 const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections until the daemon leaves. SIGUSR1 binds the socket anew: the
-/// runtime directory may have vanished under it.
-pub(crate) async fn run(daemon: Arc<Daemon>, listener: std::os::unix::net::UnixListener) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let mut listener = UnixListener::from_std(listener)?;
-    let mut rebind = signal(SignalKind::user_defined1())?;
-    let mut leaving = daemon.leaving.subscribe();
+/// Connections that are told why there is no place for them; more are closed at once, so
+/// that no client can use up the descriptors that the sessions need.
+const REFUSALS: usize = 16;
+
+/// Binds the daemon's socket in the runtime directory, or in the state directory when
+/// that cannot be had: it is gone after the last logout.
+pub(crate) fn bind(paths: &Paths) -> io::Result<(UnixListener, PathBuf)> {
+    let there = |directory: &Path| {
+        socket::private_directory(directory)?;
+        let path = paths.daemon_socket_in(directory);
+        let listener = socket::bind(&path)?;
+        listener.set_nonblocking(true)?;
+        Ok((UnixListener::from_std(listener)?, path))
+    };
+    there(&paths.runtime).or_else(|error: io::Error| {
+        let spare = paths.spare_runtime();
+        tracing::warn!(directory = %paths.runtime.display(), %error, spare = %spare.display(), "no socket can be bound there");
+        there(&spare).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", spare.display())))
+    })
+}
+
+/// Accepts connections until the daemon leaves. `rebind` (SIGUSR1) binds the socket anew:
+/// the runtime directory may have vanished under it.
+pub(crate) async fn run(daemon: Arc<Daemon>, mut listener: UnixListener, mut rebind: Signal) {
     let places = Arc::new(Semaphore::new(daemon.settings.connections()));
+    let refusals = Arc::new(Semaphore::new(REFUSALS));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = rebind.recv() => {
-                match bind(&daemon) {
+                match bind_anew(&daemon) {
                     Ok(again) => listener = again,
                     Err(error) => tracing::error!(%error, "the socket cannot be bound anew"),
                 }
                 continue;
             }
-            _ = leaving.changed() => return Ok(()),
+            () = daemon.is_leaving() => return,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -57,11 +78,13 @@ pub(crate) async fn run(daemon: Arc<Daemon>, listener: std::os::unix::net::UnixL
             }
         }
         let place = Arc::clone(&places).try_acquire_owned();
+        let refusal = Arc::clone(&refusals);
         let daemon = Arc::clone(&daemon);
         tokio::spawn(async move {
             match place {
                 Ok(_place) => connection::serve(&daemon, stream).await,
                 Err(_) => {
+                    let Ok(_refusal) = refusal.try_acquire() else { return };
                     let fault = Fault::new(FaultCode::Limit, "the daemon has too many connections");
                     let hint = "close some clients, or raise daemon.connections and restart the daemon";
                     connection::refuse(stream, fault.hint(hint)).await;
@@ -71,10 +94,10 @@ pub(crate) async fn run(daemon: Arc<Daemon>, listener: std::os::unix::net::UnixL
     }
 }
 
-fn bind(daemon: &Daemon) -> io::Result<UnixListener> {
-    let path = daemon.socket_path();
-    socket::private_directory(&daemon.paths.runtime)?;
-    let listener = socket::bind(&path)?;
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
+fn bind_anew(daemon: &Daemon) -> io::Result<UnixListener> {
+    let (listener, path) = bind(&daemon.paths)?;
+    tracing::info!(socket = %path.display(), "bound anew");
+    write_lock_file(&daemon.lock, &path, daemon.store.generation())?;
+    *daemon.socket.lock().unwrap_or_else(PoisonError::into_inner) = path;
+    Ok(listener)
 }

@@ -26,6 +26,7 @@ pub use start::{Options, run};
 
 use crate::clock::Timestamp;
 use crate::id::AttemptId;
+use crate::lock::FileLock;
 use crate::paths::Paths;
 use crate::protocol::keeper::How;
 use crate::queue::{Closed, Limits};
@@ -62,6 +63,8 @@ pub(crate) struct Daemon {
     pub admission: admission::Switch,
     pub archiver: archive::Archiver,
     pub since: Timestamp,
+    /// Says who serves this instance, and where.
+    pub lock: FileLock,
     /// Where clients reach us now.
     pub socket: Mutex<PathBuf>,
     /// Something other than the queue itself may let a task start.
@@ -97,15 +100,20 @@ impl Daemon {
     }
 
     fn order(&self, attempt: AttemptId, order: Order) {
-        if !self.roster.order(&attempt.session(), order) {
-            // Its attendant has just left: the end of the attempt is stored, or will be
-            // found by the order that the stored status derives.
+        if !self.roster.order_attempt(attempt, order) {
+            // Its attendant has just left: the end of the attempt is stored. Or it is
+            // about to come: then it meets what was ordered when it stores the start.
             tracing::debug!(%attempt, ?order, "no live session for this order");
         }
     }
 
     pub fn socket_path(&self) -> PathBuf {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the daemon is told to leave; at once when it was told before.
+    pub async fn is_leaving(&self) {
+        drop(self.leaving.subscribe().wait_for(Option::is_some).await);
     }
 
     pub fn leave(&self, how: Leave) {

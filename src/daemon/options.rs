@@ -11,7 +11,7 @@ use clap::Parser;
 /// configuration again, SIGUSR1 binds the socket anew. 'autodev' starts it by itself
 /// when it is needed.
 #[derive(Debug, Parser)]
-#[command(name = "autodevd", version, about)]
+#[command(name = "autodevd", version)]
 #[command(after_long_help = "\
 Exit status:
   0   it was told to leave

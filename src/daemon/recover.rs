@@ -6,15 +6,16 @@ use std::io;
 use std::sync::Arc;
 
 use super::Daemon;
-use super::attend::{Attendant, Limit, remaining};
+use super::attend::{Attendant, Limit};
 use crate::id::{SessionName, Uid};
+use crate::paths::SessionDir;
 use crate::process;
 use crate::protocol::launch::LaunchSpec;
-use crate::protocol::view::SessionState;
 use crate::recovery::plan::{Action, Dir, Facts, Row, plan};
 use crate::recovery::{Found, gather};
-use crate::store::{StoreError, Unfinished};
-use crate::task::{Actor, Event, Status};
+use crate::session::names;
+use crate::store::Unfinished;
+use crate::task::{Actor, Event};
 
 /// Looks at every unfinished row and every live directory, and starts what is to be done
 /// about them.
@@ -24,24 +25,33 @@ pub(super) async fn run(daemon: &Arc<Daemon>) -> io::Result<()> {
     let rows = daemon.store.unfinished().await.map_err(io::Error::other)?;
     // A directory belongs to a row by its identity; its name may have changed, or mean
     // another session after a restore.
-    let by_uid: HashMap<Uid, SessionName> =
+    let by_uid: HashMap<Uid, String> =
         found.iter().filter_map(|(name, found)| Some((found.spec.as_ref()?.uid, name.clone()))).collect();
+    let mut names = HashMap::new();
     let mut summary: BTreeMap<&'static str, u32> = BTreeMap::new();
     for row in rows {
         let dir = match by_uid.get(&row.uid) {
             Some(name) => found.remove(name),
             // Never finished being written, so it does not know its identity.
-            None => match found.get(&row.session) {
-                Some(other) if other.spec.is_none() => found.remove(&row.session),
-                _ => None,
-            },
+            None => {
+                let name = row.session.directory(row.uid);
+                found.get(&name).is_some_and(|other| other.spec.is_none()).then(|| found.remove(&name)).flatten()
+            }
         };
+        if let Some(dir) = &dir {
+            names.insert(row.session.clone(), dir.dir.clone());
+        }
         let did = unfinished(daemon, row, dir).await;
         *summary.entry(did).or_default() += 1;
     }
     for (name, dir) in found {
-        let did = directory(daemon, name, dir).await;
+        let did = directory(daemon, &name, dir, &mut names).await;
         *summary.entry(did).or_default() += 1;
+    }
+    // A daemon that was killed may have left names that mean nothing, or another session.
+    let named = names.iter().try_for_each(|(name, dir)| names::publish(dir, name));
+    if let Err(error) = named.and_then(|()| names::tidy(&daemon.paths.live_sessions(), &names)) {
+        tracing::warn!(%error, "the names in sessions/live are not in order");
     }
     if !summary.is_empty() {
         tracing::info!(?summary, "recovered");
@@ -65,47 +75,36 @@ async fn unfinished(daemon: &Arc<Daemon>, row: Unfinished, found: Option<Found>)
             tracing::error!(%attempt, %error, "cannot be settled");
         }
         if let Some(found) = found {
-            return directory(daemon, row.session, found).await;
+            let name = row.session.directory(row.uid);
+            return directory(daemon, &name, found, &mut HashMap::new()).await;
         }
         return "settled";
     }
-    let dir = found.map_or_else(|| daemon.paths.live_session(&row.session), |f| f.dir);
-    let attendant = Attendant {
-        orders: daemon.roster.enter(&row.session, row.uid),
-        daemon: Arc::clone(daemon),
-        uid: row.uid,
-        attempt: row.attempt.map(|(attempt, _)| attempt),
-        dir,
-        marker: process::marker(daemon.paths.instance_number(), row.number),
-        child: None,
-        limit: remaining(row.timeout),
-        stopped: None,
-        opener: None,
-        name: row.session,
-    };
+    let dir = found.map_or_else(|| daemon.paths.session_directory(&row.session, row.uid), |f| f.dir);
+    let marker = process::marker(daemon.paths.instance_number(), row.number);
+    let mut attendant = Attendant::new(daemon, &row.session, row.uid, dir, marker);
+    attendant.limit = Limit::remaining(row.timeout);
+    attendant.started = row.started;
+    if let Some((attempt, status)) = row.attempt {
+        attendant.resume(attempt, status, row.stop);
+    }
+    // It looks again by the same plan: a keeper may have come or gone since.
+    tokio::spawn(attendant.attend(None));
     match action {
-        Action::Adopt => {
-            let started = row.started || matches!(status, Some(Status::Running | Status::Paused));
-            tokio::spawn(attendant.adopt(started, row.stop));
-            "adopted"
-        }
-        Action::Finish(record) => {
-            tokio::spawn(attendant.end_recorded(record));
-            "ended meanwhile"
-        }
-        Action::End(outcome) => {
-            tokio::spawn(attendant.end_found(outcome));
-            outcome.name()
-        }
-        Action::AdoptUnknown | Action::Acknowledge | Action::ClearUp | Action::Settle | Action::Nothing => {
-            // The plan gives none of these for an unfinished row (its tests say so).
-            daemon.roster.leave(row.uid);
-            "left alone"
-        }
+        Action::Adopt => "adopted",
+        Action::Finish(_) => "ended meanwhile",
+        Action::End(outcome) => outcome.name(),
+        // The plan gives none of these for an unfinished row (its tests say so).
+        Action::AdoptUnknown | Action::Acknowledge | Action::ClearUp | Action::Settle | Action::Nothing => "left alone",
     }
 }
 
-async fn directory(daemon: &Arc<Daemon>, name: SessionName, found: Found) -> &'static str {
+async fn directory(
+    daemon: &Arc<Daemon>,
+    name: &str,
+    found: Found,
+    names: &mut HashMap<SessionName, SessionDir>,
+) -> &'static str {
     let Some(spec) = found.spec.clone() else {
         // Its daemon died while writing it: nothing was ever started in it.
         if let Dir::Present { held: false, started: false, .. } = found.facts
@@ -115,9 +114,9 @@ async fn directory(daemon: &Arc<Daemon>, name: SessionName, found: Found) -> &'s
         }
         return "removed";
     };
-    let known = match daemon.store.session(name.to_string()).await {
-        Ok(session) => session.session_id == spec.uid && session.state != SessionState::Starting,
-        Err(StoreError::Fault(_)) => false,
+    // Its row, if it has one, is finished: the others have been looked at.
+    let known = match daemon.store.has_session(spec.uid).await {
+        Ok(known) => known,
         Err(error) => {
             tracing::error!(session = %name, %error, "cannot be looked up");
             return "left alone";
@@ -126,14 +125,14 @@ async fn directory(daemon: &Arc<Daemon>, name: SessionName, found: Found) -> &'s
     let row = if known { Row::Finished } else { Row::Missing };
     let facts = Facts { row, dir: found.facts.clone(), started: false };
     match plan(&facts) {
-        Action::AdoptUnknown => adopt_unknown(daemon, spec, found).await,
+        Action::AdoptUnknown => adopt_unknown(daemon, spec, found, names).await,
         Action::Acknowledge => {
-            let attendant = lone(daemon, &name, spec.uid, found, spec.marker);
+            let attendant = Attendant::new(daemon, &spec.session, spec.uid, found.dir, spec.marker);
             tokio::spawn(attendant.acknowledge());
             "acknowledged"
         }
         Action::ClearUp => {
-            daemon.archiver.add(spec.uid, found.dir, recorded(&found.facts));
+            daemon.archiver.add(spec.uid, found.dir, recorded(&found.facts), None);
             "cleared up"
         }
         _ => "left alone",
@@ -147,35 +146,25 @@ fn recorded(dir: &Dir) -> u64 {
     }
 }
 
-async fn adopt_unknown(daemon: &Arc<Daemon>, spec: LaunchSpec, found: Found) -> &'static str {
+async fn adopt_unknown(
+    daemon: &Arc<Daemon>,
+    spec: LaunchSpec,
+    found: Found,
+    names: &mut HashMap<SessionName, SessionDir>,
+) -> &'static str {
     let marker = spec.marker;
     let uid = spec.uid;
     match daemon.store.adopt_unknown(spec).await {
         Ok(stored) => {
-            let attendant = lone(daemon, &stored.name, uid, found, marker);
-            tokio::spawn(attendant.adopt(true, None));
+            names.insert(stored.name.clone(), found.dir.clone());
+            let mut attendant = Attendant::new(daemon, &stored.name, uid, found.dir, marker);
+            attendant.started = true;
+            tokio::spawn(attendant.attend(None));
             "adopted as unknown"
         }
         Err(error) => {
             tracing::error!(%uid, %error, "a session without a row cannot be stored; it is left alone");
             "left alone"
         }
-    }
-}
-
-/// An attendant for a session without a task.
-fn lone(daemon: &Arc<Daemon>, name: &SessionName, uid: Uid, found: Found, marker: u64) -> Attendant {
-    Attendant {
-        orders: daemon.roster.enter(name, uid),
-        daemon: Arc::clone(daemon),
-        name: name.clone(),
-        uid,
-        attempt: None,
-        dir: found.dir,
-        marker,
-        child: None,
-        limit: Limit::new(None),
-        stopped: None,
-        opener: None,
     }
 }

@@ -11,6 +11,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use super::{Daemon, attend, watched};
 use crate::clock::Timestamp;
+use crate::store::StoreError;
 
 /// Claims in one transaction: enough to fill all slots of a small machine at once, few
 /// enough that others get their turn with the writer.
@@ -20,7 +21,6 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Runs until the daemon leaves.
 pub(crate) async fn run(daemon: Arc<Daemon>) {
-    let mut leaving = daemon.leaving.subscribe();
     let queue_changed = daemon.store.queue_changed();
     loop {
         // Asked for before looking, so that a change during the look is not missed.
@@ -33,18 +33,18 @@ pub(crate) async fn run(daemon: Arc<Daemon>) {
             tracing::error!(%error, "nothing can be claimed");
             tokio::select! {
                 () = tokio::time::sleep(TROUBLE_PAUSE) => continue,
-                _ = leaving.changed() => return,
+                () = daemon.is_leaving() => return,
             }
         }
         tokio::select! {
             () = &mut changed => {}
             () = &mut turned => {}
-            _ = leaving.changed() => return,
+            () = daemon.is_leaving() => return,
         }
     }
 }
 
-async fn claim_all(daemon: &Arc<Daemon>) -> Result<(), crate::store::StoreError> {
+async fn claim_all(daemon: &Arc<Daemon>) -> Result<(), StoreError> {
     loop {
         let limits = daemon.limits();
         if limits.closed.is_some() {
@@ -66,28 +66,38 @@ async fn claim_all(daemon: &Arc<Daemon>) -> Result<(), crate::store::StoreError>
 pub(crate) async fn run_due(daemon: Arc<Daemon>) -> io::Result<()> {
     let timer = TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
     let timer = watched(Timer(timer))?;
-    let mut leaving = daemon.leaving.subscribe();
     let queue_changed = daemon.store.queue_changed();
     loop {
         let changed = queue_changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        if let Err(error) = daemon.store.release_due(Timestamp::now()).await {
-            tracing::error!(%error, "due tasks cannot be released");
-        }
-        match daemon.store.next_due().await {
+        let next = next_due(&daemon).await;
+        let trouble = next.is_err();
+        match next {
             Ok(Some(due)) => timer.get_ref().set(due)?,
             Ok(None) => timer.get_ref().0.unset()?,
-            Err(error) => tracing::error!(%error, "due dates cannot be read"),
+            Err(error) => tracing::error!(%error, "due dates cannot be kept"),
         }
         tokio::select! {
+            () = tokio::time::sleep(TROUBLE_PAUSE), if trouble => {}
             () = &mut changed => {}
             ready = timer.readable() => {
                 let mut ready = ready?;
                 timer.get_ref().drain();
                 ready.clear_ready();
             }
-            _ = leaving.changed() => return Ok(()),
+            () = daemon.is_leaving() => return Ok(()),
+        }
+    }
+}
+
+/// Releases what is due; the next moment that is not.
+async fn next_due(daemon: &Daemon) -> Result<Option<Timestamp>, StoreError> {
+    loop {
+        // The writer is asked only when it has something to do.
+        match daemon.store.next_due().await? {
+            Some(due) if due <= Timestamp::now() => daemon.store.release_due(Timestamp::now()).await?,
+            next => return Ok(next),
         }
     }
 }

@@ -168,7 +168,7 @@ impl Settings {
     pub fn launch_attempt(&self, daemon: &Daemon, claim: &Claim) -> Result<Launch, (Outcome, String)> {
         let (paths, socket) = (&daemon.paths, daemon.socket_path());
         let name = claim.attempt.session();
-        let dir = paths.live_session(&name);
+        let dir = paths.session_directory(&name, claim.session_uid);
         let request = LaunchRequest {
             task: Some(claim.attempt.task),
             attempt: Some(claim.attempt),
@@ -195,7 +195,7 @@ impl Settings {
     /// The same for a session without a task.
     pub fn launch_open(&self, daemon: &Daemon, open: &Open, session: &StoredSession) -> Result<Launch, Fault> {
         let socket = daemon.socket_path();
-        let dir = daemon.paths.live_session(&session.name);
+        let dir = daemon.paths.session_directory(&session.name, session.uid);
         let environment: BTreeMap<String, String> = open.environment.iter().cloned().collect();
         let provider = open.provider.as_deref().unwrap_or("shell");
         let request = LaunchRequest {
@@ -261,6 +261,7 @@ impl Settings {
             },
             history_bytes: now.config.attach.history_bytes,
             socket_directory: paths.runtime.clone(),
+            withholds: !made.secrets.0.is_empty(),
         };
         Ok(Launch {
             spec,

@@ -1,16 +1,16 @@
 //! The daemon's beginning and end.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use super::admission::Switch;
@@ -61,7 +61,7 @@ fn failure(why: impl std::fmt::Display) -> Failure {
 pub fn run(options: Options) -> ExitCode {
     let mut ready = options.ready.map(File::from);
     match serve(options.log.as_deref(), &mut ready) {
-        Ok(Leave::Restart) => restart(),
+        Ok(Leave::Restart) => restart(options.log.as_deref()),
         Ok(Leave::Stop | Leave::StopAll) => ExitCode::SUCCESS,
         Err(Failure { code, why }) => {
             let kind = if code == EXIT_HELD { FaultCode::Conflict } else { FaultCode::Internal };
@@ -94,7 +94,7 @@ fn serve(log: Option<&str>, ready: &mut Option<File>) -> Result<Leave, Failure> 
     let settings = Settings::load(&paths);
     let (filter, form) = settings.log();
     logging::start(log.unwrap_or(&filter), form);
-    for directory in [&paths.state, &paths.live_sessions(), &paths.done_sessions(), &paths.runtime] {
+    for directory in [&paths.state, &paths.live_sessions(), &paths.done_sessions()] {
         socket::private_directory(directory).map_err(failure)?;
     }
     if let Some(kind) = network_file_system(&paths.state).map_err(failure)? {
@@ -107,25 +107,51 @@ fn serve(log: Option<&str>, ready: &mut Option<File>) -> Result<Leave, Failure> 
         return Err(Failure { code: EXIT_HELD, why: held(&paths) });
     };
     let store = Store::open(&paths, last_generation(&lock)).map_err(failure)?;
-    let path = paths.daemon_socket();
-    let listener = socket::bind(&path).map_err(|e| failure(format!("{}: {e}", path.display())))?;
-    write_lock_file(&lock, &path, store.generation()).map_err(failure)?;
-
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failure)?;
-    let leave = runtime.block_on(async {
-        let daemon = assemble(paths, settings, store, path.clone()).await?;
-        let leave = live(&daemon, listener, ready).await?;
+    let (daemon, leave) = runtime.block_on(async {
+        // Before anybody can know us by the lock file: who finds no socket sends one.
+        let signals = Signals::take().map_err(failure)?;
+        let (listener, path) = listener::bind(&paths).map_err(failure)?;
+        write_lock_file(&lock, &path, store.generation()).map_err(failure)?;
+        let daemon = assemble(paths, settings, store, path, lock).await?;
+        let leave = live(&daemon, listener, signals, ready).await;
         daemon.store.close().await;
-        Ok::<_, Failure>(leave)
-    });
+        Ok::<_, Failure>((daemon, leave))
+    })?;
+    // Ends what still looks after a client or a session.
     drop(runtime);
     // The socket goes before the lock: whoever takes the lock next binds its own.
-    drop(fs::remove_file(&path));
-    drop(lock);
+    drop(fs::remove_file(daemon.socket_path()));
+    drop(daemon);
     leave
 }
 
-async fn assemble(paths: Paths, settings: Settings, store: Store, socket: PathBuf) -> Result<Arc<Daemon>, Failure> {
+/// What the system tells us.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+    rebind: Signal,
+}
+
+impl Signals {
+    fn take() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+            rebind: signal(SignalKind::user_defined1())?,
+        })
+    }
+}
+
+async fn assemble(
+    paths: Paths,
+    settings: Settings,
+    store: Store,
+    socket: PathBuf,
+    lock: FileLock,
+) -> Result<Arc<Daemon>, Failure> {
     let admission = Switch::load(&store).await.map_err(failure)?;
     let archiver = Archiver::start(&paths, &store);
     Ok(Arc::new(Daemon {
@@ -133,6 +159,7 @@ async fn assemble(paths: Paths, settings: Settings, store: Store, socket: PathBu
         admission,
         archiver,
         since: Timestamp::now(),
+        lock,
         socket: Mutex::new(socket),
         reschedule: Notify::new(),
         session_left: Notify::new(),
@@ -145,17 +172,15 @@ async fn assemble(paths: Paths, settings: Settings, store: Store, socket: PathBu
 
 async fn live(
     daemon: &Arc<Daemon>,
-    listener: std::os::unix::net::UnixListener,
+    listener: tokio::net::UnixListener,
+    signals: Signals,
     ready: &mut Option<File>,
 ) -> Result<Leave, Failure> {
-    let mut leaving = daemon.leaving.subscribe();
+    let Signals { mut terminate, mut interrupt, mut reload, rebind } = signals;
     recover::run(daemon).await.map_err(failure)?;
-    let accepting = tokio::spawn(listener::run(Arc::clone(daemon), listener));
-    tokio::spawn(scheduler::run(Arc::clone(daemon)));
+    let accepting = tokio::spawn(listener::run(Arc::clone(daemon), listener, rebind));
+    let scheduling = tokio::spawn(scheduler::run(Arc::clone(daemon)));
     let due = tokio::spawn(scheduler::run_due(Arc::clone(daemon)));
-    let mut terminate = signal(SignalKind::terminate()).map_err(failure)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failure)?;
-    let mut reload = signal(SignalKind::hangup()).map_err(failure)?;
     let socket = daemon.socket_path();
     tracing::info!(version = BUILD, pid = std::process::id(), socket = %socket.display(), "ready");
     say(ready, &Ready { ready: true, socket: Some(socket), ..Ready::default() });
@@ -167,31 +192,35 @@ async fn live(
                 Ok(_) => daemon.reschedule.notify_one(),
                 Err(fault) => tracing::error!(error = fault.message, "the configuration is wrong; the last good one stays"),
             },
-            _ = leaving.changed() => break,
+            () = daemon.is_leaving() => break,
         }
     }
-    // Nothing new is started or accepted from here on: both tasks listen to `leaving`.
-    let how = (*leaving.borrow_and_update()).unwrap_or(Leave::Stop);
+    // All three listen to `leaving`: after them nothing new is started or accepted, and
+    // every session is in the roster.
+    for (what, ended) in [("clients", accepting.await), ("scheduler", scheduling.await)] {
+        if let Err(error) = ended {
+            tracing::error!(%error, "the {what} part of the daemon had failed");
+        }
+    }
+    if let Ok(Err(error)) = due.await {
+        tracing::error!(%error, "due tasks were no longer released");
+    }
+    let how = daemon.leaving.borrow().unwrap_or(Leave::Stop);
     tracing::info!(?how, sessions = daemon.roster.len(), "leaving");
     if how == Leave::StopAll {
         end_all(daemon).await;
-    }
-    for task in [accepting, due] {
-        if let Ok(Err(error)) = task.await {
-            tracing::error!(%error, "a part of the daemon had failed");
-        }
     }
     Ok(how)
 }
 
 async fn end_all(daemon: &Arc<Daemon>) {
-    for name in daemon.roster.names() {
+    for (uid, name) in daemon.roster.all() {
         match name.attempt() {
             Some(attempt) => match daemon.store.apply(attempt.task, Event::KillRequested, Actor::User).await {
                 Ok(applied) => daemon.carry_out(&applied),
                 Err(error) => tracing::debug!(%attempt, %error, "not killed"),
             },
-            None => drop(daemon.roster.order(&name, Order::Stop(How::Now))),
+            None => drop(daemon.roster.order(uid, Order::Stop(How::Now))),
         }
     }
     let all_left = async {
@@ -219,16 +248,17 @@ fn read_lock_file(mut file: &File) -> Option<LockFile> {
     serde_json::from_reader(file).ok()
 }
 
-fn write_lock_file(lock: &FileLock, socket: &Path, generation: u64) -> io::Result<()> {
+/// Says in the lock file who serves the instance, and where.
+pub(super) fn write_lock_file(lock: &FileLock, socket: &Path, generation: u64) -> io::Result<()> {
     let content = LockFile { v: 1, process: ProcessId::current()?, socket: socket.to_owned(), generation };
-    let mut file = lock.file();
+    let file = lock.file();
     let mut text = serde_json::to_vec(&content)?;
+    // One write that covers what was there: a reader sees the old text or the new one. The
+    // blanks belong to it.
+    let before = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    text.resize(text.len().max(before.saturating_sub(1)), b' ');
     text.push(b'\n');
-    // One write, then cut: a reader sees the old text or the new one with a tail that is
-    // no JSON for a moment, and reads again.
-    file.rewind()?;
-    file.write_all(&text)?;
-    file.set_len(text.len() as u64)
+    file.write_all_at(&text, 0)
 }
 
 fn held(paths: &Paths) -> String {
@@ -239,48 +269,17 @@ fn held(paths: &Paths) -> String {
     }
 }
 
-/// Becomes the binary that lies at our path now, perhaps a newer one.
-fn restart() -> ExitCode {
+/// Becomes the binary that lies at our path now, perhaps a newer one. What was said on
+/// our command line about the start itself (a descriptor, the background) has been done.
+fn restart(log: Option<&str>) -> ExitCode {
     let error = match std::env::current_exe() {
         Ok(exe) => {
             // After an upgrade the kernel marks the old file's name.
             let name = exe.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
-            Command::new(name).args(without_ready_fd(std::env::args_os().skip(1))).exec()
+            Command::new(name).args(log.map(|log| format!("--log={log}"))).exec()
         }
         Err(error) => error,
     };
     drop(writeln!(io::stderr(), "autodevd: cannot start anew: {error}"));
     ExitCode::FAILURE
-}
-
-/// The arguments for the daemon's next life, in which nobody waits to hear that it is
-/// ready: the descriptor means something else by then, or nothing.
-fn without_ready_fd(mut args: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut kept = Vec::new();
-    while let Some(arg) = args.next() {
-        if arg == "--ready-fd" {
-            args.next();
-        } else if !arg.as_encoded_bytes().starts_with(b"--ready-fd=") {
-            kept.push(arg);
-        }
-    }
-    kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_life_has_the_same_arguments_without_the_descriptor() {
-        for (args, kept) in [
-            ("--ready-fd 6 --log debug", "--log debug"),
-            ("--ready-fd=6 --log debug", "--log debug"),
-            ("--log debug --ready-fd 6", "--log debug"),
-            ("", ""),
-        ] {
-            let args = args.split_whitespace().map(OsString::from);
-            assert_eq!(without_ready_fd(args).join(" ".as_ref()), kept);
-        }
-    }
 }

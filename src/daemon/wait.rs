@@ -28,7 +28,8 @@ pub(crate) async fn wait(daemon: &Arc<Daemon>, wait: Wait, connection: &mut Conn
     }
     let total = tasks.len();
     let mut open: BTreeSet<_> = tasks.iter().copied().collect();
-    let deadline = wait.timeout.map(|t| tokio::time::Instant::now() + t.0);
+    // Beyond the end of time is never.
+    let deadline = wait.timeout.and_then(|t| tokio::time::Instant::now().checked_add(t.0));
     let over = async {
         match deadline {
             Some(deadline) => tokio::time::sleep_until(deadline).await,

@@ -14,6 +14,7 @@ use nix::sys::stat::{Mode, umask};
 
 use super::log;
 use super::signals::Signals;
+use crate::crash;
 use crate::lock::FileLock;
 use crate::paths::{KeeperFile, SessionDir};
 use crate::process::{KEEPER_COMM, ProcessId};
@@ -69,7 +70,9 @@ pub fn birth(arguments: &[OsString]) -> io::Result<Option<Birth>> {
     // No mount is kept busy by us.
     std::env::set_current_dir("/")?;
 
+    crash::point("keeper:born");
     let Some(lock) = FileLock::take(&dir.lock()).map_err(|e| at(&dir.lock(), e))? else { return Ok(None) };
+    crash::point("keeper:locked");
     let spec = read_spec(&dir.launch()).map_err(|e| at(&dir.launch(), e))?;
     // A session is started once, whoever keeps it.
     for mark in [dir.started(), dir.exit()] {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::event_loop::{Keeper, Stage};
 use super::{child, log, tree};
 use crate::clock::Timestamp;
+use crate::crash;
 use crate::protocol::exit::{self, ExitReason, ExitRecord};
 use crate::protocol::keeper::{FromKeeper, How, Role};
 use crate::task::Exit;
@@ -74,6 +75,7 @@ impl Keeper {
         if let Err(error) = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&mark) {
             return self.launch_failed(format!("cannot mark the session as started: {}: {error}", mark.display()), now);
         }
+        crash::point("keeper:marked");
         self.start_step(0, now);
     }
 
@@ -87,6 +89,7 @@ impl Keeper {
             Ok(child::Started { pid, start }) => {
                 self.started_at.get_or_insert_with(Timestamp::now);
                 self.stage = Stage::Running { pid, start, step };
+                crash::point("keeper:started");
                 self.tell_controllers(&FromKeeper::Started { pid, start });
             }
             Err(why) => self.launch_failed(why, now),
@@ -115,6 +118,7 @@ impl Keeper {
 
     /// The program of the current step was reaped.
     pub(super) fn program_ended(&mut self, exit: Exit, now: Instant) {
+        crash::point("keeper:ended");
         self.drain_output(now);
         let Stage::Running { step, .. } = self.stage else { return };
         let last = step + 1 >= self.birth.spec.steps.len();
@@ -206,6 +210,7 @@ impl Keeper {
 
     /// The exit record is durable: now it may be told.
     pub(super) fn over(&mut self, record: Vec<u8>, now: Instant) {
+        crash::point("keeper:recorded");
         let exited = FromKeeper::Exited(record.clone());
         self.stage = Stage::Over(record);
         self.tell_controllers(&exited);

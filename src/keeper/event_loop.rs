@@ -19,6 +19,7 @@ use super::terminal::Terminal;
 use super::typing::Typing;
 use super::{log, tree};
 use crate::clock::Timestamp;
+use crate::crash;
 use crate::protocol::keeper::Role;
 
 /// Without an order to go within this, and without a controller, the keeper leaves and
@@ -118,6 +119,7 @@ impl Keeper {
             client.role = Some(Role::Controller);
             client.send(&keeper.hello());
             client.write();
+            crash::point("keeper:ready");
             keeper.clients.push(client);
         }
         Ok(keeper)

@@ -48,7 +48,10 @@ impl ExitRecord {
         match self.reason {
             ExitReason::Ended if self.exit.is_success() => Outcome::Succeeded,
             ExitReason::Ended => Outcome::AgentFailed,
-            ExitReason::Stopped | ExitReason::StoppedBeforeStart => Outcome::Killed,
+            ExitReason::Stopped => Outcome::Killed,
+            // Where a person wanted it to end, that is written down with the task and
+            // decides; else the daemon could not go on with it.
+            ExitReason::StoppedBeforeStart => Outcome::NeverStarted,
             ExitReason::LaunchFailed => Outcome::LaunchFailed,
             ExitReason::Shutdown => Outcome::Interrupted,
         }
@@ -59,6 +62,7 @@ impl ExitRecord {
         match self.reason {
             ExitReason::Ended if self.exit.is_success() => None,
             ExitReason::Shutdown => Some("interrupted by a shutdown".into()),
+            ExitReason::StoppedBeforeStart => Some("stopped before the program was started".into()),
             _ => Some(self.error.clone().unwrap_or_else(|| match self.exit.signal {
                 Some(signal) => format!("the program was killed by signal {signal}"),
                 None => format!("the program {}", self.exit),

@@ -44,6 +44,11 @@ pub struct LaunchSpec {
     pub history_bytes: u64,
     /// Directory for the keeper's socket.
     pub socket_directory: PathBuf,
+    /// The program also gets variables that are not written here. They come from the
+    /// daemon that launches it, over the keeper's first connection; another daemon does
+    /// not have them.
+    #[serde(default)]
+    pub withholds: bool,
 }
 
 /// One program to run.

@@ -84,6 +84,36 @@ pub enum Request {
     Select(Select),
 }
 
+impl Request {
+    /// Asked twice it does no more than asked once: it only reads, carries a key, or sets
+    /// what is so already. When an answer is lost it may be asked again.
+    pub fn is_repeatable(&self) -> bool {
+        match self {
+            Request::Submit(_)
+            | Request::SubmitChunk(_)
+            | Request::Resubmit { .. }
+            | Request::Status
+            | Request::List(_)
+            | Request::Show(_)
+            | Request::Events(_)
+            | Request::Verify
+            | Request::Admission { .. }
+            | Request::Sessions { .. }
+            | Request::Session { .. }
+            | Request::Wait(_)
+            | Request::Watch { .. }
+            | Request::Providers
+            | Request::Reload
+            | Request::Select(_) => true,
+            Request::Act(_)
+            | Request::Edit(_)
+            | Request::Rename { .. }
+            | Request::Open(_)
+            | Request::EndSession { .. } => false,
+        }
+    }
+}
+
 /// A task to store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submit {

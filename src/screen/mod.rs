@@ -16,6 +16,13 @@ use std::time::Duration;
 use alacritty_terminal::term::TermMode;
 use alacritty_terminal::vte::ansi::{Processor, Rgb, Timeout};
 
+/// Writes formatted bytes; writing to memory cannot fail.
+macro_rules! put {
+    ($out:expr, $($argument:tt)*) => {{
+        let _ = ::std::io::Write::write_fmt(&mut $out, format_args!($($argument)*));
+    }};
+}
+
 mod feed;
 mod handler;
 mod keys;

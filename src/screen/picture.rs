@@ -1,7 +1,5 @@
 //! The picture: sequences that paint a terminal of any state as the model.
 
-use std::io::Write;
-
 use alacritty_terminal::grid::{Cursor, Dimensions, Grid, Row};
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::TermMode;
@@ -33,13 +31,6 @@ const MODES: [(TermMode, &[u8]); 10] = [
     (TermMode::FOCUS_IN_OUT, b"\x1b[?1004h"),
     (TermMode::BRACKETED_PASTE, b"\x1b[?2004h"),
 ];
-
-/// Writes formatted bytes; writing to memory cannot fail.
-macro_rules! put {
-    ($out:expr, $($argument:tt)*) => {{
-        let _ = write!($out, $($argument)*);
-    }};
-}
 
 /// Paints `model` for a terminal of size `viewer`, with up to `history` lines of what has
 /// scrolled off.

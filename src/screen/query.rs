@@ -4,8 +4,6 @@
 //! question: each would answer, and answers that come after a detach are typed into the
 //! user's shell.
 
-use std::io::Write;
-
 use alacritty_terminal::term::TermMode;
 use alacritty_terminal::vte::ansi::{CursorShape, Rgb};
 
@@ -120,13 +118,6 @@ pub(super) struct Answerer<'a> {
     pub looks: &'a Looks,
     /// Where answers go.
     pub out: &'a mut Vec<u8>,
-}
-
-/// Writes formatted bytes; writing to memory cannot fail.
-macro_rules! put {
-    ($out:expr, $($argument:tt)*) => {{
-        let _ = write!($out, $($argument)*);
-    }};
 }
 
 impl Answerer<'_> {

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
+use crate::crash;
 use crate::paths::SessionDir;
 use crate::protocol::launch::LaunchSpec;
 
@@ -31,7 +32,10 @@ pub struct Launched {
 /// removed again.
 pub fn launch(dir: &SessionDir, spec: &LaunchSpec, files: &[(String, Vec<u8>)]) -> io::Result<Launched> {
     DirBuilder::new().mode(0o700).create(dir.path())?;
-    let result = write_files(dir, spec, files).and_then(|()| start(dir));
+    let result = write_files(dir, spec, files).and_then(|()| {
+        crash::point("directory-made");
+        start(dir)
+    });
     if result.is_err() {
         // Nothing runs in it, and it was ours alone.
         drop(fs::remove_dir_all(dir.path()));
@@ -58,7 +62,8 @@ fn start(dir: &SessionDir) -> io::Result<Launched> {
     // Without hooks between fork and exec the standard library uses posix_spawn, which
     // costs the same however large the daemon is. The keeper needs nothing of our
     // environment and must not carry its secrets.
-    let child = Command::new("/proc/self/exe")
+    let mut command = Command::new("/proc/self/exe");
+    command
         .arg0("autodevd")
         .arg("keeper")
         .arg(dir.path())
@@ -67,6 +72,10 @@ fn start(dir: &SessionDir) -> io::Result<Launched> {
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
         .stderr(Stdio::from(log))
-        .spawn()?;
+        // What a person types at a daemon in the foreground is not meant for it.
+        .process_group(0);
+    crash::pass_on(&mut command);
+    let child = command.spawn()?;
+    crash::point("keeper-spawned");
     Ok(Launched { child, control: ours })
 }

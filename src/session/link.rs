@@ -12,6 +12,9 @@ use crate::protocol::keeper::{self, BadMessage, FromKeeper, KeeperHello, Refused
 
 /// A keeper answers its Hello within this, or counts as unresponsive.
 pub const HELLO_LIMIT: Duration = Duration::from_secs(5);
+/// A keeper that was just made says Hello within this. One that fails closes its
+/// connection, so this is only about one that hangs, or a machine that hardly gets on.
+const BIRTH_LIMIT: Duration = Duration::from_secs(30);
 
 /// Why a keeper cannot be talked to.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +57,7 @@ impl Link {
     ) -> Result<(Link, KeeperHello), LinkError> {
         stream.set_nonblocking(true)?;
         let stream = UnixStream::from_std(stream)?;
-        Link { stream, buffer: Vec::new(), generation, order: 0 }.hello().await
+        Link { stream, buffer: Vec::new(), generation, order: 0 }.hello(BIRTH_LIMIT).await
     }
 
     /// Connects to a keeper that runs already, as its new controller.
@@ -69,13 +72,13 @@ impl Link {
             .map_err(io::Error::other)??;
         stream.set_nonblocking(true)?;
         let stream = UnixStream::from_std(stream)?;
-        Link { stream, buffer: Vec::new(), generation, order: 0 }.hello().await
+        Link { stream, buffer: Vec::new(), generation, order: 0 }.hello(HELLO_LIMIT).await
     }
 
-    async fn hello(mut self) -> Result<(Link, KeeperHello), LinkError> {
+    async fn hello(mut self, limit: Duration) -> Result<(Link, KeeperHello), LinkError> {
         self.send(&ToKeeper::Hello { version: keeper::VERSION, role: Role::Controller, generation: self.generation })
             .await?;
-        let first = timeout(HELLO_LIMIT, self.receive()).await.map_err(|_| LinkError::Silent)??;
+        let first = timeout(limit, self.receive()).await.map_err(|_| LinkError::Silent)??;
         match first {
             FromKeeper::Hello(hello) => Ok((self, hello)),
             FromKeeper::Refused { code: RefusedCode::Generation, reason } => {

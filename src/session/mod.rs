@@ -3,6 +3,7 @@
 
 pub mod launch;
 pub mod link;
+pub mod names;
 pub mod roster;
 pub mod sweep;
 pub mod usage;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::id::{SessionName, Uid};
+use crate::id::{AttemptId, SessionName, Uid};
 use crate::protocol::keeper::{How, KeeperStatus};
 use crate::protocol::view::SessionState;
 
@@ -69,9 +69,16 @@ impl Roster {
         self.lock().remove(&uid);
     }
 
-    /// Gives an order; `false` when there is no such session.
-    pub fn order(&self, name: &SessionName, order: Order) -> bool {
-        self.lock().values().any(|entry| entry.live.name == *name && entry.orders.send(order).is_ok())
+    /// Gives an order to an attempt's session, whose name nobody else ever has; `false`
+    /// when it does not live.
+    pub fn order_attempt(&self, attempt: AttemptId, order: Order) -> bool {
+        let name = attempt.session();
+        self.lock().values().any(|entry| entry.live.name == name && entry.orders.send(order).is_ok())
+    }
+
+    /// Gives an order to a session; `false` when it does not live.
+    pub fn order(&self, uid: Uid, order: Order) -> bool {
+        self.lock().get(&uid).is_some_and(|entry| entry.orders.send(order).is_ok())
     }
 
     /// Changes what is known of a session.
@@ -86,9 +93,9 @@ impl Roster {
         self.lock().get(&uid).map(|entry| entry.live.clone())
     }
 
-    /// Names of all live sessions.
-    pub fn names(&self) -> Vec<SessionName> {
-        self.lock().values().map(|entry| entry.live.name.clone()).collect()
+    /// All live sessions.
+    pub fn all(&self) -> Vec<(Uid, SessionName)> {
+        self.lock().iter().map(|(uid, entry)| (*uid, entry.live.name.clone())).collect()
     }
 
     /// How many live.

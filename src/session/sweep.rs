@@ -15,7 +15,8 @@ const DEATH_LIMIT: Duration = Duration::from_secs(30);
 /// Who belongs to the session.
 #[derive(Clone, Debug)]
 pub struct Quarry {
-    /// The session's name, as its processes have it in `AUTODEV_SESSION`.
+    /// The session's name when it was launched, as its processes have it in
+    /// `AUTODEV_SESSION`.
     pub session: SessionName,
     /// The state directory, as they have it in `AUTODEV_STATE`: another instance may have
     /// a session of the same name.
@@ -78,18 +79,22 @@ fn owner(pid: u32) -> Option<u32> {
 
 /// The marker is one of many and sessions share them after a long time, so it counts only
 /// together with the names; a program that wiped its environment is known by the marker
-/// alone if it names no other session.
+/// alone if it names no other session. A name may have been another session's before, so
+/// it does not count against a marker.
 fn belongs(pid: u32, quarry: &Quarry) -> bool {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let value = |name: &str| {
         environment.split(|b| *b == 0).find_map(|v| v.strip_prefix(name.as_bytes()).and_then(|v| v.strip_prefix(b"=")))
     };
+    let marker = process::marker_of(pid);
     match (value("AUTODEV_SESSION"), value("AUTODEV_STATE")) {
         (Some(session), Some(state)) => {
-            session == quarry.session.as_str().as_bytes() && state == quarry.state.as_bytes()
+            session == quarry.session.as_str().as_bytes()
+                && state == quarry.state.as_bytes()
+                && marker.is_none_or(|marker| marker == quarry.marker)
         }
         (Some(session), None) if session != quarry.session.as_str().as_bytes() => false,
-        _ => process::marker_of(pid) == Some(quarry.marker),
+        _ => marker == Some(quarry.marker),
     }
 }
 

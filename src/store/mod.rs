@@ -173,7 +173,8 @@ pub struct Unfinished {
     pub stop: Option<crate::task::Stop>,
     /// `Started` was committed.
     pub started: bool,
-    /// The task's time limit, and when the program was started.
+    /// The task's time limit, and when the program was started; later by as long as it
+    /// has been paused.
     pub timeout: Option<(crate::clock::Span, Timestamp)>,
 }
 
@@ -460,6 +461,22 @@ impl Store {
     /// `NotFound`.
     pub async fn session(&self, target: String) -> Result<SessionView, StoreError> {
         self.read(move |r| show::session(&r.conn, &r.live_sessions, &target)).await
+    }
+
+    /// A session by its identity, whatever it is called now.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn session_of(&self, session: Uid) -> Result<SessionView, StoreError> {
+        self.read(move |r| show::session_of(&r.conn, &r.live_sessions, session)).await
+    }
+
+    /// Whether there is a session of this identity.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn has_session(&self, session: Uid) -> Result<bool, StoreError> {
+        self.read(move |r| Ok(show::has_session(&r.conn, session)?)).await
     }
 
     /// Sessions and attempts whose end is not stored.

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::apply::apply;
 use super::events::{self, Entry};
 use super::failure::Failure;
+use super::rows::word;
 use super::tx::Tx;
 use super::{Applied, AttemptEnd, NewSession, StoredSession};
 use crate::id::{AttemptId, MAX_SESSION_NAME, SessionName, TaskId, Uid};
@@ -210,34 +211,44 @@ struct Found {
     of_task: bool,
 }
 
-/// The newest session of a name.
+/// The session of a name that lives, else the newest.
 fn find(tx: &Tx<'_>, name: &SessionName) -> rusqlite::Result<Option<Found>> {
     tx.conn
         .prepare_cached(
-            "SELECT id, ended_at IS NULL, task IS NOT NULL FROM sessions WHERE name = ?1 ORDER BY id DESC LIMIT 1",
+            "SELECT id, ended_at IS NULL, task IS NOT NULL FROM sessions WHERE name = ?1
+              ORDER BY ended_at IS NULL DESC, id DESC LIMIT 1",
         )?
         .query_row([name.as_str()], |row| Ok(Found { id: row.get(0)?, live: row.get(1)?, of_task: row.get(2)? }))
         .optional()
 }
 
-/// The newest session of a name, which must not be an attempt's.
+/// The session of a name, which must not be an attempt's.
 fn taskless(tx: &Tx<'_>, name: &SessionName) -> Result<Found, Failure> {
     let found = find(tx, name)?.ok_or_else(|| no_session(name.as_str()))?;
+    not_of_task(&found, name)?;
+    Ok(found)
+}
+
+fn not_of_task(found: &Found, name: &SessionName) -> Result<(), Failure> {
     if found.of_task {
         return Err(Fault::conflict(format!("session {name} belongs to a task")).into());
     }
-    Ok(found)
+    Ok(())
 }
 
 /// The session with this identity, which must not be an attempt's, and its name now.
 fn taskless_by_uid(tx: &Tx<'_>, uid: Uid) -> Result<(Found, SessionName), Failure> {
-    let name: Option<String> = tx
+    // Not by its name: another session may have had it.
+    let found = tx
         .conn
-        .prepare_cached("SELECT name FROM sessions WHERE uid = ?1")?
-        .query_row([uid.bytes()], |row| row.get(0))
+        .prepare_cached("SELECT id, ended_at IS NULL, task IS NOT NULL, name FROM sessions WHERE uid = ?1")?
+        .query_row([uid.bytes()], |row| {
+            Ok((Found { id: row.get(0)?, live: row.get(1)?, of_task: row.get(2)? }, word::<SessionName>(row, 3)?))
+        })
         .optional()?;
-    let name = name.and_then(|name| name.parse().ok()).ok_or_else(|| no_session(&uid.to_string()))?;
-    Ok((taskless(tx, &name)?, name))
+    let (found, name) = found.ok_or_else(|| no_session(&uid.to_string()))?;
+    not_of_task(&found, &name)?;
+    Ok((found, name))
 }
 
 /// Nobody has this name.

@@ -1,6 +1,7 @@
 //! One task with its attempts, sessions, and the counts.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -9,7 +10,7 @@ use super::failure::Failure;
 use super::rows::{self, Circumstances, json, moment, no_task, span, uid, word, word_or_none};
 use super::sessions::no_session;
 use crate::clock::Timestamp;
-use crate::id::{AttemptId, SessionName, TaskId};
+use crate::id::{AttemptId, SessionName, TaskId, Uid};
 use crate::protocol::fault::Fault;
 use crate::protocol::request::ListQuery;
 use crate::protocol::view::{AttemptView, Brief, Count, RecordingView, SessionState, SessionView, TaskDetail};
@@ -71,7 +72,7 @@ fn attempts(conn: &Connection, live: &Path, task: TaskId) -> rusqlite::Result<Ve
         let session: SessionName = word(row, 1)?;
         Ok(AttemptView {
             id: AttemptId { task, number: row.get(0)? },
-            recording: recording(row, 11, live, &session, started_at)?,
+            recording: recording(row, 11, live, session.as_str(), started_at)?,
             session,
             provider: row.get(2)?,
             model: row.get(3)?,
@@ -92,13 +93,13 @@ fn recording(
     row: &Row<'_>,
     column: usize,
     live: &Path,
-    session: &SessionName,
+    directory: &str,
     started_at: Option<Timestamp>,
 ) -> rusqlite::Result<Option<RecordingView>> {
     let moved: Option<String> = row.get(column)?;
     let path = match (moved, started_at) {
         (Some(path), _) => path,
-        (None, Some(_)) => live.join(session.as_str()).display().to_string(),
+        (None, Some(_)) => live.join(directory).display().to_string(),
         (None, None) => return Ok(None),
     };
     let number = |value: Option<i64>| value.and_then(|v| u64::try_from(v).ok());
@@ -138,10 +139,11 @@ fn session_view(row: &Row<'_>, live: &Path) -> rusqlite::Result<SessionView> {
     // The column's check allows these words only.
     let state = ALL_STATES.into_iter().find(|s| s.name() == state).unwrap_or(SessionState::Lost);
     let ended_at = moment(row, 7)?;
+    let session_id = uid(row, 1)?;
     Ok(SessionView {
-        recording: recording(row, 14, live, &name, moment(row, 13)?)?,
+        recording: recording(row, 14, live, &name.directory(session_id), moment(row, 13)?)?,
         name,
-        session_id: uid(row, 1)?,
+        session_id,
         tool: row.get(2)?,
         mode: word(row, 3)?,
         state,
@@ -176,10 +178,26 @@ pub(super) fn sessions(conn: &Connection, live: &Path, all: bool) -> Result<Vec<
     Ok(sessions)
 }
 
-/// A session by its name, or a task's newest one.
+/// Whether there is a session of this identity.
+pub(super) fn has_session(conn: &Connection, uid: Uid) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM sessions WHERE uid = ?1")?.exists([uid.bytes()])
+}
+
+/// A session by its identity.
+pub(super) fn session_of(conn: &Connection, live: &Path, uid: Uid) -> Result<SessionView, Failure> {
+    conn.prepare_cached(&format!("SELECT {SESSION} FROM sessions WHERE uid = ?1"))?
+        .query_row([uid.bytes()], |row| session_view(row, live))
+        .optional()?
+        .ok_or_else(|| no_session(&uid.to_string()).into())
+}
+
+/// A session by its name, or a task's newest one. Of several that had the name, the one
+/// that lives, else the newest.
 pub(super) fn session(conn: &Connection, live: &Path, target: &str) -> Result<SessionView, Failure> {
     let named = conn
-        .prepare_cached(&format!("SELECT {SESSION} FROM sessions WHERE name = ?1 ORDER BY id DESC LIMIT 1"))?
+        .prepare_cached(&format!(
+            "SELECT {SESSION} FROM sessions WHERE name = ?1 ORDER BY ended_at IS NULL DESC, id DESC LIMIT 1"
+        ))?
         .query_row([target], |row| session_view(row, live))
         .optional()?;
     if let Some(view) = named {
@@ -213,15 +231,25 @@ pub(super) fn unfinished(conn: &Connection) -> Result<Vec<Unfinished>, Failure> 
              SELECT a.session FROM tasks AS t INDEXED BY tasks_status
                  JOIN attempts AS a ON a.task = t.id AND a.number = t.attempt
               WHERE t.status IN ('starting', 'running', 'paused', 'completing'))
-         SELECT s.name, s.uid, s.id, s.task, s.attempt, t.status, t.stop, s.started_at, t.timeout_ms
+         SELECT s.name, s.uid, s.id, s.task, s.attempt, t.status, t.stop, s.started_at, t.timeout_ms,
+                (SELECT sum(CASE e.kind WHEN 'resumed' THEN e.at ELSE -e.at END) FROM events AS e
+                  WHERE e.task = s.task AND e.attempt = s.attempt AND e.kind IN ('paused', 'resumed'))
            FROM open CROSS JOIN sessions AS s ON s.id = open.id LEFT JOIN tasks AS t ON t.id = s.task
           ORDER BY s.id",
     )?;
+    let now = Timestamp::now();
     let rows = statement.query_map([], |row| {
         let task: Option<i64> = row.get(3)?;
         let number: Option<u32> = row.get(4)?;
         let status: Option<Status> = word_or_none(row, 5)?;
         let started_at = moment(row, 7)?;
+        // Every pause counts from its beginning to its end; one that lasts, to now. (A
+        // pause ended by an order to end leaves less than nothing, and nothing to limit.)
+        let mut paused = row.get::<_, Option<i64>>(9)?.unwrap_or(0);
+        if status == Some(Status::Paused) {
+            paused = paused.saturating_add(now.0);
+        }
+        let paused = Duration::from_millis(u64::try_from(paused).unwrap_or(0));
         let attempt = task.zip(number).map(|(task, number)| AttemptId { task: TaskId(task), number });
         Ok(Unfinished {
             session: word(row, 0)?,
@@ -230,7 +258,7 @@ pub(super) fn unfinished(conn: &Connection) -> Result<Vec<Unfinished>, Failure> 
             attempt: attempt.zip(status),
             stop: word_or_none(row, 6)?,
             started: started_at.is_some(),
-            timeout: span(row, 8)?.zip(started_at),
+            timeout: span(row, 8)?.zip(started_at.map(|at| at.plus(paused))),
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

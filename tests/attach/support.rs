@@ -104,6 +104,7 @@ impl Home {
             recording: RecordingLimits { max_bytes: 64 << 20, segment_bytes: 4 << 20 },
             history_bytes: 1 << 20,
             socket_directory: self.sockets(),
+            withholds: false,
         };
         std::fs::write(dir.launch(), serde_json::to_vec(&spec).unwrap()).unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();

@@ -214,6 +214,24 @@ pub fn appears(path: &Path) {
     }
 }
 
+/// Waits until nothing is left in a directory. The kernel says so: no polling.
+#[track_caller]
+pub fn empties(directory: &Path) {
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+    let deadline = Instant::now() + DEADLINE;
+    let inotify = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
+    inotify.add_watch(directory, AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM).unwrap();
+    loop {
+        let left: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        if left.is_empty() {
+            return;
+        }
+        let wait = deadline.saturating_duration_since(Instant::now());
+        assert!(autodev::socket::readable(&inotify, wait).unwrap(), "{left:?} stays in {}", directory.display());
+        inotify.read_events().unwrap();
+    }
+}
+
 /// Waits until a process has ended.
 #[track_caller]
 pub fn dies(pid: u32) {

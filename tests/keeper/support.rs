@@ -68,6 +68,7 @@ impl Home {
             recording: RecordingLimits { max_bytes: 64 << 20, segment_bytes: 4 << 20 },
             history_bytes: 1 << 20,
             socket_directory: base.path().join("run"),
+            withholds: false,
         };
         std::fs::create_dir(base.path().join("session")).unwrap();
         Home { base, spec }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{fault, sessions};
 use crate::daemon::Daemon;
-use crate::daemon::attend::{Attendant, Limit};
+use crate::daemon::attend::Attendant;
 use crate::daemon::settings::DEFAULT_SIZE;
 use crate::process;
 use crate::protocol::request::Open;
@@ -33,7 +33,13 @@ pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Faul
         size: open.size.unwrap_or(DEFAULT_SIZE),
     };
     let stored = daemon.store.new_session(session).await.map_err(fault)?;
+    // From here to the roster nothing is waited for: a daemon that leaves knows of all.
+    let leaving = daemon.leaving.borrow().is_some();
     let launch = match daemon.settings.launch_open(daemon, &open, &stored) {
+        Ok(_) if leaving => Err(Fault::conflict("the daemon is leaving").hint("repeat it: another one is started")),
+        launch => launch,
+    };
+    let launch = match launch {
         Ok(launch) => launch,
         Err(why) => {
             let ended = daemon.store.end_session(stored.uid, SessionState::Ended, Some(why.message.clone()), None);
@@ -41,27 +47,19 @@ pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Faul
             return Err(why);
         }
     };
+    let dir = daemon.paths.session_directory(&stored.name, stored.uid);
+    let marker = process::marker(daemon.paths.instance_number(), stored.number);
+    let mut attendant = Attendant::new(daemon, &stored.name, stored.uid, dir, marker);
     let (opener, opened) = tokio::sync::oneshot::channel();
-    let attendant = Attendant {
-        orders: daemon.roster.enter(&stored.name, stored.uid),
-        daemon: Arc::clone(daemon),
-        name: stored.name.clone(),
-        uid: stored.uid,
-        attempt: None,
-        dir: daemon.paths.live_session(&stored.name),
-        marker: process::marker(daemon.paths.instance_number(), stored.number),
-        child: None,
-        limit: Limit::new(None),
-        stopped: None,
-        opener: Some(opener),
-    };
+    attendant.opener = Some(opener);
     tokio::spawn(attendant.launch(launch));
     // Once the program runs the client may attach. That it could not be started is the
     // answer to the one who asked for it: nobody looks for it in a list.
     if let Ok(Err(why)) = opened.await {
         return Err(Fault::conflict(format!("session {} could not be started: {why}", stored.name)));
     }
-    sessions::one(daemon, stored.name.to_string()).await
+    let session = daemon.store.session_of(stored.uid).await.map_err(fault)?;
+    sessions::view(daemon, session).await
 }
 
 fn tool(open: &Open) -> String {

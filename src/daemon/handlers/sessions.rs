@@ -8,7 +8,7 @@ use crate::id::SessionName;
 use crate::protocol::keeper::How;
 use crate::protocol::view::SessionView;
 use crate::protocol::{Fault, Reply};
-use crate::session::{Order, usage};
+use crate::session::{Order, names, usage};
 use crate::task::{Actor, Event};
 
 pub(super) async fn list(daemon: &Arc<Daemon>, all: bool) -> Result<Reply, Fault> {
@@ -17,10 +17,15 @@ pub(super) async fn list(daemon: &Arc<Daemon>, all: bool) -> Result<Reply, Fault
 }
 
 pub(super) async fn one(daemon: &Arc<Daemon>, target: String) -> Result<Reply, Fault> {
-    let session = daemon.store.session(target.clone()).await.map_err(fault)?;
+    let session = daemon.store.session(target).await.map_err(fault)?;
+    view(daemon, session).await
+}
+
+/// One session as it is now.
+pub(super) async fn view(daemon: &Arc<Daemon>, session: SessionView) -> Result<Reply, Fault> {
     match live(daemon, vec![session]).await.pop() {
         Some(session) => Ok(Reply::Session(Box::new(session))),
-        None => Err(Fault::not_found(format!("there is no session '{target}'"))),
+        None => Err(Fault::internal("the session cannot be looked at")),
     }
 }
 
@@ -40,12 +45,16 @@ pub(super) async fn live(daemon: &Arc<Daemon>, mut sessions: Vec<SessionView>) -
         if let Some(recording) = &mut session.recording {
             recording.bytes = recording.bytes.max(live.status.bytes);
         }
-        let keeper = std::fs::read(daemon.paths.live_session(&session.name).keeper()).ok();
-        let keeper: Option<crate::paths::KeeperFile> = keeper.and_then(|text| serde_json::from_slice(&text).ok());
-        session.socket = keeper.map(|keeper| keeper.socket.to_string_lossy().into_owned());
     }
+    let paths = daemon.paths.clone();
     // Looking through all of /proc takes milliseconds.
     let looked = tokio::task::spawn_blocking(move || {
+        for session in sessions.iter_mut().filter(|session| session.keeper_pid.is_some()) {
+            let directory = paths.session_directory(&session.name, session.session_id);
+            let keeper = std::fs::read(directory.keeper()).ok();
+            let keeper: Option<crate::paths::KeeperFile> = keeper.and_then(|text| serde_json::from_slice(&text).ok());
+            session.socket = keeper.map(|keeper| keeper.socket.to_string_lossy().into_owned());
+        }
         let keepers: Vec<u32> = sessions.iter().filter_map(|s| s.keeper_pid).collect();
         let used = usage::of_keepers(&keepers);
         for session in &mut sessions {
@@ -74,15 +83,14 @@ pub(super) async fn end(daemon: &Arc<Daemon>, session: &SessionName, now: bool) 
         return Ok(Reply::Done);
     }
     let how = if now { How::Now } else { How::Gently };
-    if daemon.roster.order(session, Order::Stop(how)) {
+    if daemon.roster.order(found.session_id, Order::Stop(how)) {
         Ok(Reply::Done)
     } else {
         Err(Fault::conflict(format!("session {session} has ended")))
     }
 }
 
-/// Gives a session without a task another name. Its directory keeps the old one and gets
-/// a link, so that it is found by the new name without the daemon too.
+/// Gives a session without a task another name; the old one may be used again.
 pub(super) async fn rename(daemon: &Arc<Daemon>, from: SessionName, to: SessionName) -> Result<Reply, Fault> {
     let found = daemon.store.session(from.to_string()).await.map_err(fault)?;
     if found.task.is_some() || to.attempt().is_some() {
@@ -91,9 +99,12 @@ pub(super) async fn rename(daemon: &Arc<Daemon>, from: SessionName, to: SessionN
     }
     daemon.store.rename_session(from.clone(), to.clone()).await.map_err(fault)?;
     daemon.roster.update(found.session_id, |live| live.name = to.clone());
-    let link = daemon.paths.live_session(&to);
-    if let Err(error) = std::os::unix::fs::symlink(from.as_str(), link.path()) {
-        tracing::warn!(%error, %from, %to, "the renamed session has no link in sessions/live");
+    // One that has ended meanwhile has no directory to be found.
+    if daemon.roster.get(found.session_id).is_some() {
+        let dir = daemon.paths.session_directory(&to, found.session_id);
+        if let Err(error) = names::publish(&dir, &to).and_then(|()| names::withdraw(&dir, &from)) {
+            tracing::warn!(%error, %from, %to, "the renamed session cannot be found without the daemon");
+        }
     }
     Ok(Reply::Done)
 }

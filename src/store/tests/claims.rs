@@ -84,11 +84,14 @@ async fn a_claim_has_all_that_a_launch_needs() {
 async fn the_queue_is_announced() {
     let (_home, store) = fresh();
     let changed = store.queue_changed();
+    // Who listens only afterwards has missed it.
+    let submitted = changed.notified();
     let task = submit(&store, spec("one")).await;
-    changed.notified().await;
+    submitted.await;
     claim(&store, 1).await;
+    let freed = changed.notified();
     run(&store, task, 1, Outcome::Succeeded).await;
-    changed.notified().await;
+    freed.await;
 }
 
 /// Lanes and their heads.

@@ -51,7 +51,7 @@ async fn a_session_lives_and_ends() {
         (seen.state, seen.keeper_pid, seen.current_directory.as_str()),
         (SessionState::Running, Some(99), "/src")
     );
-    let live = home.paths().live_sessions().join("mine");
+    let live = home.paths().live_sessions().join(format!("@{}", made.uid));
     assert_eq!(seen.recording.unwrap().path, live.display().to_string());
 
     store.rename_session(name("mine"), name("yours")).await.unwrap();
@@ -70,6 +70,26 @@ async fn a_session_lives_and_ends() {
     assert_eq!(fault(late).code, FaultCode::Conflict);
     let kinds: Vec<_> = history(&store, None).await.into_iter().map(|e| e.kind).collect();
     assert_eq!(kinds, ["session_opened", "session_started", "session_renamed", "session_ended"]);
+}
+
+/// A name that was used before leads to the session that has it now, and every session to
+/// its own row.
+#[tokio::test]
+async fn a_name_may_have_had_another_session() {
+    let (_home, store) = fresh();
+    let old = store.new_session(open_with(Some("one"), "x")).await.unwrap();
+    let newer = store.new_session(open_with(Some("two"), "x")).await.unwrap();
+    store.end_session(newer.uid, SessionState::Ended, None, None).await.unwrap();
+    store.rename_session(name("one"), name("two")).await.unwrap();
+    assert_eq!(uid(&store, "two").await, old.uid);
+    let taken = store.new_session(open_with(Some("two"), "x")).await.unwrap_err();
+    assert_eq!(fault(taken).code, FaultCode::Conflict);
+    store.end_session(old.uid, SessionState::Lost, None, None).await.unwrap();
+    assert!(store.unfinished().await.unwrap().is_empty());
+    let ended = store.session_of(old.uid).await.unwrap();
+    assert_eq!((ended.name, ended.state), (name("two"), SessionState::Lost));
+    assert_eq!(store.session_of(newer.uid).await.unwrap().state, SessionState::Ended);
+    assert!(store.has_session(old.uid).await.unwrap() && !store.has_session(Uid::new()).await.unwrap());
 }
 
 #[tokio::test]
@@ -100,6 +120,11 @@ async fn a_task_leads_to_its_newest_session() {
         store.apply(task, event, Actor::User).await.unwrap();
         assert_eq!(store.session("1.3".into()).await.unwrap().state, state);
     }
+    // The limit has not counted while it was paused.
+    let events = history(&store, Some(task)).await;
+    let at = |kind: &str| events.iter().rfind(|e| e.kind == kind).unwrap().at;
+    let since = at("started").plus(at("resumed").since(at("paused")));
+    assert_eq!(store.unfinished().await.unwrap()[0].timeout.unwrap().1, since);
     store.end_attempt(attempt(task, 3), ended(Outcome::Lost)).await.unwrap();
     assert_eq!(store.session("1.3".into()).await.unwrap().state, SessionState::Lost);
     let refused = store.end_session(uid(&store, "1.3").await, SessionState::Ended, None, None).await.unwrap_err();
@@ -143,6 +168,7 @@ async fn strangers_are_taken_in() {
         recording: RecordingLimits { max_bytes: 1, segment_bytes: 1 },
         history_bytes: 1,
         socket_directory: "/run".into(),
+        withholds: false,
     };
     let mut names = Vec::new();
     for session in ["claude-1", "claude-1", "7.1"] {

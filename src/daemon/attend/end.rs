@@ -1,0 +1,187 @@
+//! A session's end: nothing of it may live, then it is stored, then its keeper may go,
+//! then what it left is cleared up.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Attendant, LEAVE_LIMIT, STORE_PAUSE};
+use crate::crash;
+use crate::process::PidFd;
+use crate::protocol::exit::{ExitReason, ExitRecord};
+use crate::protocol::keeper::ToKeeper;
+use crate::protocol::view::SessionState;
+use crate::recovery::plan::Dir;
+use crate::session::sweep::{Quarry, sweep};
+use crate::session::{Link, names};
+use crate::store::{AttemptEnd, StoreError};
+use crate::task::Outcome;
+
+/// How a session came to its end.
+pub(super) enum End {
+    /// The keeper's record.
+    Record(Box<ExitRecord>),
+    /// Without one.
+    Without(Outcome, String),
+}
+
+/// A living keeper: a connection, and its process.
+pub(super) type Kept = (Link, AsyncFd<PidFd>);
+
+impl Attendant {
+    /// Stores the end, then lets the keeper go, then clears up.
+    pub(super) async fn finish(mut self, end: End, keeper: Option<Kept>) {
+        if let End::Without(Outcome::Lost, _) = end {
+            // Nothing of the attempt may live when it is called ended. With the other
+            // outcomes its program never ran, or ran before this boot.
+            self.sweep().await;
+        }
+        let bytes = match &end {
+            End::Record(record) => record.recording_bytes,
+            End::Without(..) => u64::MAX,
+        };
+        let told = match &end {
+            End::Record(record) if record.reason != ExitReason::LaunchFailed => Ok(()),
+            End::Record(record) => Err(record.problem().unwrap_or_default()),
+            End::Without(_, why) => Err(why.clone()),
+        };
+        self.store_end(end).await;
+        self.tell_opener(told);
+        crash::point("end-stored");
+        if let Some(keeper) = keeper {
+            self.let_go(keeper).await;
+        }
+        self.clear_up(bytes);
+    }
+
+    /// The end is stored already: lets the keeper go, then clears up.
+    pub async fn acknowledge(mut self) {
+        if let Ok((link, hello)) = self.reach().await {
+            self.met(&hello);
+            self.daemon.roster.update(self.uid, |live| live.state = SessionState::Ended);
+            if let Some(handle) = self.keeper_handle() {
+                self.let_go((link, handle)).await;
+            }
+        }
+        let bytes = match self.look().facts {
+            Dir::Present { record: Some(record), .. } => record.recording_bytes,
+            _ => u64::MAX,
+        };
+        self.clear_up(bytes);
+    }
+
+    async fn let_go(&mut self, (mut link, keeper): Kept) {
+        let (generation, order) = link.next_order();
+        drop(link.send(&ToKeeper::Acknowledge { generation, order }).await);
+        crash::point("acknowledged");
+        if timeout(LEAVE_LIMIT, keeper.readable()).await.is_err() {
+            tracing::warn!(session = %self.name, "its keeper was told to leave and stays: killed");
+            drop(keeper.get_ref().signal(libc::SIGKILL));
+            drop(timeout(LEAVE_LIMIT, keeper.readable()).await);
+        }
+    }
+
+    fn clear_up(mut self, bytes: u64) {
+        self.reap();
+        let name = self.daemon.roster.get(self.uid).map_or(self.name, |live| live.name);
+        if let Err(error) = names::withdraw(&self.dir, &name) {
+            tracing::warn!(session = %name, %error, "its name cannot be taken out of sessions/live");
+        }
+        self.daemon.roster.leave(self.uid);
+        self.daemon.session_left.notify_waiters();
+        self.daemon.archiver.add(self.uid, self.dir, bytes, self.barred);
+    }
+
+    async fn sweep(&self) {
+        let quarry = Quarry {
+            // The name may have changed since.
+            session: self.look().spec.map_or_else(|| self.name.clone(), |spec| spec.session),
+            state: self.daemon.paths.state.to_string_lossy().into_owned(),
+            marker: self.marker,
+        };
+        loop {
+            let quarry = quarry.clone();
+            match tokio::task::spawn_blocking(move || sweep(&quarry)).await.map_err(io::Error::other).and_then(|r| r) {
+                Ok(0) => return,
+                Ok(killed) => {
+                    tracing::info!(session = %self.name, killed, "ended what a lost keeper had left");
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(session = %self.name, %error, "what a lost keeper left cannot be ended yet");
+                    sleep(STORE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn store_end(&self, end: End) {
+        let (outcome, error, record) = match end {
+            End::Record(record) if self.out_of_time && record.reason == ExitReason::Stopped => {
+                let why = format!("its time limit was over; the program {}", record.exit);
+                (record.outcome(), Some(why), Some(*record))
+            }
+            End::Record(record) => (record.outcome(), record.problem(), Some(*record)),
+            End::Without(outcome, why) => (outcome, Some(why), None),
+        };
+        loop {
+            let stored = match self.attempt {
+                Some(attempt) => {
+                    let end = AttemptEnd { outcome, error: error.clone(), record: record.clone() };
+                    self.daemon.store.end_attempt(attempt, end).await.map(drop)
+                }
+                None => {
+                    let state = if record.is_some() { SessionState::Ended } else { SessionState::Lost };
+                    self.daemon.store.end_session(self.uid, state, error.clone(), record.clone()).await
+                }
+            };
+            match stored {
+                Ok(()) => return,
+                Err(StoreError::Refused(refused)) => {
+                    tracing::debug!(session = %self.name, %refused, "its end is stored already");
+                    return;
+                }
+                Err(StoreError::Fault(fault)) => {
+                    // No time will mend that.
+                    tracing::error!(session = %self.name, error = fault.message, "its end cannot be stored");
+                    return;
+                }
+                Err(error) => {
+                    // The keeper waits with its record; nothing is lost.
+                    tracing::error!(session = %self.name, %error, "its end cannot be stored yet");
+                    sleep(STORE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Kills the keeper; one that cannot be killed now is tried again.
+    pub(super) async fn kill_keeper(&mut self) {
+        self.give_up = self.give_up.map(|_| Instant::now() + LEAVE_LIMIT);
+        if let Some(handle) = self.keeper_handle() {
+            drop(handle.get_ref().signal(libc::SIGKILL));
+            drop(timeout(LEAVE_LIMIT, handle.readable()).await);
+        }
+        self.reap();
+    }
+
+    /// Waits until the keeper has ended; `false` when it has not within `limit`.
+    pub(super) async fn keeper_ends(&self, limit: Duration) -> bool {
+        match self.keeper_handle() {
+            Some(handle) => timeout(limit, handle.readable()).await.is_ok(),
+            None => true,
+        }
+    }
+
+    /// Takes an ended keeper off the system's hands.
+    pub(super) fn reap(&mut self) {
+        match (&mut self.child, &self.keeper) {
+            (Some(child), _) => drop(child.try_wait()),
+            // A daemon that was started anew in its own place has children it never made.
+            (None, Some(keeper)) => crate::process::reap(keeper.pid),
+            (None, None) => {}
+        }
+    }
+}
