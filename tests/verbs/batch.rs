@@ -71,7 +71,7 @@ fn what_is_wrong_with_a_line_names_it_and_nothing_is_stored() {
         (2, "nonsense\n", &["line 1", "JSON object on each line"]),
         (4, "{\"command\":\"true\"}\n{\"description\":\"x\",\"provider\":\"nope\"}\n", &["nope"]),
         (4, "{\"command\":\"true\",\"after\":77}\n", &["77"]),
-        (4, "{\"description\":\"x\"}\n", &["no agent is installed"]),
+        (2, "{\"description\":\"x\"}\n", &["line 1", "no agent is installed"]),
     ] {
         fs::write(&file, lines).unwrap();
         refused(&instance, &[(code, &["submit", "--batch", "b"], words)]);

@@ -1,7 +1,7 @@
 //! `autodev daemon`.
 
 use super::{json, refused, running};
-use crate::common::Instance;
+use crate::common::{Instance, dies};
 
 #[test]
 fn start_status_restart_stop_and_again() {
@@ -21,6 +21,16 @@ fn start_status_restart_stop_and_again() {
     assert_eq!(json(&instance.run(&["daemon", "stop", "--json"]))["changed"], false);
     gate.write("\n");
     assert_eq!(instance.wait(1), "passed");
+}
+
+#[test]
+fn kill_sessions_means_those_without_a_daemon_too() {
+    let instance = Instance::new();
+    let view = json(&instance.run(&["open", "--json", "--", "cat"]));
+    let pid = u32::try_from(view["pid"].as_u64().unwrap()).unwrap();
+    instance.kill_daemon();
+    assert_eq!(instance.ok(&["daemon", "stop", "--kill-sessions"]), "the daemon and all sessions have ended\n");
+    dies(pid);
 }
 
 #[test]

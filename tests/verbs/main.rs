@@ -35,7 +35,6 @@ mod watch;
 mod why;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use common::Instance;
@@ -96,8 +95,10 @@ fn script(instance: &Instance, name: &str, body: &str) -> String {
     let bin = instance.home().join("bin");
     fs::create_dir_all(&bin).unwrap();
     let file = bin.join(name);
-    fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    // Written by another process: while this one forks for another test, a child would
+    // hold the file open for writing, and it could not be run.
+    let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$0\" && chmod 755 \"$0\"";
+    assert!(Command::new("sh").args(["-c", write]).arg(&file).arg(body).status().unwrap().success());
     format!("{}:/usr/bin:/bin", bin.display())
 }
 

@@ -130,10 +130,10 @@ fn what_is_wrong_is_said_and_nothing_is_stored() {
             (2, &["submit", "-f", "."], &["directory"]),
             (2, &["submit", "-f", "binary"], &["not UTF-8 from byte 1"]),
             (2, &["submit", "-f", "huge"], &["longer than the limit"]),
-            (2, &["submit", "-C", "file", "x"], &["file is not a directory"]),
+            (2, &["submit", "-C", "file", "--", "true"], &["file is not a directory"]),
             (2, &["submit", "--idempotency-key", "", "--", "true"], &["1 to 200 bytes"]),
             (2, &["submit", "--retries", "101", "--", "true"], &["at most 100"]),
-            (2, &["submit", "--model", "", "x"], &["cannot be a model"]),
+            (2, &["submit", "--model", "", "--", "true"], &["cannot be a model"]),
             (2, &["submit", "--batch", "none"], &["none cannot be read"]),
             (2, &["submit", "--batch", "/dev/null"], &["the batch is empty"]),
             (2, &["submit", "--mode", "tui", "x"], &["cli, interactive"]),
@@ -147,7 +147,7 @@ fn what_is_wrong_is_said_and_nothing_is_stored() {
 fn without_a_provider_the_first_installed_agent_is_taken() {
     let instance = Instance::new();
     let without = instance.run(&["submit", "fix", "it"]);
-    assert_eq!(without.status.code(), Some(4));
+    assert_eq!(without.status.code(), Some(2));
     assert!(text(&without.stderr).contains("no agent is installed\nhint: 'autodev providers'"), "{without:?}");
     let path = script(&instance, "codex", "echo \"codex was told: $(cat)\"");
     let output = instance.autodev(&["submit", "-q", "fix", "it"]).env("PATH", &path).output().unwrap();
