@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{Context, Status};
-use crate::client::{Client, Start, unexpected};
+use crate::client::{Client, Start, find, unexpected};
 use crate::clock::{Timestamp, short};
 use crate::protocol::control::{Ask, Tell};
 use crate::protocol::{Fault, FaultCode};
@@ -99,7 +99,12 @@ fn stop(ctx: &Context, kill_sessions: bool) -> Result<Status, Fault> {
     let mut client = match running(ctx) {
         Ok(client) => client,
         Err(fault) if fault.code == FaultCode::Unreachable && !ctx.daemon_runs() => {
-            return said(ctx, "no daemon runs", false);
+            let left = kill_sessions && !find::live(&ctx.paths)?.is_empty();
+            if !left || ctx.no_start {
+                return said(ctx, "no daemon runs", false);
+            }
+            // Sessions outlive the daemon, and only a daemon can write down how they end.
+            ctx.client()?
         }
         Err(fault) => return Err(fault),
     };

@@ -127,21 +127,6 @@ impl Settings {
         })
     }
 
-    /// Gives a task that names no provider the first agent that is installed. What is
-    /// stored says who runs it, whatever is installed later.
-    pub fn choose_provider(&self, spec: &mut TaskSpec) -> Result<(), Fault> {
-        if spec.provider.is_empty() {
-            let registry = self.registry();
-            let agent = registry.default_agent(&spec.environment).ok_or_else(|| {
-                Fault::not_found("no agent is installed").hint(
-                    "'autodev providers' says how to install one; --provider names another, -- COMMAND needs none",
-                )
-            })?;
-            spec.provider = agent.to_owned();
-        }
-        Ok(())
-    }
-
     /// That the task can be run on this machine, as far as that can be known now. Returns
     /// a warning for what may still change, such as a tool that is not installed yet.
     pub fn check_task(&self, spec: &TaskSpec) -> Result<Option<String>, Fault> {

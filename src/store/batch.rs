@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::apply;
 use super::failure::Failure;
-use super::submit::{Used, key_conflict, request_hash, used};
+use super::submit::{Used, key_conflict, request_hash, used, wished};
 use super::tx::Tx;
 use crate::id::TaskId;
 use crate::protocol::fault::{Fault, FaultCode};
@@ -40,7 +40,8 @@ pub(super) fn store(tx: &mut Tx<'_>, chunk: &SubmitChunk) -> Result<BatchStored,
         return Err(Fault::new(FaultCode::Limit, format!("a chunk of a batch has at most {most} tasks")).into());
     }
     let batch = find_or_begin(tx, &chunk.key)?;
-    let hash = request_hash("chunk", &(&chunk.tasks, &chunk.after, chunk.last))?;
+    let tasks: Vec<_> = chunk.tasks.iter().map(wished).collect();
+    let hash = request_hash("chunk", &(tasks, &chunk.after, chunk.last))?;
     if let Some(known) = find(tx, batch.id, chunk.first)? {
         if known.hash != hash {
             return Err(key_conflict(&chunk.key, &Used::Batch(batch.id)));

@@ -8,7 +8,7 @@ use super::apply::{self, Current, set_labels};
 use super::dependents;
 use super::events::text_hash;
 use super::failure::Failure;
-use super::rows::millis;
+use super::rows::{self, millis};
 use super::tx::Tx;
 use crate::clock::Timestamp;
 use crate::id::TaskId;
@@ -20,7 +20,7 @@ use crate::task::{Actor, Refused, Status};
 /// Changes what `edit` names.
 pub(super) fn edit(tx: &mut Tx<'_>, edit: &Edit) -> Result<Applied, Failure> {
     let task = edit.task;
-    let current = Current::of(tx, task)?;
+    let mut current = Current::of(tx, task)?;
     let status = current.state.status;
     if !matches!(status, Status::Queued | Status::Held) {
         return Err(Fault::conflict(format!("task {task} cannot be changed: it is {status}"))
@@ -30,12 +30,11 @@ pub(super) fn edit(tx: &mut Tx<'_>, edit: &Edit) -> Result<Applied, Failure> {
     let mut changes = Map::new();
     if let Some(title) = &edit.title {
         set(tx, task, "title", title)?;
+        current.title.clone_from(title);
         changes.insert("title_sha256".into(), json!(text_hash(title)));
     }
     if let Some(text) = &edit.description {
-        tx.conn
-            .prepare_cached("UPDATE task_texts SET description = ?2 WHERE task = ?1")?
-            .execute(params![task.0, text])?;
+        set_prompt(tx, task, text)?;
         changes.insert("description_sha256".into(), json!(text_hash(text)));
     }
     if let Some(provider) = &edit.provider {
@@ -89,6 +88,28 @@ pub(super) fn edit(tx: &mut Tx<'_>, edit: &Edit) -> Result<Applied, Failure> {
     Ok(current.unchanged(task))
 }
 
+/// Changes what is asked for. A line for a shell is stored as the command that runs it, so
+/// both change; any other command has no prompt.
+fn set_prompt(tx: &Tx<'_>, task: TaskId, text: &str) -> Result<(), Failure> {
+    let (old, command): (String, Vec<String>) = tx
+        .conn
+        .prepare_cached("SELECT description, command FROM task_texts WHERE task = ?1")?
+        .query_row([task.0], |row| Ok((row.get(0)?, rows::json(row, 1)?)))?;
+    let command = match command.as_slice() {
+        [] => None,
+        [shell, option, line] if *line == old => Some(json!([shell, option, text]).to_string()),
+        _ => {
+            return Err(Fault::conflict(format!("task {task} runs a command, which cannot be edited"))
+                .hint("cancel it, and submit another one")
+                .into());
+        }
+    };
+    tx.conn
+        .prepare_cached("UPDATE task_texts SET description = ?2, command = coalesce(?3, command) WHERE task = ?1")?
+        .execute(params![task.0, text, command])?;
+    Ok(())
+}
+
 /// Gives a task another place in the queue.
 pub(super) fn set_priority(tx: &mut Tx<'_>, task: TaskId, priority: i32) -> Result<Applied, Failure> {
     let current = Current::of(tx, task)?;
@@ -96,8 +117,14 @@ pub(super) fn set_priority(tx: &mut Tx<'_>, task: TaskId, priority: i32) -> Resu
     if status.is_final() {
         return Err(Refused::Ended(status).into());
     }
-    let created: i64 =
-        tx.conn.prepare_cached("SELECT created_at FROM tasks WHERE id = ?1")?.query_row([task.0], |row| row.get(0))?;
+    let (created, now): (i64, i32) = tx
+        .conn
+        .prepare_cached("SELECT created_at, priority FROM tasks WHERE id = ?1")?
+        .query_row([task.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if now == priority {
+        // Nothing happens, so nothing is written down.
+        return Err(Refused::Already(status).into());
+    }
     tx.conn.prepare_cached("UPDATE tasks SET priority = ?2, rank = ?3 WHERE id = ?1")?.execute(params![
         task.0,
         priority,

@@ -16,7 +16,7 @@ use crate::task::TaskSpec;
 
 /// Stores a task, or finds the one stored before under the same key.
 pub(super) fn submit(tx: &mut Tx<'_>, submit: &Submit) -> Result<Submitted, Failure> {
-    let hash = request_hash("submit", &submit.spec)?;
+    let hash = request_hash("submit", &wished(&submit.spec))?;
     if let Some(task) = repeated(tx, &submit.key, &hash)? {
         return Ok(task);
     }
@@ -79,6 +79,36 @@ pub(super) fn request_hash(kind: &str, content: &impl Serialize) -> Result<[u8; 
     let bytes =
         serde_json::to_vec(&(kind, content)).map_err(|e| Fault::usage(format!("the request cannot be stored: {e}")))?;
     Ok(Sha256::digest(&bytes).into())
+}
+
+/// What a person asked for, by which a repeated submit is known. The circumstances are no
+/// part of it: the size of the terminal, the shell's variables, and at which moment
+/// "in 2h" is.
+pub(super) fn wished(spec: &TaskSpec) -> impl Serialize + '_ {
+    // Every field is named, so that a new one is not forgotten.
+    let TaskSpec {
+        title,
+        description,
+        command,
+        role,
+        provider,
+        model,
+        mode,
+        dir,
+        full_access,
+        priority,
+        after,
+        begin,
+        hold,
+        retries,
+        timeout,
+        labels,
+        environment: _,
+        size: _,
+    } = spec;
+    let work = (title, description, command, role, provider, model, mode, dir, full_access);
+    let turn = (priority, after, begin.is_some(), hold, retries, timeout, labels);
+    (work, turn)
 }
 
 fn repeated(tx: &Tx<'_>, key: &str, hash: &[u8; 32]) -> Result<Option<Submitted>, Failure> {

@@ -15,26 +15,24 @@ use crate::task::spec::{
 /// Longest idempotency key, in bytes.
 const MAX_KEY: usize = 200;
 
-pub(super) async fn submit(daemon: &Arc<Daemon>, mut task: Submit) -> Result<Reply, Fault> {
+pub(super) async fn submit(daemon: &Arc<Daemon>, task: Submit) -> Result<Reply, Fault> {
     check_key(&task.key)?;
     check(&task.spec)?;
-    daemon.settings.choose_provider(&mut task.spec)?;
     let warning = daemon.settings.check_task(&task.spec)?;
     let mut stored = daemon.store.submit(task).await.map_err(fault)?;
     stored.warnings.extend(warning);
     Ok(Reply::Submitted(stored))
 }
 
-pub(super) async fn chunk(daemon: &Arc<Daemon>, mut chunk: SubmitChunk) -> Result<Reply, Fault> {
+pub(super) async fn chunk(daemon: &Arc<Daemon>, chunk: SubmitChunk) -> Result<Reply, Fault> {
     check_key(&chunk.key)?;
     if chunk.tasks.len() > SubmitChunk::MAX_TASKS {
         return Err(Fault::usage(format!("a chunk holds at most {} tasks", SubmitChunk::MAX_TASKS)));
     }
-    for (index, spec) in (chunk.first..).zip(&mut chunk.tasks) {
+    for (index, spec) in (chunk.first..).zip(&chunk.tasks) {
         let place =
             |fault: Fault| Fault { message: format!("task {} of the batch: {}", index + 1, fault.message), ..fault };
         check(spec).map_err(place)?;
-        daemon.settings.choose_provider(spec).map_err(place)?;
         daemon.settings.check_task(spec).map_err(place)?;
     }
     daemon.store.submit_chunk(chunk).await.map(Reply::BatchStored).map_err(fault)

@@ -1,0 +1,40 @@
+use super::{one_slot, refused, running, state};
+use crate::common::Instance;
+
+#[test]
+fn slots_count_at_once() {
+    let instance = one_slot();
+    let (first, gate) = running(&instance, "gate");
+    let second = instance.submit(&[], "true");
+    assert_eq!(state(&instance, second), "queued");
+    assert_eq!(instance.ok(&["config", "set", "queue.slots", "2"]), "queue.slots = 2\n");
+    assert_eq!(instance.wait(second), "passed", "nothing but the setting let it start");
+    assert_eq!(instance.json(&["status"])["slots"], 2);
+    assert_eq!(instance.ok(&["config", "get", "queue.slots"]), "2\n");
+    assert_eq!(instance.ok(&["config", "unset", "queue.slots"]), "queue.slots has its default again\n");
+    assert_eq!(instance.json(&["status"])["slots"], 4);
+    gate.write("\n");
+    assert_eq!(instance.wait(first), "passed");
+}
+
+#[test]
+fn wrong_words_change_nothing() {
+    let instance = Instance::new();
+    instance.ok(&["status"]);
+    refused(
+        &instance,
+        &[
+            (2, &["config", "set", "queue.slots", "0"], &["1 to 1000"]),
+            (2, &["config", "set", "queue.slots", "many"], &["number"]),
+            (2, &["config", "set", "queue.slotz", "1"], &["did you mean 'queue.slots'"]),
+            (2, &["config", "get", "nope"], &["config show"]),
+            (4, &["config", "unset", "queue.slots"], &["does not set"]),
+        ],
+    );
+    assert!(!instance.home().join("config/config.toml").exists());
+    assert_eq!(instance.ok(&["config", "check"]), "nothing is wrong\n");
+    let all = instance.json(&["config", "show"]);
+    assert!(all.as_array().unwrap().iter().any(|s| s["key"] == "queue.slots" && s["value"] == 4));
+    let path = instance.ok(&["config", "path"]);
+    assert!(path.ends_with("config/config.toml\n"), "{path}");
+}

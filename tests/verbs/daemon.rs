@@ -1,0 +1,48 @@
+//! `autodev daemon`.
+
+use super::{json, refused, running};
+use crate::common::{Instance, dies};
+
+#[test]
+fn start_status_restart_stop_and_again() {
+    let instance = Instance::new();
+    refused(&instance, &[(3, &["daemon", "status"], &["no daemon runs", "autodev daemon start"])]);
+    assert!(instance.ok(&["daemon", "start"]).starts_with("the daemon runs: version "));
+    let first = instance.json(&["daemon", "status"]);
+    assert_eq!((first["running"].as_bool(), first["pid"].as_u64()), (Some(true), Some(instance.daemon_pid().into())));
+    assert_eq!(instance.json(&["daemon", "start"])["pid"], first["pid"], "it runs already");
+    let (_, gate) = running(&instance, "gate");
+    let second = instance.json(&["daemon", "restart"]);
+    assert_ne!(second["since"], first["since"]);
+    assert_eq!(second["pid"], first["pid"], "the process becomes the new program");
+    assert_eq!(instance.json(&["status"])["sessions"], 1);
+    assert_eq!(instance.ok(&["daemon", "stop"]), "the daemon has ended\n");
+    assert_eq!(instance.ok(&["daemon", "stop"]), "no daemon runs\n");
+    assert_eq!(json(&instance.run(&["daemon", "stop", "--json"]))["changed"], false);
+    gate.write("\n");
+    assert_eq!(instance.wait(1), "passed");
+}
+
+#[test]
+fn kill_sessions_means_those_without_a_daemon_too() {
+    let instance = Instance::new();
+    let view = json(&instance.run(&["open", "--json", "--", "cat"]));
+    let pid = u32::try_from(view["pid"].as_u64().unwrap()).unwrap();
+    instance.kill_daemon();
+    assert_eq!(instance.ok(&["daemon", "stop", "--kill-sessions"]), "the daemon and all sessions have ended\n");
+    dies(pid);
+}
+
+#[test]
+fn its_log() {
+    let instance = Instance::new();
+    refused(&instance, &[(4, &["daemon", "logs"], &["no log yet"])]);
+    instance.ok(&["daemon", "start"]);
+    instance.ok(&["daemon", "restart"]);
+    let log = instance.ok(&["daemon", "logs"]);
+    assert_eq!(log.matches("ready version=").count(), 2, "{log}");
+    assert!(!log.contains("error") && !log.contains("Usage"), "{log}");
+    assert_eq!(instance.ok(&["daemon", "logs", "-n", "1"]).lines().count(), 1);
+    assert!(instance.ok(&["daemon", "logs", "--path"]).ends_with("autodevd.log\n"));
+    refused(&instance, &[(2, &["daemon", "sleep"], &["unrecognized subcommand"])]);
+}

@@ -1,0 +1,62 @@
+use std::io::Read;
+use std::process::Stdio;
+
+use super::{refused, running, text};
+use crate::common::Instance;
+
+#[test]
+fn text_last_lines_and_bytes() {
+    let instance = Instance::new();
+    instance.submit(&["--retries", "1"], "printf '\\033[31mred\\033[0m\\n'; printf '10%%\\r100%%\\n'; seq 3; exit 1");
+    instance.wait(1);
+    assert_eq!(instance.ok(&["logs", "1"]), "red\n100%\n1\n2\n3\n");
+    assert_eq!(instance.ok(&["logs", "-n", "2", "1"]), "2\n3\n");
+    assert_eq!(instance.ok(&["logs", "1.1"]), instance.ok(&["logs", "1"]), "an attempt of its own");
+    let raw = instance.run(&["logs", "--raw", "1.2"]);
+    assert_eq!(text(&raw.stdout), "\x1b[31mred\x1b[0m\r\n10%\r100%\r\n1\r\n2\r\n3\r\n");
+    refused(
+        &instance,
+        &[
+            (4, &["logs", "9"], &["no task 9"]),
+            (4, &["logs", "1.7"], &["1.7"]),
+            (4, &["logs", "nobody"], &["no session 'nobody'"]),
+            (2, &["logs"], &["<SESSION>"]),
+            (2, &["logs", "-n", "x", "1"], &["--lines"]),
+        ],
+    );
+    instance.submit(&["--hold"], "true");
+    refused(&instance, &[(4, &["logs", "2"], &["has not been started", "autodev show 2"])]);
+}
+
+#[test]
+fn follow_goes_on_to_the_end_also_from_before_the_start() {
+    let instance = Instance::new();
+    instance.ok(&["pause"]);
+    let (begun, gate) = (instance.fifo("begun"), instance.fifo("gate"));
+    let script = format!("echo one; echo > {}; read x < {}; echo two", begun.path(), gate.path());
+    instance.submit(&[], &script);
+    let mut follower = instance.autodev(&["logs", "-f", "1"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = follower.stdout.take().unwrap();
+    instance.ok(&["resume"]);
+    let mut first = [0; 4];
+    out.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"one\n");
+    begun.read();
+    // It follows the keeper, not the daemon.
+    instance.kill_daemon();
+    gate.write("\n");
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "two\n");
+    assert!(follower.wait().unwrap().success());
+}
+
+#[test]
+fn a_running_task_has_what_it_printed_so_far() {
+    let instance = Instance::new();
+    let (task, gate) = running(&instance, "gate");
+    instance.ok(&["send", "1", "typed"]);
+    assert!(instance.ok(&["logs", "1"]).contains("typed"));
+    gate.write("\n");
+    assert_eq!(instance.wait(task), "passed");
+}

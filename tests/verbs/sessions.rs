@@ -1,0 +1,55 @@
+use super::{column, running};
+use crate::common::Instance;
+
+/// Every name that a session has in JSON: scripts rely on them.
+const FIELDS: [&str; 19] = [
+    "name",
+    "tool",
+    "mode",
+    "state",
+    "pid",
+    "created_at",
+    "current_directory",
+    "authentication_required",
+    "task",
+    "writers",
+    "watchers",
+    "columns",
+    "rows",
+    "cpu_ms",
+    "memory_bytes",
+    "keeper_pid",
+    "keeper_version",
+    "exit_code",
+    "ended_at",
+];
+
+#[test]
+fn live_ones_and_all() {
+    let instance = Instance::new();
+    assert_eq!(instance.json(&["sessions"]), serde_json::json!([]));
+    let (task, gate) = running(&instance, "gate");
+    instance.ok(&["open", "-q", "--name", "mine", "--", "cat"]);
+    let list = instance.json(&["sessions"]);
+    for session in list.as_array().unwrap() {
+        for name in FIELDS {
+            assert!(session.get(name).is_some(), "{name} is missing in {session}");
+        }
+        assert_eq!(session["state"], "running");
+        assert_eq!(session["keeper_version"], env!("CARGO_PKG_VERSION"));
+    }
+    let mut names = column(&list, "name");
+    names.sort();
+    assert_eq!(names, ["1.1", "mine"]);
+    let text = instance.ok(&["sessions"]);
+    assert!(text.lines().all(|line| line.split('\t').count() == 11) && !text.contains('\x1b'), "{text}");
+    gate.write("\n");
+    instance.wait(task);
+    let ended = instance.json(&["sessions", "--all"]);
+    let ended = ended.as_array().unwrap().iter().find(|s| s["name"] == "1.1").unwrap();
+    assert_eq!((ended["state"].as_str(), ended["exit_code"].as_i64()), (Some("ended"), Some(0)));
+    // Without the daemon the living ones are named.
+    instance.kill_daemon();
+    let error = instance.fails(3, &["--no-start", "sessions"]);
+    assert!(error.contains("mine"), "{error}");
+}
