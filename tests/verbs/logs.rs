@@ -1,13 +1,15 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use super::{refused, running, text};
+use super::{refused, text};
 use crate::common::Instance;
 
 #[test]
 fn text_last_lines_and_bytes() {
     let instance = Instance::new();
-    instance.submit(&["--retries", "1"], "printf '\\033[31mred\\033[0m\\n'; printf '10%%\\r100%%\\n'; seq 3; exit 1");
+    instance.submit(&[], "printf '\\033[31mred\\033[0m\\n'; printf '10%%\\r100%%\\n'; seq 3; exit 1");
+    instance.wait(1);
+    instance.ok(&["retry", "1"]);
     instance.wait(1);
     assert_eq!(instance.ok(&["logs", "1"]), "red\n100%\n1\n2\n3\n");
     assert_eq!(instance.ok(&["logs", "-n", "2", "1"]), "2\n3\n");
@@ -49,14 +51,4 @@ fn follow_goes_on_to_the_end_also_from_before_the_start() {
     out.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "two\n");
     assert!(follower.wait().unwrap().success());
-}
-
-#[test]
-fn a_running_task_has_what_it_printed_so_far() {
-    let instance = Instance::new();
-    let (task, gate) = running(&instance, "gate");
-    instance.ok(&["send", "1", "typed"]);
-    assert!(instance.ok(&["logs", "1"]).contains("typed"));
-    gate.write("\n");
-    assert_eq!(instance.wait(task), "passed");
 }

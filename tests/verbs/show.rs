@@ -4,7 +4,9 @@ use crate::common::Instance;
 #[test]
 fn everything_about_one_task() {
     let instance = Instance::new();
-    let task = instance.submit(&["--title", "The title", "--retries", "1", "-l", "x"], "echo out; exit 4");
+    let task = instance.submit(&["--title", "The title", "-l", "x"], "echo out; exit 4");
+    instance.wait(task);
+    instance.ok(&["retry", "1"]);
     instance.wait(task);
     let text = instance.ok(&["show", "1"]);
     for words in [
@@ -22,7 +24,7 @@ fn everything_about_one_task() {
     assert!(!text.contains('\x1b'));
     let shown = instance.json(&["show", "1"]);
     let attempts = shown["attempts"].as_array().unwrap();
-    assert_eq!(attempts.len(), 2, "one try and one retry");
+    assert_eq!(attempts.len(), 2, "one try and another");
     assert_eq!(attempts[0]["outcome"], "agent-failed");
     assert!(attempts[1]["argv"].to_string().contains("exit 4"));
     assert_eq!(attempts[1]["recording"]["bytes"], 5);

@@ -178,7 +178,7 @@ fn wait_exits_as_the_task_or_as_its_program() {
     assert_eq!(run(&["--wait", "--exit-code"], "exit 42").0, 42);
     assert_eq!(run(&["--wait", "--exit-code"], "kill -TERM $$").0, 128 + 15);
     assert_eq!(run(&["-q", "--wait", "--exit-code"], "exit 0"), (0, "5\n".into()));
-    assert_eq!(run(&["--wait", "--timeout", "1s"], "sleep 1000").0, 124);
+    assert_eq!(run(&["--wait", "--timeout", "1s"], "exec sleep 1000").0, 124);
     let output = instance.run(&["submit", "--wait", "--json", "--", "sh", "-c", "exit 3"]);
     let waited = json(&output);
     assert_eq!((waited["id"].as_i64(), waited["exit_code"].as_i64()), (Some(7), Some(3)));
