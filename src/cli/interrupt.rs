@@ -1,11 +1,21 @@
 //! Ctrl-C ends the program with exit status 130.
 
+use std::io::{IsTerminal, stderr};
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 /// 128 + SIGINT.
 const INTERRUPTED: libc::c_int = 130;
 
+/// Standard error is a terminal, which shows `^C`: the shell's prompt belongs below it.
+static TERMINAL: AtomicBool = AtomicBool::new(false);
+
 extern "C" fn leave(_: libc::c_int) {
+    if TERMINAL.load(Ordering::Relaxed) {
+        // SAFETY: write is async-signal-safe, and the byte is static.
+        unsafe { libc::write(libc::STDERR_FILENO, b"\n".as_ptr().cast(), 1) };
+    }
     // SAFETY: _exit is async-signal-safe, and nothing is left half done: what a terminal
     // was set to is restored by who changed it, who takes this signal over.
     unsafe { libc::_exit(INTERRUPTED) }
@@ -14,8 +24,9 @@ extern "C" fn leave(_: libc::c_int) {
 /// Has an interrupt end the program, unless the program was started with interrupts
 /// ignored, as `nohup` and background jobs of scripts are.
 pub(super) fn exit_with_status() {
+    TERMINAL.store(stderr().is_terminal(), Ordering::Relaxed);
     let handle = |handler| SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler only calls _exit.
+    // SAFETY: the handler only calls write and _exit.
     let before = unsafe { sigaction(Signal::SIGINT, &handle(SigHandler::Handler(leave))) };
     if let Ok(before) = before
         && matches!(before.handler(), SigHandler::SigIgn)

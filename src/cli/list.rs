@@ -95,6 +95,9 @@ fn watch(ctx: &Context, query: &ListQuery, window: &Window) -> Result<Status, Fa
                 ctx.output.text(CLEAR)?;
             }
             let rest = page::write(ctx, &mut ctx.client()?, query.clone(), window.clone())?;
+            if rest.shown == 0 {
+                ctx.output.note("no task now");
+            }
             page::more(ctx, &rest, "list");
             loop {
                 match events.next_reply()? {

@@ -65,7 +65,11 @@ fn named(error: StoreError, what: &str) -> Fault {
     match error {
         StoreError::Fault(fault) => fault,
         StoreError::Refused(refused) => Fault::conflict(format!("{what} {refused}")),
-        StoreError::NotStored(why) => Fault::new(FaultCode::NotStored, format!("not stored: {why}")),
+        StoreError::NotStored(why) => {
+            let room = if why.contains("full") { "make room on the disk of the state directory; " } else { "" };
+            Fault::new(FaultCode::NotStored, format!("not stored: {why}"))
+                .hint(format!("{room}nothing was changed, trying again is safe"))
+        }
         StoreError::Unknown(why) => Fault::new(FaultCode::Unknown, format!("not known whether stored: {why}"))
             .hint("repeat with the same --idempotency-key: it is stored at most once"),
     }
