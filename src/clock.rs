@@ -5,9 +5,12 @@
 //! clock changes, in the programs.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A moment of wall-clock time: milliseconds since 1970-01-01 UTC. RFC 3339 in JSON, an
@@ -35,10 +38,33 @@ impl Timestamp {
     /// In the user's time zone, `2026-11-22 20:41:48`.
     pub fn local(self) -> String {
         match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(at) => at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            Ok(at) => at.to_zoned(zone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
             Err(_) => self.0.to_string(),
         }
     }
+}
+
+/// The user's time zone: `TZ`, else the system's. The file is read directly where that is
+/// possible: looking a zone up by its name makes jiff read the whole tree of zones, which
+/// takes longer than all else that a command does.
+fn zone() -> TimeZone {
+    static ZONE: LazyLock<TimeZone> = LazyLock::new(|| {
+        let file = match std::env::var("TZ") {
+            Err(_) => Some(PathBuf::from("/etc/localtime")),
+            Ok(name) if is_zone_name(&name) => Some(Path::new("/usr/share/zoneinfo").join(name)),
+            // A rule, a path: all that is not so common.
+            Ok(_) => None,
+        };
+        let read = |file: PathBuf| TimeZone::tzif("local", &std::fs::read(file).ok()?).ok();
+        file.and_then(read).unwrap_or_else(TimeZone::system)
+    });
+    ZONE.clone()
+}
+
+/// `Europe/Berlin`, and nothing that would lead elsewhere.
+fn is_zone_name(name: &str) -> bool {
+    let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+-".contains(&b));
+    name.split('/').all(word)
 }
 
 /// RFC 3339 in UTC with milliseconds.
@@ -133,7 +159,7 @@ pub fn short(length: Duration) -> String {
 /// from `now` by `direction`. Without an offset the user's time zone is meant.
 pub fn parse_moment(text: &str, now: Timestamp, direction: Direction) -> Result<Timestamp, BadTime> {
     let bad = || BadTime::Moment(text.to_owned());
-    let zone = jiff::tz::TimeZone::system();
+    let zone = zone();
     let zoned = jiff::Timestamp::from_millisecond(now.0).map_err(|_| bad())?.to_zoned(zone.clone());
     let midnight = |days: i64| -> Result<Timestamp, BadTime> {
         let date = zoned.date().checked_add(jiff::Span::new().days(days)).map_err(|_| bad())?;
@@ -210,6 +236,16 @@ mod tests {
     fn json_is_rfc_3339() {
         assert_eq!(serde_json::to_string(&NOON).unwrap(), "\"2026-11-22T12:00:00.000Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>("\"2026-11-22T12:00:00.000Z\"").unwrap(), NOON);
+    }
+
+    #[test]
+    fn names_of_zones_lead_nowhere_else() {
+        for name in ["Europe/Berlin", "UTC", "Etc/GMT+2", "America/Port-au-Prince"] {
+            assert!(is_zone_name(name), "{name}");
+        }
+        for other in ["", "/etc/localtime", ":Europe/Berlin", "../passwd", "CET-1CEST,M3.5.0", "Europe//Berlin"] {
+            assert!(!is_zone_name(other), "{other}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! model, and sessions with real keepers to attach to.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -19,6 +19,7 @@ use autodev::protocol::launch::{LaunchSpec, LaunchStep, RecordingLimits, Stdin};
 use autodev::screen::Screen;
 use autodev::socket;
 use autodev::task::Mode;
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::pty::{Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::stat::Mode as FileMode;
@@ -162,7 +163,11 @@ impl Session {
                 }
             }
             let mut bytes = [0; 1 << 16];
-            let read = self.control.read(&mut bytes).unwrap();
+            let read = match self.control.read(&mut bytes) {
+                // A read with a limit is not restarted when the machine stops and resumes us.
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                read => read.unwrap(),
+            };
             assert!(read > 0, "the keeper hung up: {}", std::fs::read_to_string(self.dir.log()).unwrap_or_default());
             self.received.extend_from_slice(&bytes[..read]);
         }
@@ -308,7 +313,10 @@ impl User {
             let left = deadline.saturating_duration_since(Instant::now());
             let mut fds =
                 [PollFd::new(self.master().as_fd(), PollFlags::POLLIN), PollFd::new(handle.as_fd(), PollFlags::POLLIN)];
-            let ready = poll(&mut fds, PollTimeout::try_from(left).unwrap()).unwrap();
+            let ready = match poll(&mut fds, PollTimeout::try_from(left).unwrap()) {
+                Err(Errno::EINTR) => continue,
+                ready => ready.unwrap(),
+            };
             assert!(ready > 0, "the command does not end:\n{}", self.shown());
             let over = fds[1].any().unwrap();
             while self.read(Duration::ZERO) {}

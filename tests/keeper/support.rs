@@ -294,6 +294,8 @@ impl Link {
                 Ok(0) => return None,
                 Ok(length) => self.buffer.extend_from_slice(&bytes[..length]),
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                // A read with a limit is not restarted when the machine stops and resumes us.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => panic!("{error}"),
             }
         }
