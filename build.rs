@@ -20,7 +20,8 @@ fn main() {
         return;
     }
     // Not every distribution installs the static libraries with the compiler.
-    let Some(found) = LIBRARIES.iter().map(|name| Some((*name, system_library(name)?))).collect::<Option<Vec<_>>>() else {
+    let Some(found) = LIBRARIES.iter().map(|name| Some((*name, system_library(name)?))).collect::<Option<Vec<_>>>()
+    else {
         return;
     };
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));

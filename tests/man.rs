@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process;
 
-use autodev::cli::Cli;
+use autodev::cli;
 use autodev::daemon::options::Autodevd;
 use clap::{Arg, Command, CommandFactory};
 
@@ -193,7 +193,7 @@ fn settings() -> String {
 }
 
 fn pages() -> BTreeMap<String, String> {
-    let mut root = Cli::command();
+    let mut root = cli::command();
     root.build();
     let mut pages = BTreeMap::from([("autodev.1".to_owned(), page(&root, "autodev"))]);
     for verb in root.get_subcommands() {
@@ -241,7 +241,7 @@ fn every_option_and_verb_is_explained() {
             check(verb, &format!("{path} {}", verb.get_name()));
         }
     }
-    let mut root = Cli::command();
+    let mut root = cli::command();
     root.build();
     check(&root, "autodev");
     root.debug_assert();

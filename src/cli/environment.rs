@@ -43,12 +43,13 @@ pub fn choose(
     for (name, value) in all {
         let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else { continue };
         let asked = allow.iter().any(|pattern| matches(pattern, &name));
-        if looks_secret(&name) {
-            if asked {
-                chosen.insert(name.clone(), format!("env:{name}"));
-            }
-        } else if asked || ALLOWED.iter().any(|pattern| matches(pattern, &name)) {
+        if !asked && !ALLOWED.iter().any(|pattern| matches(pattern, &name)) {
+            continue;
+        }
+        if !looks_secret(&name) {
             chosen.insert(name, value);
+        } else if asked {
+            chosen.insert(name.clone(), format!("env:{name}"));
         }
     }
     let size: usize = chosen.iter().map(|(name, value)| name.len() + value.len()).sum();

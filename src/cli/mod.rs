@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{Args as _, FromArgMatches as _};
 
 use crate::client::{Client, Start};
 use crate::config::{self as settings, Config};
@@ -114,11 +114,13 @@ impl Context {
 /// Heading of the options that every verb has.
 const GLOBAL: &str = "Global options";
 
-/// Queue work for coding agents, run it in terminals that outlive everything, attach at
-/// any time, and look up what happened.
-#[derive(Debug, Parser)]
-#[command(name = "autodev", version, disable_help_subcommand = true)]
-pub struct Cli {
+/// What the program is for.
+const ABOUT: &str = "Queue work for coding agents, run it in terminals that outlive everything, attach at any time, \
+                     and look up what happened";
+
+/// The options of every verb.
+#[derive(Debug, clap::Args)]
+pub struct Global {
     /// Print JSON: one thing is an object, a list an array.
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
@@ -131,13 +133,22 @@ pub struct Cli {
     /// Print without colours, as NO_COLOR does.
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub no_color: bool,
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
 }
 
-/// Declares the verbs. As clap's own derive would, but a verb's options are only built
-/// when it is the one used: that is most of what the program does before it connects.
+/// The whole tree of verbs and their options.
+pub fn command() -> clap::Command {
+    tree(|_| true)
+}
+
+/// The tree with the verbs that are `wanted`.
+fn tree(wanted: impl Fn(&str) -> bool) -> clap::Command {
+    let root = clap::Command::new("autodev").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true);
+    // Last, for the options bring the text of their own struct.
+    add_verbs(Global::augment_args(root), wanted).about(ABOUT).long_about(None::<&str>)
+}
+
+/// Declares the verbs. As clap's own derive would, but only the verb that is used is built:
+/// building all of them would be most of what the program does before it connects.
 macro_rules! verbs {
     ($($(#[doc = $doc:literal])+ $name:ident = $module:ident),+ $(,)?) => {
         /// The verbs.
@@ -146,40 +157,28 @@ macro_rules! verbs {
             $($(#[doc = $doc])+ $name($module::Args),)+
         }
 
-        impl clap::Subcommand for Command {
-            fn augment_subcommands(root: clap::Command) -> clap::Command {
-                root.subcommand_required(true).arg_required_else_help(true)
-                $(.subcommand({
-                    const ABOUT: &str = concat!($($doc),+).trim_ascii();
-                    clap::Command::new(stringify!($module)).about(ABOUT).defer(|verb| {
-                        <$module::Args as clap::Args>::augment_args(verb).about(ABOUT).long_about(None::<&str>)
-                    })
-                }))+
-            }
-
-            fn augment_subcommands_for_update(root: clap::Command) -> clap::Command {
-                Self::augment_subcommands(root)
-            }
-
-            fn has_subcommand(name: &str) -> bool {
+        impl Command {
+            fn exists(name: &str) -> bool {
                 [$(stringify!($module)),+].contains(&name)
+            }
+
+            fn of(name: &str, matches: &mut clap::ArgMatches) -> Result<Self, clap::Error> {
+                match name {
+                    $(stringify!($module) => $module::Args::from_arg_matches_mut(matches).map(Command::$name),)+
+                    _ => Err(clap::Error::new(ErrorKind::InvalidSubcommand)),
+                }
             }
         }
 
-        impl clap::FromArgMatches for Command {
-            fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
-                match matches.subcommand() {
-                    $(Some((stringify!($module), matches)) => {
-                        <$module::Args as clap::FromArgMatches>::from_arg_matches(matches).map(Command::$name)
-                    })+
-                    _ => Err(clap::Error::new(ErrorKind::MissingSubcommand)),
-                }
-            }
-
-            fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
-                *self = <Self as clap::FromArgMatches>::from_arg_matches(matches)?;
-                Ok(())
-            }
+        fn add_verbs(root: clap::Command, wanted: impl Fn(&str) -> bool) -> clap::Command {
+            let mut root = root.subcommand_required(true).arg_required_else_help(true);
+            $(if wanted(stringify!($module)) {
+                const ABOUT: &str = concat!($($doc),+).trim_ascii();
+                root = root.subcommand(clap::Command::new(stringify!($module)).about(ABOUT).defer(|verb| {
+                    $module::Args::augment_args(verb).about(ABOUT).long_about(None::<&str>)
+                }));
+            })+
+            root
         }
 
         fn run(ctx: &Context, command: Command) -> Result<Status, Fault> {
@@ -258,21 +257,34 @@ verbs! {
 /// The whole program.
 pub fn main() -> ExitCode {
     // Answers a shell that completes a word, and ends; does nothing otherwise.
-    clap_complete::CompleteEnv::with_factory(Cli::command).var(completions::VARIABLE).complete();
+    clap_complete::CompleteEnv::with_factory(command).var(completions::VARIABLE).complete();
     interrupt::exit_with_status();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let (global, command) = match parse() {
+        Ok(parsed) => parsed,
         Err(error) => return misunderstood(&error),
     };
-    let output = Output::new(&cli);
+    let output = Output::new(&global);
     match Paths::from_env() {
         Ok(paths) => {
-            let ctx = Context { paths, output, no_start: cli.no_start };
-            let result = run(&ctx, cli.command);
+            let ctx = Context { paths, output, no_start: global.no_start };
+            let result = run(&ctx, command);
             ctx.output.finish(result)
         }
         Err(error) => output.finish(Err(Fault::usage(error.to_string()))),
     }
+}
+
+/// Reads the command line.
+fn parse() -> Result<(Global, Command), clap::Error> {
+    // No option of all verbs has a value: the first word is the verb.
+    let word = std::env::args_os().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    let verb = word.as_ref().and_then(|word| word.to_str()).filter(|word| Command::exists(word));
+    let mut matches = tree(|name| verb.is_none_or(|verb| verb == name)).try_get_matches()?;
+    let global = Global::from_arg_matches(&matches)?;
+    let Some((name, mut matches)) = matches.remove_subcommand() else {
+        return Err(clap::Error::new(ErrorKind::MissingSubcommand));
+    };
+    Ok((global, Command::of(&name, &mut matches)?))
 }
 
 /// Prints help, the version, or what is wrong with the command line.

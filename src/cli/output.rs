@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
-use super::{Cli, Status};
+use super::{Global, Status};
 use crate::protocol::Fault;
 use crate::task::Status as State;
 
@@ -43,12 +43,12 @@ pub struct Output {
 
 impl Output {
     /// As the options and the environment want it.
-    pub fn new(cli: &Cli) -> Self {
+    pub fn new(global: &Global) -> Self {
         let terminal = io::stdout().is_terminal();
         let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
         let colour =
-            terminal && !cli.no_color && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
-        let form = match (cli.json, cli.quiet) {
+            terminal && !global.no_color && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+        let form = match (global.json, global.quiet) {
             (true, _) => Form::Json,
             (false, true) => Form::Quiet,
             (false, false) => Form::Text,

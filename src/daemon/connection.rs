@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -22,6 +22,8 @@ const HELLO_LIMIT: Duration = Duration::from_secs(5);
 const FRAME_LIMIT: Duration = Duration::from_secs(10);
 /// Room made for a frame before its bytes have come.
 const SMALL_FRAME: usize = 16 * 1024;
+/// Read at once: most clients' hello and request together.
+const READ_BUFFER: usize = 4 * 1024;
 /// A client takes a reply within this.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -44,12 +46,15 @@ pub(crate) async fn refuse(stream: UnixStream, fault: Fault) {
 
 /// A connection to a client; replies go out on it.
 pub(crate) struct Connection {
-    stream: UnixStream,
+    stream: BufReader<UnixStream>,
+    /// Our hello, until it goes out with the first answer: a client that has asked already
+    /// is woken once, not twice.
+    unsent: Vec<u8>,
 }
 
 impl Connection {
     fn new(stream: UnixStream) -> Self {
-        Connection { stream }
+        Connection { stream: BufReader::with_capacity(READ_BUFFER, stream), unsent: Vec::new() }
     }
 
     async fn run(mut self, daemon: &Arc<Daemon>) -> io::Result<()> {
@@ -88,8 +93,16 @@ impl Connection {
             Ok::<_, io::Error>(hello)
         };
         let hello = timeout(HELLO_LIMIT, read).await.map_err(|_| late("hello"))??;
-        self.write(&Hello::mine(Role::Daemon).encode()).await?;
+        self.unsent = Hello::mine(Role::Daemon).encode();
+        if self.stream.buffer().is_empty() {
+            self.greet().await?;
+        }
         Ok(hello)
+    }
+
+    /// Sends our hello if that has not been done yet: before something that takes long.
+    pub async fn greet(&mut self) -> io::Result<()> {
+        if self.unsent.is_empty() { Ok(()) } else { self.write(&[]).await }
     }
 
     /// The next frame; `None` when the client has left between frames.
@@ -135,7 +148,9 @@ impl Connection {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        timeout(WRITE_LIMIT, self.stream.write_all(bytes)).await.map_err(|_| late("the client to read"))?
+        self.unsent.extend_from_slice(bytes);
+        let bytes = std::mem::take(&mut self.unsent);
+        timeout(WRITE_LIMIT, self.stream.write_all(&bytes)).await.map_err(|_| late("the client to read"))?
     }
 
     /// Waits until the client has gone, for streams that have nothing to say meanwhile.

@@ -16,6 +16,7 @@ use crate::protocol::{Fault, Reply};
 
 /// Waits for tasks to end, the client to leave, or the time to be over.
 pub(crate) async fn wait(daemon: &Arc<Daemon>, wait: Wait, connection: &mut Connection) -> io::Result<()> {
+    connection.greet().await?;
     // Listens before it looks: an end in between is heard.
     let mut feed = daemon.store.feed();
     let tasks = match daemon.store.select(wait.select).await {
@@ -76,6 +77,7 @@ pub(crate) async fn wait(daemon: &Arc<Daemon>, wait: Wait, connection: &mut Conn
 /// Sends every event after the given one, for as long as the client stays. What a slow
 /// client misses of the feed is read from the database: the stream has no gap.
 pub(crate) async fn watch(daemon: &Arc<Daemon>, after: Option<i64>, connection: &mut Connection) -> io::Result<()> {
+    connection.greet().await?;
     let mut feed = daemon.store.feed();
     let mut last = match after {
         Some(after) => after,

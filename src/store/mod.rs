@@ -16,6 +16,7 @@ mod failure;
 mod filter;
 mod indexer;
 mod list;
+mod log_room;
 mod migrate;
 mod open;
 mod readers;

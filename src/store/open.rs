@@ -14,6 +14,7 @@ use std::thread;
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::{Notify, Semaphore, broadcast};
 
+use super::log_room::LogRoom;
 use super::readers::{self, Reader};
 use super::settings::{meta, set_meta};
 use super::tx::{Chain, Wakes};
@@ -267,6 +268,7 @@ fn start(conn: Connection, paths: &Paths, found: &Found, seen: u64) -> Result<St
         queue_changed: Arc::clone(&queue_changed),
         doubt: None,
         wal_pages: Arc::new(AtomicI32::new(0)),
+        log_room: LogRoom::of(&paths.database()),
         // What the last daemon did not get done.
         wakes: Wakes { queue: false, chores: true, index: true },
     };

@@ -42,11 +42,20 @@ pub(super) struct Tx<'c> {
     pub wakes: Wakes,
     /// The generation to be remembered with the commit.
     pub generation: u64,
+    /// There is one job in it: when that fails, nothing of the transaction is kept.
+    pub lone: bool,
+    /// The lone job has failed.
+    pub failed: bool,
 }
 
 impl Tx<'_> {
     /// Runs `work` so that it leaves nothing behind when it fails.
     pub(super) fn savepoint<T>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+        if self.lone {
+            let result = work(self);
+            self.failed = result.is_err();
+            return result;
+        }
         let (head, events, generation) = (self.head, self.events.len(), self.generation);
         self.conn.prepare_cached("SAVEPOINT job")?.execute([])?;
         let result = work(self);

@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{Notify, OwnedSemaphorePermit, broadcast, oneshot};
 
 use super::failure::Failure;
+use super::log_room::LogRoom;
 use super::tx::{Chain, Tx, Wakes};
 use super::witness::{Head, Witness};
 use super::{StoreError, chores, events, indexer, migrate};
@@ -112,6 +113,7 @@ pub(super) struct Writer {
     pub doubt: Option<Pending>,
     /// Pages in the write-ahead log.
     pub wal_pages: Arc<AtomicI32>,
+    pub log_room: LogRoom,
     pub wakes: Wakes,
 }
 
@@ -129,6 +131,7 @@ impl Writer {
     /// Works until it is told to stop or nobody is left to send anything.
     pub(super) fn run(mut self, jobs: &Receiver<Message>) {
         self.watch_log();
+        self.log_room.keep(self.pages());
         let mut indexed = Instant::now();
         let mut closing = None;
         let mut idle = false;
@@ -165,9 +168,10 @@ impl Writer {
                 self.wakes.index = self.chore(indexer::run);
                 indexed = Instant::now();
             }
-            if self.wal_pages.load(Ordering::Relaxed) >= CHECKPOINT_PAGES {
+            if self.pages() >= CHECKPOINT_PAGES {
                 self.checkpoint(CheckpointMode::PASSIVE);
             }
+            self.log_room.keep(self.pages());
         }
         self.checkpoint(CheckpointMode::TRUNCATE);
         drop(self);
@@ -190,7 +194,7 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        let end = self.commit(|tx| {
+        let end = self.commit(jobs.len() == 1, |tx| {
             for job in &mut jobs {
                 job.run(tx);
                 if tx.conn.is_autocommit() {
@@ -213,7 +217,7 @@ impl Writer {
 
     /// A piece of work nobody waits for: `true` when more of it is left.
     fn chore(&mut self, work: fn(&mut Tx<'_>) -> Result<bool, Failure>) -> bool {
-        match self.commit(|tx| tx.savepoint(work)) {
+        match self.commit(true, |tx| tx.savepoint(work)) {
             Ok((Ok(more), pending)) => {
                 self.publish(pending);
                 more
@@ -230,8 +234,9 @@ impl Writer {
         }
     }
 
-    /// One transaction. When it is committed the witness has it too.
-    pub(super) fn commit<T>(&mut self, body: impl FnOnce(&mut Tx<'_>) -> T) -> Result<(T, Pending), End> {
+    /// One transaction, of a `lone` job or of several. When it is committed the witness has
+    /// it too.
+    pub(super) fn commit<T>(&mut self, lone: bool, body: impl FnOnce(&mut Tx<'_>) -> T) -> Result<(T, Pending), End> {
         if self.conn.is_none() {
             let found = self.reopen().map_err(|why| End::NotStored(format!("the database is not usable: {why}")))?;
             if let Some(pending) = found {
@@ -249,8 +254,17 @@ impl Writer {
             events: Vec::new(),
             wakes: Wakes::default(),
             generation: self.generation.load(Ordering::Acquire),
+            lone,
+            failed: false,
         };
         let value = body(&mut tx);
+        if tx.failed && !conn.is_autocommit() {
+            if let Err(error) = run(conn, "ROLLBACK") {
+                self.conn = None;
+                return Err(End::NotStored(error.to_string()));
+            }
+            return Ok((value, self.nothing()));
+        }
         let pending = Pending {
             chain: tx.head,
             now: if tx.events.is_empty() { self.last_at } else { tx.now },
@@ -323,6 +337,7 @@ impl Writer {
             return Err(error.to_string());
         }
         self.conn = Some(conn);
+        self.log_room = LogRoom::of(&self.path);
         self.watch_log();
         if let Some(pending) = &found {
             self.stored(pending);
@@ -339,6 +354,17 @@ impl Writer {
         if let Err(error) = self.witness.write(&head) {
             // Behind is harmless; the next commit tries again.
             tracing::error!(%error, "the witness cannot be written");
+        }
+    }
+
+    /// What a transaction leaves that has changed nothing.
+    fn nothing(&self) -> Pending {
+        Pending {
+            chain: self.chain,
+            now: self.last_at,
+            generation: self.generation.load(Ordering::Acquire),
+            events: Vec::new(),
+            wakes: Wakes::default(),
         }
     }
 
@@ -376,6 +402,10 @@ impl Writer {
         if let Err(error) = conn.wal_hook(Some(hook)) {
             tracing::warn!(%error, "the database's log cannot be watched");
         }
+    }
+
+    fn pages(&self) -> i32 {
+        self.wal_pages.load(Ordering::Relaxed)
     }
 
     fn checkpoint(&mut self, mode: CheckpointMode) {

@@ -208,7 +208,16 @@ async fn claim_cost(blocked: i64) -> u64 {
     conn.progress_handler(1, Some(move || counter.fetch_add(1, Ordering::Relaxed) == u64::MAX)).unwrap();
     let (seq, hash, now) = events::last(&conn).unwrap();
     let head = Chain { seq, hash, highest_task: wanted.0 };
-    let mut tx = Tx { conn: &conn, now, head, events: Vec::new(), wakes: Wakes::default(), generation: 1 };
+    let mut tx = Tx {
+        conn: &conn,
+        now,
+        head,
+        events: Vec::new(),
+        wakes: Wakes::default(),
+        generation: 1,
+        lone: false,
+        failed: false,
+    };
     let claims = claim::claim(&mut tx, &narrow, 9).unwrap();
     assert_eq!(claims.iter().map(|c| c.attempt.task).collect::<Vec<_>>(), [wanted]);
     steps.load(Ordering::Relaxed)

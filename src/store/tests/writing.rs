@@ -1,6 +1,7 @@
 use std::sync::atomic::AtomicI32;
 
 use super::*;
+use crate::store::log_room::LogRoom;
 use crate::store::tx::{Chain, Wakes};
 use crate::store::witness::Witness;
 use crate::store::writer::{End, Writer};
@@ -93,6 +94,7 @@ fn writer(home: &Home) -> Writer {
         queue_changed: Arc::new(Notify::new()),
         doubt: None,
         wal_pages: Arc::new(AtomicI32::new(0)),
+        log_room: LogRoom::of(&home.paths().database()),
         wakes: Wakes::default(),
     }
 }
@@ -109,7 +111,7 @@ async fn doubt_is_resolved_by_looking() {
     store.close().await;
     let mut writer = writer(&home);
     let before = writer.chain;
-    let (task, pending) = writer.commit(|tx| tx.savepoint(store_one)).unwrap();
+    let (task, pending) = writer.commit(true, |tx| tx.savepoint(store_one)).unwrap();
     let after = writer.chain;
     assert_eq!((task.unwrap(), after.seq), (TaskId(2), before.seq + 1));
 
@@ -130,12 +132,12 @@ async fn doubt_is_resolved_by_looking() {
     writer.chain.seq += 7;
     writer.conn = None;
     assert!(writer.reopen().unwrap_err().contains("was acknowledged"));
-    let end = writer.commit(|_| ()).map(|_| ()).unwrap_err();
+    let end = writer.commit(true, |_| ()).map(|_| ()).unwrap_err();
     assert!(matches!(end, End::NotStored(_)), "{end:?}");
 
     // And it goes on when it is back.
     writer.chain = after;
-    let (task, _) = writer.commit(|tx| tx.savepoint(|tx| apply::create(tx, &spec("two"), &[], None))).unwrap();
+    let (task, _) = writer.commit(true, |tx| tx.savepoint(|tx| apply::create(tx, &spec("two"), &[], None))).unwrap();
     assert_eq!(task.unwrap().0, TaskId(3));
 }
 
@@ -147,7 +149,7 @@ async fn a_job_that_fails_leaves_nothing_behind() {
     let mut writer = writer(&home);
     let before = writer.chain;
     let (result, pending) = writer
-        .commit(|tx| {
+        .commit(false, |tx| {
             tx.savepoint(|tx| {
                 store_one(tx)?;
                 Err::<(), _>(Failure::Fault(Fault::usage("no")))
@@ -172,7 +174,7 @@ async fn time_does_not_go_back() {
     writer.last_at = Timestamp(Timestamp::now().0 + 3_600_000);
     let future = writer.last_at;
     let (now, _) = writer
-        .commit(|tx| {
+        .commit(false, |tx| {
             tx.savepoint(store_one).unwrap();
             tx.now
         })
