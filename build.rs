@@ -3,6 +3,7 @@
 //! would take; and there is a keeper for every session, each of which would have its own
 //! copy of the pages that the loader rewrites.
 
+use std::error::Error;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,25 +12,26 @@ use std::{env, fs, io};
 /// The shared libraries that the standard library asks for by name.
 const LIBRARIES: [&str; 2] = ["libc.a", "libm.a"];
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-link-arg-bins=-no-pie");
     let gnu = env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "gnu");
     let native = env::var("HOST").is_ok_and(|host| env::var("TARGET").is_ok_and(|target| target == host));
     if !gnu || !native {
-        return;
+        return Ok(());
     }
     // Not every distribution installs the static libraries with the compiler.
     let Some(found) = LIBRARIES.iter().map(|name| Some((*name, system_library(name)?))).collect::<Option<Vec<_>>>()
     else {
-        return;
+        return Ok(());
     };
-    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
-    prepare(&out, &found).expect("cargo's build directory can be written");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    prepare(&out, &found)?;
     // `-C target-feature=+crt-static` would say it better, but goes with no procedural macro
     // unless a target is named, which moves everything that is built to another place.
     println!("cargo::rustc-link-arg-bins=-static");
     println!("cargo::rustc-link-arg-bins=-L{}", out.display());
+    Ok(())
 }
 
 /// A directory in which the linker finds the static libraries before the shared ones.

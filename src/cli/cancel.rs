@@ -1,7 +1,7 @@
-//! `autodev cancel`: ends tasks gently; what was cancelled never comes back by itself.
+//! `autodev cancel`: ends tasks and sessions gently; what was cancelled never comes back by itself.
 
-use super::select::SelectArgs;
-use super::{Context, Status, act};
+use super::end::EndArgs;
+use super::{Context, Status, end};
 use crate::protocol::Fault;
 use crate::protocol::request::Action;
 
@@ -10,13 +10,7 @@ use crate::protocol::request::Action;
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
-    select: SelectArgs,
-    /// Do not ask, however many tasks are ended
-    #[arg(short, long)]
-    yes: bool,
-    /// Only say which tasks would be ended
-    #[arg(short = 'n', long)]
-    dry_run: bool,
+    end: EndArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -27,6 +21,8 @@ Examples:
   End one task, or several:
     autodev cancel 42
     autodev cancel 3-9,12
+  End a session that was opened without a task:
+    autodev cancel claude-1
   See what would be cancelled, then do it:
     autodev cancel --state queued --label nightly --dry-run
     autodev cancel --state queued --label nightly --yes";
@@ -36,6 +32,5 @@ Examples:
 /// # Errors
 /// What the daemon refuses.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
-    let way = act::Way { verb: "cancel", asks: true, yes: args.yes, dry_run: args.dry_run };
-    act::run(ctx, Action::Cancel, args.select.select()?, way)
+    end::run(ctx, args.end, "cancel", Action::Cancel)
 }

@@ -9,6 +9,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use crate::client::Client;
 use crate::paths::Paths;
 use crate::protocol::request::{Filter, ListQuery, Listing};
+use crate::protocol::view::SessionView;
 use crate::protocol::{Reply, Request};
 
 /// A shell that waits for its completion feels dead after this long.
@@ -18,21 +19,33 @@ const MOST: u32 = 200;
 
 /// Completes task numbers, the newest first.
 pub fn tasks() -> ArgValueCompleter {
-    ArgValueCompleter::new(|word: &OsStr| {
-        let query = ListQuery { listing: Listing::All, filter: Filter::default(), limit: MOST, cursor: None };
-        let Some(Reply::Tasks(page)) = ask(&Request::List(query)) else { return Vec::new() };
-        let tasks = page.tasks.into_iter().map(|t| (t.id.to_string(), format!("{} {}", t.state, t.title)));
-        candidates(word, tasks)
-    })
+    ArgValueCompleter::new(known_tasks)
 }
 
 /// Completes names of live sessions.
 pub fn sessions() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| known_sessions(word, |_| true))
+}
+
+/// Completes task numbers and names of live sessions without a task.
+pub fn tasks_and_sessions() -> ArgValueCompleter {
     ArgValueCompleter::new(|word: &OsStr| {
-        let Some(Reply::Sessions(sessions)) = ask(&Request::Sessions { all: false }) else { return Vec::new() };
-        let sessions = sessions.into_iter().map(|s| (s.name.to_string(), format!("{} {}", s.state.name(), s.tool)));
-        candidates(word, sessions)
+        let mut all = known_sessions(word, |session| session.task.is_none());
+        all.extend(known_tasks(word));
+        all
     })
+}
+
+fn known_tasks(word: &OsStr) -> Vec<CompletionCandidate> {
+    let query = ListQuery { listing: Listing::All, filter: Filter::default(), limit: MOST, cursor: None };
+    let Some(Reply::Tasks(page)) = ask(&Request::List(query)) else { return Vec::new() };
+    candidates(word, page.tasks.into_iter().map(|t| (t.id.to_string(), format!("{} {}", t.state, t.title))))
+}
+
+fn known_sessions(word: &OsStr, wanted: impl Fn(&SessionView) -> bool) -> Vec<CompletionCandidate> {
+    let Some(Reply::Sessions(sessions)) = ask(&Request::Sessions { all: false }) else { return Vec::new() };
+    let sessions = sessions.into_iter().filter(wanted);
+    candidates(word, sessions.map(|s| (s.name.to_string(), format!("{} {}", s.state.name(), s.tool))))
 }
 
 /// Completes names of providers.

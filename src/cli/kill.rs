@@ -1,7 +1,7 @@
-//! `autodev kill`: ends tasks at once.
+//! `autodev kill`: ends tasks and sessions at once.
 
-use super::select::SelectArgs;
-use super::{Context, Status, act};
+use super::end::EndArgs;
+use super::{Context, Status, end};
 use crate::protocol::Fault;
 use crate::protocol::request::Action;
 
@@ -10,13 +10,7 @@ use crate::protocol::request::Action;
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
-    select: SelectArgs,
-    /// Do not ask, however many tasks are ended
-    #[arg(short, long)]
-    yes: bool,
-    /// Only say which tasks would be ended
-    #[arg(short = 'n', long)]
-    dry_run: bool,
+    end: EndArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -25,13 +19,14 @@ the program finish what it is writing.
 
 Examples:
   End a task that does not react to cancel:
-    autodev kill 42";
+    autodev kill 42
+  The same for a session that was opened without a task:
+    autodev kill claude-1";
 
 /// Runs the verb.
 ///
 /// # Errors
 /// What the daemon refuses.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
-    let way = act::Way { verb: "kill", asks: true, yes: args.yes, dry_run: args.dry_run };
-    act::run(ctx, Action::Kill, args.select.select()?, way)
+    end::run(ctx, args.end, "kill", Action::Kill)
 }

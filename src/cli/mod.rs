@@ -19,6 +19,7 @@ mod act;
 mod batch;
 pub mod complete;
 mod editor;
+mod end;
 pub mod environment;
 mod events;
 pub mod exit;
@@ -206,9 +207,9 @@ verbs! {
     Wait = wait,
     /// Print events as they happen
     Watch = watch,
-    /// End tasks gently
+    /// End tasks or sessions gently
     Cancel = cancel,
-    /// End tasks at once
+    /// End tasks or sessions at once
     Kill = kill,
     /// Keep queued tasks from starting
     Hold = hold,

@@ -66,7 +66,7 @@ fn lengthen(path: &Path, wanted: u64) -> io::Result<()> {
 }
 
 fn write_zeros(file: &mut File, mut count: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
     while count > 0 {
         let part = count.min(ZEROS.len() as u64);
         #[expect(clippy::cast_possible_truncation, reason = "not more than the array")]

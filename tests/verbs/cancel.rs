@@ -1,5 +1,5 @@
 use super::{column, json, refused, running, state, text};
-use crate::common::Instance;
+use crate::common::{Instance, vanishes};
 
 #[test]
 fn tasks_ranges_and_filters() {
@@ -65,8 +65,38 @@ fn what_cannot_be_cancelled() {
             (6, &["cancel", "1"], &["task 1 has ended: it is passed", "autodev retry 1"]),
             (4, &["cancel", "9"], &["no task 9"]),
             (4, &["cancel", "1,9"], &["no task 9"]),
-            (2, &["cancel", "all"], &["is not a task"]),
+            (4, &["cancel", "all"], &["no session", "all"]),
+            (2, &["cancel", "12x"], &["is not a task"]),
             (2, &["cancel", "1.1"], &["is an attempt", "its task is 1"]),
         ],
     );
+}
+
+#[test]
+fn sessions_without_a_task_are_ended_by_name() {
+    let instance = Instance::new();
+    let begun = instance.fifo("begun");
+    for name in ["one", "two"] {
+        let script = format!("trap 'exit 7' INT; echo $$ > {}; while :; do read x; done", begun.path());
+        instance.ok(&["open", "--detach", "--name", name, "--", "sh", "-c", &script]);
+        begun.read();
+    }
+    assert_eq!(instance.ok(&["cancel", "one", "--dry-run"]), "session one is running\n");
+    refused(
+        &instance,
+        &[
+            (2, &["cancel", "one", "3"], &["'one' is a session", "with one 'cancel' each"]),
+            (2, &["cancel", "one", "--state", "queued"], &["'one' is a session"]),
+            (4, &["cancel", "one", "three"], &["three"]),
+        ],
+    );
+    assert_eq!(instance.ok(&["cancel", "one"]), "session one has been told to end\n");
+    assert_eq!(json(&instance.run(&["kill", "two", "--json"]))["session"], "two");
+    for name in ["one", "two"] {
+        vanishes(&instance.live(name));
+    }
+    let all = instance.json(&["sessions", "--all"]);
+    let one = all.as_array().unwrap().iter().find(|s| s["name"] == "one").unwrap();
+    assert_eq!(one["exit_code"], 7, "it was asked, not killed");
+    refused(&instance, &[(6, &["kill", "two"], &["session two has ended"])]);
 }
