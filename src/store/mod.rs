@@ -323,9 +323,18 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound` for the task or one it is to wait for, `Conflict` when it does not wait
-    /// or would wait for itself.
-    pub async fn edit(&self, edit: Edit) -> Result<Applied, StoreError> {
-        self.write(FEW_ROWS, move |tx| edit::edit(tx, &edit)).await
+    /// or would wait for itself; what `check` says of the task as it would be.
+    pub async fn edit(
+        &self,
+        edit: Edit,
+        check: impl FnOnce(&TaskSpec) -> Result<(), Fault> + Send + 'static,
+    ) -> Result<Applied, StoreError> {
+        let change = move |tx: &mut Tx<'_>| {
+            let applied = edit::edit(tx, &edit)?;
+            check(&submit::spec(tx, edit.task)?)?;
+            Ok(applied)
+        };
+        self.write(FEW_ROWS, change).await
     }
 
     /// Gives a task that has not ended another place in the queue.

@@ -40,6 +40,8 @@ fn what_cannot_be_changed() {
             (4, &["edit", "9", "--title", "x"], &["no task 9"]),
             (4, &["edit", "2", "--after", "9"], &["no task 9"]),
             (4, &["edit", "2", "--provider", "nope"], &["no provider 'nope'"]),
+            (2, &["edit", "2", "--provider", "claude"], &["takes a prompt, not a command"]),
+            (2, &["edit", "2", "--mode", "nope"], &["nope"]),
             (6, &["edit", "2", "--prompt", "x"], &["runs a command, which cannot be edited"]),
             (2, &["edit", "2"], &["nothing is to be changed"]),
             (2, &["edit", "2", "--prompt", " "], &["prompt is empty"]),

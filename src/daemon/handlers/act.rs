@@ -82,11 +82,9 @@ fn hint(message: &str, task: TaskId) -> Option<String> {
 }
 
 pub(super) async fn edit(daemon: &Arc<Daemon>, edit: Edit) -> Result<Reply, Fault> {
-    if let Some(provider) = &edit.provider {
-        daemon.settings.check_provider(provider)?;
-    }
     let task = edit.task;
-    let result = daemon.store.edit(edit).await;
+    let settings = Arc::clone(daemon);
+    let result = daemon.store.edit(edit, move |spec| settings.settings.check_run(spec).map(drop)).await;
     if let Err(error) = result {
         return Err(named(error, &format!("task {task}")));
     }
