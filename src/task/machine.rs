@@ -228,7 +228,10 @@ fn settle(state: &State, stop: Option<Stop>) -> Step {
             next.status = Status::Queued;
             next.allowance.restarts += 1;
         }
-        Verdict::Again => next.status = Status::Queued,
+        Verdict::Again => {
+            next.status = Status::Queued;
+            backoff = retry::pause(state.attempt);
+        }
     }
     Step { state: next, backoff, effects: Vec::new() }
 }

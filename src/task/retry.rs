@@ -13,6 +13,14 @@ pub const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
 /// task which kills its own keeper does not do so for ever.
 pub const MAX_RESTARTS: u32 = 3;
 
+/// Attempts after which one whose program never ran is repeated with a pause: a keeper
+/// that cannot start must not keep the machine busy.
+const FREE_ATTEMPTS: u32 = 3;
+/// That pause at first; it doubles with each further attempt…
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// …up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// The task's allowance and what it has used of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Allowance {
@@ -34,7 +42,7 @@ pub enum Verdict {
     /// Another attempt, at once, after something that was not the agent's fault and
     /// counts as a restart.
     Restart,
-    /// Another attempt, at once, at no cost: the program never ran.
+    /// Another attempt at no cost, after [`pause`]: the program never ran.
     Again,
 }
 
@@ -59,6 +67,13 @@ pub fn backoff(failures: u32) -> Duration {
     FIRST_BACKOFF.saturating_mul(factor).min(LONGEST_BACKOFF)
 }
 
+/// The wait after an attempt, of which it is the `attempt`th, whose program never ran.
+pub fn pause(attempt: u32) -> Option<Duration> {
+    let further = attempt.checked_sub(FREE_ATTEMPTS)?;
+    let factor = 1u32.checked_shl(further.min(16)).unwrap_or(u32::MAX);
+    Some(FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +85,15 @@ mod tests {
         assert_eq!(backoff(3), Duration::from_secs(80));
         assert_eq!(backoff(7), LONGEST_BACKOFF);
         assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
+    }
+
+    #[test]
+    fn what_never_starts_is_repeated_ever_more_slowly() {
+        assert_eq!([pause(0), pause(1), pause(2)], [None; 3]);
+        assert_eq!(pause(3), Some(FIRST_PAUSE));
+        assert_eq!(pause(5), Some(4 * FIRST_PAUSE));
+        assert_eq!(pause(9), Some(LONGEST_PAUSE));
+        assert_eq!(pause(u32::MAX), Some(LONGEST_PAUSE));
     }
 
     #[test]
