@@ -6,12 +6,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 /// A lock held until this is dropped.
 #[derive(Debug)]
@@ -32,11 +32,30 @@ impl FileLock {
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW)
             .open(path)?;
-        match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file())) {
-            Ok(_) => Ok(Some(FileLock(file))),
-            Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        lock(file)
+    }
+
+    /// The lock at `path` as the program before us, whose process we are, held it: open on
+    /// `descriptor`. `None` when that is not this lock.
+    ///
+    /// # Errors
+    /// When the descriptor is not open.
+    pub fn inherit(descriptor: OwnedFd, path: &Path) -> io::Result<Option<FileLock>> {
+        let file = File::from(descriptor);
+        fcntl(&file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        let (open, named) = (file.metadata()?, path.metadata()?);
+        if (open.dev(), open.ino()) == (named.dev(), named.ino()) { lock(file) } else { Ok(None) }
+    }
+
+    /// A further descriptor that holds the lock, until this process ends or the program
+    /// that it becomes next lets it go.
+    ///
+    /// # Errors
+    /// When there are no more descriptors.
+    pub fn bequeath(&self) -> io::Result<RawFd> {
+        let file = self.0.try_clone()?;
+        fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        Ok(file.into_raw_fd())
     }
 
     /// The locked file, for what is written in it.
@@ -64,6 +83,14 @@ impl FileLock {
     }
 }
 
+fn lock(file: File) -> io::Result<Option<FileLock>> {
+    match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file())) {
+        Ok(_) => Ok(Some(FileLock(file))),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn whole_file() -> libc::flock {
     libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
@@ -77,6 +104,7 @@ fn whole_file() -> libc::flock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::FromRawFd;
 
     #[test]
     fn asking_takes_nothing_and_dropping_frees() {
@@ -89,5 +117,21 @@ mod tests {
         drop(lock);
         assert!(!FileLock::is_held(&path).unwrap());
         assert!(FileLock::take(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_can_be_handed_on_and_nothing_else_is_taken_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let descriptor = FileLock::take(&path).unwrap().unwrap().bequeath().unwrap();
+        assert!(FileLock::is_held(&path).unwrap());
+        // SAFETY: `bequeath` has just given it away.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+        let lock = FileLock::inherit(descriptor, &path).unwrap().unwrap();
+        assert!(FileLock::take(&path).unwrap().is_none());
+        let other = File::create(dir.path().join("other")).unwrap();
+        assert!(FileLock::inherit(other.into(), &path).unwrap().is_none());
+        drop(lock);
+        assert!(!FileLock::is_held(&path).unwrap());
     }
 }

@@ -39,4 +39,7 @@ pub struct Autodevd {
     /// Say on this descriptor that it is ready, or why not: one line of JSON
     #[arg(long, value_name = "FD", hide = true)]
     pub ready_fd: Option<RawFd>,
+    /// This descriptor holds the instance's lock: given by a daemon that starts anew
+    #[arg(long, value_name = "FD", hide = true)]
+    pub lock_fd: Option<RawFd>,
 }

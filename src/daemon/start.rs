@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,8 @@ const KILL_ALL_LIMIT: Duration = Duration::from_secs(30);
 pub struct Options {
     /// Where to say that we are ready, or why not: one line of JSON, then it is closed.
     pub ready: Option<OwnedFd>,
+    /// The instance's lock, as the daemon left it that this process was before.
+    pub lock: Option<OwnedFd>,
     /// Log filter, over the configured one.
     pub log: Option<String>,
 }
@@ -60,9 +62,9 @@ fn failure(why: impl std::fmt::Display) -> Failure {
 /// Runs the daemon until it is told to leave.
 pub fn run(options: Options) -> ExitCode {
     let mut ready = options.ready.map(File::from);
-    match serve(options.log.as_deref(), &mut ready) {
-        Ok(Leave::Restart) => restart(options.log.as_deref()),
-        Ok(Leave::Stop | Leave::StopAll) => ExitCode::SUCCESS,
+    match serve(options.log.as_deref(), options.lock, &mut ready) {
+        Ok(Some(lock)) => restart(options.log.as_deref(), lock),
+        Ok(None) => ExitCode::SUCCESS,
         Err(Failure { code, why }) => {
             let kind = if code == EXIT_HELD { FaultCode::Conflict } else { FaultCode::Internal };
             say(&mut ready, &Ready { error: Some(why.clone()), code: Some(kind), ..Ready::default() });
@@ -83,7 +85,8 @@ fn say(ready: &mut Option<File>, what: &Ready) {
     }
 }
 
-fn serve(log: Option<&str>, ready: &mut Option<File>) -> Result<Leave, Failure> {
+/// Serves until it is told to leave. To start anew it leaves the lock on a descriptor.
+fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> Result<Option<RawFd>, Failure> {
     if let Some(why) = process::inside_session() {
         return Err(failure(format!(
             "a daemon is never started inside a session: {why}; start it from a shell of your own"
@@ -103,7 +106,9 @@ fn serve(log: Option<&str>, ready: &mut Option<File>) -> Result<Leave, Failure> 
             paths.state.display()
         )));
     }
-    let Some(lock) = FileLock::take(&paths.daemon_lock()).map_err(failure)? else {
+    let inherited = lock.and_then(|lock| FileLock::inherit(lock, &paths.daemon_lock()).ok().flatten());
+    let taken = inherited.map_or_else(|| FileLock::take(&paths.daemon_lock()), |lock| Ok(Some(lock)));
+    let Some(lock) = taken.map_err(failure)? else {
         return Err(Failure { code: EXIT_HELD, why: held(&paths) });
     };
     let store = Store::open(&paths, last_generation(&lock)).map_err(failure)?;
@@ -122,8 +127,10 @@ fn serve(log: Option<&str>, ready: &mut Option<File>) -> Result<Leave, Failure> 
     drop(runtime);
     // The socket goes before the lock: whoever takes the lock next binds its own.
     drop(fs::remove_file(daemon.socket_path()));
-    drop(daemon);
-    leave
+    Ok(match leave? {
+        Leave::Restart => Some(daemon.lock.bequeath().map_err(failure)?),
+        Leave::Stop | Leave::StopAll => None,
+    })
 }
 
 /// What the system tells us.
@@ -271,12 +278,20 @@ fn held(paths: &Paths) -> String {
 
 /// Becomes the binary that lies at our path now, perhaps a newer one. What was said on
 /// our command line about the start itself (a descriptor, the background) has been done.
-fn restart(log: Option<&str>) -> ExitCode {
+/// The instance's lock stays with this process all the time: nobody else gets in between.
+fn restart(log: Option<&str>, lock: RawFd) -> ExitCode {
+    // A client that finds the lock held and no socket sends a signal, which has no handler
+    // until the new program has made one.
+    for signal in [nix::sys::signal::SIGUSR1, nix::sys::signal::SIGHUP] {
+        // SAFETY: ignoring a signal runs no code of ours.
+        let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigIgn) };
+    }
     let error = match std::env::current_exe() {
         Ok(exe) => {
             // After an upgrade the kernel marks the old file's name.
             let name = exe.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
-            Command::new(name).args(log.map(|log| format!("--log={log}"))).exec()
+            let log = log.map(|log| format!("--log={log}"));
+            Command::new(name).arg(format!("--lock-fd={lock}")).args(log).exec()
         }
         Err(error) => error,
     };
