@@ -13,6 +13,10 @@ fn text_last_lines_and_bytes() {
     instance.wait(1);
     assert_eq!(instance.ok(&["logs", "1"]), "red\n100%\n1\n2\n3\n");
     assert_eq!(instance.ok(&["logs", "-n", "2", "1"]), "2\n3\n");
+    assert_eq!(
+        instance.ok(&["logs", "-n", "2", "--json", "1"]),
+        "{\"line\":\"2\",\"session\":\"1.2\"}\n{\"line\":\"3\",\"session\":\"1.2\"}\n"
+    );
     assert_eq!(instance.ok(&["logs", "1.1"]), instance.ok(&["logs", "1"]), "an attempt of its own");
     let raw = instance.run(&["logs", "--raw", "1.2"]);
     assert_eq!(text(&raw.stdout), "\x1b[31mred\x1b[0m\r\n10%\r100%\r\n1\r\n2\r\n3\r\n");
@@ -24,6 +28,7 @@ fn text_last_lines_and_bytes() {
             (4, &["logs", "nobody"], &["no session 'nobody'"]),
             (2, &["logs"], &["<SESSION>"]),
             (2, &["logs", "-n", "x", "1"], &["--lines"]),
+            (2, &["logs", "--raw", "--json", "1"], &["JSON cannot hold"]),
         ],
     );
     instance.submit(&["--hold"], "true");

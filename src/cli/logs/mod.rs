@@ -5,6 +5,8 @@ mod source;
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{Context, Status, complete};
 use crate::client::keeper_link::Link;
 use crate::client::{find, unexpected};
@@ -48,6 +50,7 @@ pub struct Args {
 const EXAMPLES: &str = "\
 Prints plain text: colours are dropped, and lines that were rewritten (progress bars) are
 shown as they became. With --raw at a terminal, questions to the terminal are left out.
+With --json every line is an object of its own.
 
 Examples:
   autodev logs 42
@@ -59,6 +62,9 @@ Examples:
 /// # Errors
 /// `NotFound` when there is no such session, `Conflict` when it has not started.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
+    if args.raw && ctx.output.is_json() {
+        return Err(Fault::usage("--raw gives bytes, which JSON cannot hold").hint("give one of --raw and --json"));
+    }
     let mut recorded = match Recorded::find(ctx, &args.session) {
         found if args.follow => wait_for_start(ctx, &args.session, found)?,
         found => found?,
@@ -193,7 +199,7 @@ struct Printer<'a> {
 impl Printer<'_> {
     /// Prints what is recorded up to `end`.
     fn print_to(&mut self, end: u64) -> Result<(), Fault> {
-        self.each_to(end, |this, out| this.ctx.output.bytes(out))
+        self.each_to(end, |this, out| this.print(out))
     }
 
     /// Takes what is recorded up to `end`, and gives what comes of it to `each`.
@@ -251,7 +257,7 @@ impl Printer<'_> {
                     if let Form::Text(plain) = &mut self.form {
                         plain.drop_above(lines);
                     }
-                    return self.ctx.output.bytes(&last);
+                    return self.print(&last);
                 }
                 looked = looked.saturating_mul(TAIL_FACTOR);
             }
@@ -280,7 +286,7 @@ impl Printer<'_> {
         if let Form::Text(plain) = &mut self.form {
             plain.settle(&mut out);
         }
-        self.ctx.output.bytes(&out)
+        self.print(&out)
     }
 
     /// Prints what the program writes, until it ends.
@@ -293,7 +299,7 @@ impl Printer<'_> {
                     // Where questions to the terminal were left out it is a little less than
                     // was written, so only `Skipped` says that something is missing.
                     self.start(offset + bytes.len() as u64);
-                    self.ctx.output.bytes(&out)?;
+                    self.print(&out)?;
                 }
                 Ok(FromKeeper::Skipped { from, to }) => {
                     self.recorded.refresh()?;
@@ -314,12 +320,32 @@ impl Printer<'_> {
         }
     }
 
-    fn finish(self) -> Result<(), Fault> {
+    fn finish(mut self) -> Result<(), Fault> {
         let mut out = Vec::new();
-        if let Form::Text(plain) = self.form {
+        if let Form::Text(plain) = std::mem::replace(&mut self.form, Form::Bytes) {
             plain.finish(&mut out);
         }
-        self.ctx.output.bytes(&out)
+        self.print(&out)?;
+        // Lost at the end, as on a full disk.
+        self.missing(self.recorded.written());
+        Ok(())
+    }
+
+    /// Prints `out`: under --json each line, of which text consists, as an object.
+    fn print(&self, out: &[u8]) -> Result<(), Fault> {
+        if !self.ctx.output.is_json() {
+            return self.ctx.output.bytes(out);
+        }
+        let mut text = String::new();
+        for line in out.strip_suffix(b"\n").unwrap_or(out).split(|byte| *byte == b'\n') {
+            if !out.is_empty() {
+                text.push_str(
+                    &json!({ "session": self.recorded.session(), "line": String::from_utf8_lossy(line) }).to_string(),
+                );
+                text.push('\n');
+            }
+        }
+        self.ctx.output.text(&text)
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Recorded<'a> {
     reader: Reader,
     /// Where it was found: not looked for there again.
     source: Source,
+    /// Bytes the program wrote, where the daemon knows.
+    written: u64,
 }
 
 impl Recorded<'_> {
@@ -36,7 +38,7 @@ impl Recorded<'_> {
         if let Some(session) = find::by_target(find::unsettled(&ctx.paths)?, target) {
             let source = Source::Directory(ctx.paths.live_session(&session).0);
             match Reader::open(&source) {
-                Ok(reader) => return Ok(Recorded { ctx, session, reader, source }),
+                Ok(reader) => return Ok(Recorded { ctx, session, reader, source, written: 0 }),
                 // Moved this moment: the daemon knows where to.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(unreadable(&session, &error)),
@@ -55,7 +57,8 @@ impl Recorded<'_> {
             Fault::conflict(format!("session {session} has printed nothing{yet}")).hint(hint)
         })?;
         let reader = Reader::open(&source).map_err(|error| unreadable(&session, &error))?;
-        Ok(Recorded { ctx, session, reader, source })
+        let written = view.recording.map_or(0, |recording| recording.bytes);
+        Ok(Recorded { ctx, session, reader, source, written })
     }
 
     /// Whose it is.
@@ -74,6 +77,11 @@ impl Recorded<'_> {
     /// The recording as it was when last looked at.
     pub fn reader(&mut self) -> &mut Reader {
         &mut self.reader
+    }
+
+    /// Bytes the program wrote, recorded or not.
+    pub fn written(&self) -> u64 {
+        self.written.max(self.reader.end())
     }
 
     /// Rows of the largest screen the session had.
