@@ -9,6 +9,7 @@ use crate::client::{Client, unexpected};
 use crate::protocol::reply::Acted;
 use crate::protocol::request::{Act, Action, Select};
 use crate::protocol::{Fault, Reply, Request};
+use crate::task::Status as State;
 
 /// Ending more tasks than this asks first.
 const ASK_ABOVE: usize = 10;
@@ -37,7 +38,12 @@ impl Way {
 ///
 /// # Errors
 /// The daemon's fault; `Usage` when a question cannot be asked.
-pub fn run(ctx: &Context, action: Action, select: Select, way: Way) -> Result<Status, Fault> {
+pub fn run(ctx: &Context, action: Action, mut select: Select, way: Way) -> Result<Status, Fault> {
+    if let Some(filter) = &mut select.filter
+        && filter.states.is_empty()
+    {
+        filter.states = State::ALL.into_iter().filter(|state| concerns(action, *state)).collect();
+    }
     let mut client = ctx.client()?;
     let tasks = match client.call(&Request::Select(select.clone()))? {
         Reply::Selected(tasks) => tasks,
@@ -56,6 +62,18 @@ pub fn run(ctx: &Context, action: Action, select: Select, way: Way) -> Result<St
         }
     }
     tell(ctx, &select, acted, way)
+}
+
+/// Whether a filter that says nothing of states means tasks in this one.
+fn concerns(action: Action, state: State) -> bool {
+    match action {
+        Action::Cancel | Action::Kill | Action::Priority(_) => !state.is_final(),
+        Action::Hold => state == State::Queued,
+        Action::Release => state == State::Held,
+        Action::Pause => state == State::Running,
+        Action::Resume => state == State::Paused,
+        Action::Retry => state.is_final() && state != State::Passed,
+    }
 }
 
 /// Sends a request about one task and tells what became of it.

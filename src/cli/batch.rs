@@ -1,7 +1,7 @@
 //! Many tasks at once: read and checked as a whole, then stored in chunks that can be
 //! claimed together once the last one is there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::json;
@@ -13,6 +13,7 @@ use crate::client::unexpected;
 use crate::id::TaskId;
 use crate::protocol::request::{ListQuery, Select, SubmitChunk};
 use crate::protocol::{Fault, FaultCode, Reply, Request};
+use crate::provider::Registry;
 use crate::task::{TaskSpec, When};
 
 /// Longest batch, in bytes: it is held in memory as a whole.
@@ -27,6 +28,8 @@ struct Batch {
     tasks: Vec<TaskSpec>,
     /// (task, what it waits for, condition), by place in the batch, in order.
     after: Vec<(u32, u32, When)>,
+    /// Where each task stands in the file.
+    lines: Vec<u32>,
 }
 
 /// Stores the batch that `text` describes. `defaults` count where a line says nothing.
@@ -42,6 +45,9 @@ pub fn run(
     wait: bool,
 ) -> Result<Status, Fault> {
     let batch = check(maker, read(text)?, defaults)?;
+    for warning in ask_providers(&batch, &Registry::load(&ctx.paths))? {
+        ctx.output.note(&format!("warning: {warning}"));
+    }
     let mut client = ctx.client()?;
     let mut tasks: Vec<TaskId> = Vec::with_capacity(batch.tasks.len());
     let stored = client.pipeline(chunks(batch, &key), |reply| match reply {
@@ -53,12 +59,15 @@ pub fn run(
     });
     stored.map_err(|fault| match fault.code {
         FaultCode::Unknown => with_key(fault, &key),
-        // Chunks may be there already; none of them can be claimed before the last.
-        _ if tasks.is_empty() || fault.hint.is_some() => fault,
-        _ => fault.hint(format!(
-            "{} tasks are stored and wait for the rest: repeat with --idempotency-key {key}",
-            tasks.len()
-        )),
+        _ if tasks.is_empty() => fault,
+        // Chunks are there already; none of them can be claimed before the last.
+        _ => {
+            let before = fault.hint.as_ref().map_or_else(String::new, |hint| format!("{hint}; "));
+            let stored = runs(&tasks).join(",");
+            fault.hint(format!(
+                "{before}tasks {stored} are stored and wait for the rest: repeat with --idempotency-key {key}, or cancel them"
+            ))
+        }
     })?;
     tell(ctx, &tasks, &key)?;
     if !wait {
@@ -161,8 +170,24 @@ fn check(maker: &mut Maker, wishes: Vec<(u32, Wish)>, defaults: &Wish) -> Result
         }
         places.insert(line, place);
         batch.tasks.push(task);
+        batch.lines.push(line);
     }
     Ok(batch)
+}
+
+/// Asks the providers before anything is stored: the daemon would refuse the line in the
+/// middle. Returns what is worth knowing, such as a tool that is not installed.
+fn ask_providers(batch: &Batch, registry: &Registry) -> Result<Vec<String>, Fault> {
+    let (no_keys, mut asked, mut remarks) = (HashMap::new(), HashSet::new(), Vec::new());
+    for (task, line) in batch.tasks.iter().zip(&batch.lines) {
+        if asked.insert((&task.provider, task.mode, task.model.is_some(), task.command.is_empty())) {
+            let checked = registry.check(task, &no_keys);
+            let checked =
+                checked.map_err(|fault| Fault { message: format!("line {line}: {}", fault.message), ..fault })?;
+            remarks.extend(checked.not_now);
+        }
+    }
+    Ok(remarks)
 }
 
 /// The wish, and where it says nothing, the default.

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::interrupt;
 use crate::id::Uid;
 use crate::protocol::Fault;
 
@@ -37,8 +38,12 @@ impl Draft {
         let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| DEFAULT.into());
         // The variables hold a command line, often with options.
         let script = format!("{editor} \"$1\"");
-        let status = Command::new("/bin/sh").args(["-c", &script, "sh"]).arg(&draft.path).status();
-        let status = status.map_err(|e| failed("the editor cannot be started", e))?;
+        let editing = Command::new("/bin/sh").args(["-c", &script, "sh"]).arg(&draft.path).spawn();
+        let mut editing = editing.map_err(|e| failed("the editor cannot be started", e))?;
+        // The keys are the editor's: what ^C means there is for it to say.
+        let ours = interrupt::ignore();
+        let status = editing.wait().map_err(|e| failed("the editor cannot be waited for", e))?;
+        drop(ours);
         if !status.success() {
             draft.remove();
             return Err(Fault::usage(format!("the editor '{editor}' ended with {status}: nothing was done")));

@@ -31,9 +31,9 @@ pub struct EndArgs {
 /// # Errors
 /// What the daemon refuses; `Usage` when nothing is named, or not sensibly.
 pub fn run(ctx: &Context, args: EndArgs, verb: &'static str, action: Action) -> Result<Status, Fault> {
-    // Names of sessions without a task begin with a letter, numbers do not.
-    let is_name = |word: &String| word.starts_with(|c: char| c.is_ascii_alphabetic());
-    let (names, tasks): (Vec<String>, Vec<String>) = args.targets.into_iter().partition(is_name);
+    // Numbers, lists, ranges, and attempts, of which is said what is meant instead.
+    let is_task = |word: &String| word.bytes().all(|b| b.is_ascii_digit() || b",-.".contains(&b));
+    let (tasks, names): (Vec<String>, Vec<String>) = args.targets.into_iter().partition(is_task);
     if names.is_empty() {
         let way = act::Way { verb, asks: true, yes: args.yes, dry_run: args.dry_run };
         return act::run(ctx, action, SelectArgs::new(tasks, args.filter).select()?, way);

@@ -35,3 +35,24 @@ pub(super) fn exit_with_status() {
         let _ = unsafe { sigaction(Signal::SIGINT, &before) };
     }
 }
+
+/// Interrupts from the terminal are not for us until this is dropped.
+pub(super) struct Ignored([Option<(Signal, SigAction)>; 2]);
+
+/// Leaves interrupts to the program in the foreground.
+pub(super) fn ignore() -> Ignored {
+    let nothing = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    Ignored([Signal::SIGINT, Signal::SIGQUIT].map(|signal| {
+        // SAFETY: ignoring a signal runs no code.
+        unsafe { sigaction(signal, &nothing) }.ok().map(|before| (signal, before))
+    }))
+}
+
+impl Drop for Ignored {
+    fn drop(&mut self) {
+        for (signal, before) in self.0.iter().flatten() {
+            // SAFETY: puts back what was there.
+            let _ = unsafe { sigaction(*signal, before) };
+        }
+    }
+}

@@ -298,8 +298,9 @@ fn wait_for(ctx: &Context, client: &mut Client, submitted: &Submitted, exit_code
     if !ctx.output.is_quiet() {
         wait::tell(ctx, &waited, true)?;
     }
-    let own = waited.tasks.first().and_then(|task| task.exit_code).and_then(|code| u8::try_from(code).ok());
-    match own {
+    // Only of a program that ended by itself: a time limit or a cancel has a status here.
+    let own = waited.tasks.first().filter(|task| matches!(task.state, State::Passed | State::Failed));
+    match own.and_then(|task| task.exit_code).and_then(|code| u8::try_from(code).ok()) {
         Some(code) if exit_code => Ok(Status(code)),
         _ => Ok(wait::status(&waited, false)),
     }

@@ -52,12 +52,21 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     Ok(status(&waited, args.any))
 }
 
-/// Waits; a daemon that is restarted meanwhile is asked again.
+/// Waits for the tasks that are selected now; a daemon that is restarted meanwhile is
+/// asked again.
 ///
 /// # Errors
 /// What the daemon refuses.
 pub(super) fn wait(client: &mut Client, select: Select, any: bool, timeout: Option<Span>) -> Result<Waited, Fault> {
     let begin = Instant::now();
+    let select = match &select.filter {
+        None => select,
+        // A task that ends meanwhile may not match any more, and is waited for all the same.
+        Some(_) => match client.call(&Request::Select(select))? {
+            Reply::Selected(tasks) => Select { tasks, ..Select::default() },
+            other => return Err(unexpected(&other)),
+        },
+    };
     loop {
         let left = timeout.map(|Span(limit)| Span(limit.saturating_sub(begin.elapsed())));
         match client.call_or_reconnect(&Request::Wait(Wait { select: select.clone(), any, timeout: left }))? {

@@ -9,14 +9,14 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use super::Daemon;
 use super::attend::Launch;
 use crate::config::{self, Config, ProviderLimits};
-use crate::id::{AttemptId, SessionName, Uid};
+use crate::id::{SessionName, Uid};
 use crate::logging::Form;
 use crate::paths::Paths;
 use crate::process;
 use crate::protocol::launch::{self, LaunchSpec, RecordingLimits};
 use crate::protocol::request::Open;
 use crate::protocol::{Fault, FaultCode};
-use crate::provider::{LaunchError, LaunchRequest, Registry};
+use crate::provider::{LaunchError, LaunchRequest, Registry, Remarks};
 use crate::queue::{Closed, Limits};
 use crate::store::{Claim, StoredSession};
 use crate::task::{Mode, Outcome, TaskSpec};
@@ -116,20 +116,12 @@ impl Settings {
 
     /// That there is such a provider.
     pub fn check_provider(&self, name: &str) -> Result<(), Fault> {
-        let registry = self.registry();
-        if registry.get(name).is_some() {
-            return Ok(());
-        }
-        let fault = Fault::not_found(format!("there is no provider '{name}'"));
-        Err(match registry.nearest(name) {
-            Some(nearest) => fault.hint(format!("did you mean '{nearest}'? 'autodev providers' lists them")),
-            None => fault.hint("'autodev providers' lists them"),
-        })
+        self.registry().find(name).map(drop)
     }
 
     /// That the task can be run on this machine, as far as that can be known now. Returns
-    /// a warning for what may still change, such as a tool that is not installed yet.
-    pub fn check_task(&self, spec: &TaskSpec) -> Result<Option<String>, Fault> {
+    /// warnings for what may still change, such as a tool that is not installed yet.
+    pub fn check_task(&self, spec: &TaskSpec, keys: &HashMap<String, String>) -> Result<Vec<String>, Fault> {
         if !spec.dir.is_absolute() {
             return Err(Fault::usage(format!("the directory '{}' is not an absolute path", spec.dir.display())));
         }
@@ -137,21 +129,13 @@ impl Settings {
             return Err(Fault::usage(format!("'{}' is not a directory", spec.dir.display()))
                 .hint("--dir names the directory the task works in"));
         }
-        self.check_run(spec)
+        self.check_run(spec, keys)
     }
 
     /// The same without a look at its directory: that its provider can do what it asks for.
-    pub fn check_run(&self, spec: &TaskSpec) -> Result<Option<String>, Fault> {
-        self.check_provider(&spec.provider)?;
-        let session = AttemptId { task: crate::id::TaskId(1), number: 1 }.session();
-        let trial = request_of(spec, &session, Uid::from_bytes([0; 16]), Path::new("/"), Path::new("/"));
-        match self.registry().launch(&trial, &HashMap::new()) {
-            Ok(_) => Ok(None),
-            Err(error @ (LaunchError::NotInstalled { .. } | LaunchError::BadTable { .. })) => {
-                Ok(Some(error.to_string()))
-            }
-            Err(error) => Err(Fault::usage(error.to_string())),
-        }
+    pub fn check_run(&self, spec: &TaskSpec, keys: &HashMap<String, String>) -> Result<Vec<String>, Fault> {
+        let Remarks { not_now, left_out } = self.registry().check(spec, keys)?;
+        Ok(not_now.into_iter().chain(left_out).collect())
     }
 
     /// What a claimed attempt's keeper is to run; or the typed end of the attempt.
@@ -162,7 +146,7 @@ impl Settings {
         let request = LaunchRequest {
             task: Some(claim.attempt.task),
             attempt: Some(claim.attempt),
-            ..request_of(&claim.spec, &name, claim.session_uid, dir.path(), &socket)
+            ..LaunchRequest::of(&claim.spec, &name, claim.session_uid, dir.path(), &socket)
         };
         let identity = Identity {
             name: &name,
@@ -223,11 +207,10 @@ impl Settings {
         identity: &Identity<'_>,
     ) -> Result<Launch, LaunchError> {
         let now = self.read();
-        // Keys are read when they are needed and live as long as the launch.
-        let text = |value: std::ffi::OsString| value.into_string().ok();
-        let keys: HashMap<String, String> =
-            std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
-        let mut made = now.registry.launch(request, &keys)?;
+        let mut made = now.registry.launch(request, &own_environment())?;
+        for warning in &made.warnings {
+            tracing::warn!(session = %identity.name, "{warning}");
+        }
         for step in &mut made.steps {
             // With the session's name it tells orphans of one instance from another's.
             step.environment.insert("AUTODEV_STATE".into(), paths.state.to_string_lossy().into_owned());
@@ -277,27 +260,8 @@ struct Identity<'a> {
     size: Option<(u16, u16)>,
 }
 
-fn request_of<'a>(
-    spec: &'a TaskSpec,
-    session: &'a SessionName,
-    session_uid: Uid,
-    session_directory: &'a Path,
-    socket: &'a Path,
-) -> LaunchRequest<'a> {
-    LaunchRequest {
-        provider: &spec.provider,
-        description: &spec.description,
-        command: &spec.command,
-        model: spec.model.as_deref(),
-        mode: spec.mode,
-        full_access: spec.full_access,
-        directory: &spec.dir,
-        environment: &spec.environment,
-        session,
-        session_uid,
-        session_directory,
-        task: None,
-        attempt: None,
-        socket,
-    }
+/// Where keys are found: read when they are needed, and dropped with the launch.
+pub(super) fn own_environment() -> HashMap<String, String> {
+    let text = |value: std::ffi::OsString| value.into_string().ok();
+    std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }

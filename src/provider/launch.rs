@@ -9,7 +9,7 @@ use super::table::{self, Input, ModeTable, Prompt, Table};
 use super::template::{self, Placeholder};
 use crate::id::{AttemptId, SessionName, TaskId, Uid};
 use crate::protocol::launch::{LaunchStep, Stdin};
-use crate::task::Mode;
+use crate::task::{Mode, TaskSpec};
 
 /// Longest prompt given as an argument, in bytes. Linux takes 128 KiB for one argument;
 /// what is left is for what the template puts around it.
@@ -54,6 +54,34 @@ pub struct LaunchRequest<'a> {
     pub attempt: Option<AttemptId>,
     /// The daemon's socket.
     pub socket: &'a Path,
+}
+
+impl<'a> LaunchRequest<'a> {
+    /// For a task, of which no attempt is named yet.
+    pub fn of(
+        spec: &'a TaskSpec,
+        session: &'a SessionName,
+        session_uid: Uid,
+        session_directory: &'a Path,
+        socket: &'a Path,
+    ) -> Self {
+        LaunchRequest {
+            provider: &spec.provider,
+            description: &spec.description,
+            command: &spec.command,
+            model: spec.model.as_deref(),
+            mode: spec.mode,
+            full_access: spec.full_access,
+            directory: &spec.dir,
+            environment: &spec.environment,
+            session,
+            session_uid,
+            session_directory,
+            task: None,
+            attempt: None,
+            socket,
+        }
+    }
 }
 
 /// How to start it.

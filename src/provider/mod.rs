@@ -3,6 +3,7 @@
 //! `config/providers/`, the user's in the configuration directory; a user can change a
 //! provider or add one without compiling.
 
+mod check;
 mod launch;
 mod probe;
 mod program;
@@ -14,6 +15,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+pub use check::Remarks;
 pub use launch::{Launch, LaunchError, LaunchRequest, MAX_ARGUMENT_PROMPT, Secrets};
 
 use crate::config::problem::{Problem, nearest};

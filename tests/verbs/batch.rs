@@ -76,5 +76,9 @@ fn what_is_wrong_with_a_line_names_it_and_nothing_is_stored() {
         fs::write(&file, lines).unwrap();
         refused(&instance, &[(code, &["submit", "--batch", "b"], words)]);
     }
+    // Also when the line is in a later chunk.
+    let lines = "{\"command\":\"true\"}\n".repeat(299);
+    fs::write(&file, lines + "{\"description\":\"x\",\"provider\":\"sell\"}\n").unwrap();
+    refused(&instance, &[(4, &["submit", "--batch", "b"], &["line 300", "no provider 'sell'", "'shell'"])]);
     assert_eq!(instance.ok(&["list", "--all", "-q"]), "");
 }

@@ -13,6 +13,8 @@ fn tasks_ranges_and_filters() {
     assert_eq!(preview, "task 3 is held: T\ntask 4 is held: T\n");
     assert_eq!(state(&instance, 3), "held");
     assert_eq!(instance.ok(&["cancel", "--label", "b", "-q"]), "3\n4\n");
+    let again = instance.run(&["cancel", "--label", "b"]);
+    assert_eq!((again.status.code(), text(&again.stderr)), (Some(0), "no task matches\n".into()));
     let mixed = instance.run(&["cancel", "4-5"]);
     assert_eq!(mixed.status.code(), Some(6), "one of them had ended");
     assert_eq!(text(&mixed.stdout), "task 5 is cancelled: T\n");
@@ -62,11 +64,12 @@ fn what_cannot_be_cancelled() {
     refused(
         &instance,
         &[
-            (6, &["cancel", "1"], &["task 1 has ended: it is passed", "autodev retry 1"]),
+            (6, &["cancel", "1"], &["task 1 has ended: it is passed", "autodev resubmit 1"]),
             (4, &["cancel", "9"], &["no task 9"]),
             (4, &["cancel", "1,9"], &["no task 9"]),
             (4, &["cancel", "all"], &["no session", "all"]),
-            (2, &["cancel", "12x"], &["is not a task"]),
+            (4, &["cancel", "12x"], &["no session", "12x"]),
+            (2, &["cancel", "1,"], &["is not a task"]),
             (2, &["cancel", "1.1"], &["is an attempt", "its task is 1"]),
         ],
     );

@@ -17,6 +17,7 @@ fn text_last_lines_and_bytes() {
         instance.ok(&["logs", "-n", "2", "--json", "1"]),
         "{\"line\":\"2\",\"session\":\"1.2\"}\n{\"line\":\"3\",\"session\":\"1.2\"}\n"
     );
+    assert_eq!(instance.ok(&["logs", "-n", &usize::MAX.to_string(), "1"]), instance.ok(&["logs", "1"]));
     assert_eq!(instance.ok(&["logs", "1.1"]), instance.ok(&["logs", "1"]), "an attempt of its own");
     let raw = instance.run(&["logs", "--raw", "1.2"]);
     assert_eq!(text(&raw.stdout), "\x1b[31mred\x1b[0m\r\n10%\r100%\r\n1\r\n2\r\n3\r\n");

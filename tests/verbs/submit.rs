@@ -178,7 +178,7 @@ fn wait_exits_as_the_task_or_as_its_program() {
     assert_eq!(run(&["--wait", "--exit-code"], "exit 42").0, 42);
     assert_eq!(run(&["--wait", "--exit-code"], "kill -TERM $$").0, 128 + 15);
     assert_eq!(run(&["-q", "--wait", "--exit-code"], "exit 0"), (0, "5\n".into()));
-    assert_eq!(run(&["--wait", "--timeout", "1s"], "exec sleep 1000").0, 124);
+    assert_eq!(run(&["--wait", "--exit-code", "--timeout", "1s"], "exec sleep 1000").0, 124);
     let output = instance.run(&["submit", "--wait", "--json", "--", "sh", "-c", "exit 3"]);
     let waited = json(&output);
     assert_eq!((waited["id"].as_i64(), waited["exit_code"].as_i64()), (Some(7), Some(3)));
@@ -198,4 +198,15 @@ fn the_size_of_a_prompt_has_a_limit_that_is_said() {
     assert_eq!(shown["description"].as_str().unwrap().len(), autodev::task::spec::MAX_DESCRIPTION);
     fs::write(instance.work().join("long"), "x".repeat(autodev::task::spec::MAX_DESCRIPTION + 1)).unwrap();
     refused(&instance, &[(2, &["submit", "--provider", "claude", "-f", "long"], &["longer than the limit"])]);
+}
+
+#[test]
+fn a_secret_the_daemon_does_not_have_is_said() {
+    let instance = Instance::configured("[environment]\nallow = [\"MY_TOKEN\"]\n");
+    instance.ok(&["daemon", "start"]);
+    let mut submit = instance.autodev(&["submit", "--wait", "--", "sh", "-c", "echo token=$MY_TOKEN"]);
+    let output = submit.env("MY_TOKEN", "hunter2").output().unwrap();
+    let said = text(&output.stderr);
+    assert!(said.contains("warning: MY_TOKEN is left out: the daemon's environment has no MY_TOKEN"), "{said}");
+    assert_eq!(instance.ok(&["logs", "1"]), "token=\n");
 }

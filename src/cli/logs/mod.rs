@@ -241,7 +241,8 @@ impl Printer<'_> {
                 let mut last = Vec::new();
                 self.each_to(end, |_, out| {
                     last.append(out);
-                    if last.len() > 2 * MAX_TAIL || memchr::memchr_iter(b'\n', &last).count() > 2 * lines + CHUNK {
+                    let enough = lines.saturating_mul(2).saturating_add(CHUNK);
+                    if last.len() > 2 * MAX_TAIL || memchr::memchr_iter(b'\n', &last).count() > enough {
                         keep_last(&mut last, lines);
                     }
                     Ok(())

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::{change, fault, named};
 use crate::daemon::Daemon;
+use crate::daemon::settings::own_environment;
 use crate::id::TaskId;
 use crate::protocol::reply::{Acted, Change};
 use crate::protocol::request::{Act, Action, Admission, Edit};
 use crate::protocol::{Fault, Reply};
 use crate::store::{Applied, StoreError};
-use crate::task::{Actor, Event, Refused};
+use crate::task::{Actor, Event, Refused, Status as State, TaskSpec};
 
 pub(super) async fn act(daemon: &Arc<Daemon>, order: Act) -> Result<Reply, Fault> {
     let store = &daemon.store;
@@ -66,25 +67,27 @@ fn acted(task: TaskId, result: Result<Applied, StoreError>) -> Acted {
             Acted { task, title: String::new(), result: Ok(Change { state, changed: false }) }
         }
         Err(error) => {
+            let again = match &error {
+                StoreError::Refused(Refused::Ended(State::Passed)) => {
+                    Some(format!("'autodev resubmit {task}' makes a new task of it"))
+                }
+                StoreError::Refused(Refused::Ended(_)) => Some(format!(
+                    "'autodev retry {task}' runs it again, 'autodev resubmit {task}' makes a new task of it"
+                )),
+                _ => None,
+            };
             let mut fault = named(error, &format!("task {task}"));
-            fault.hint = fault.hint.or_else(|| hint(&fault.message, task));
+            fault.hint = fault.hint.or(again);
             Acted { task, title: String::new(), result: Err(fault) }
         }
     }
 }
 
-fn hint(message: &str, task: TaskId) -> Option<String> {
-    if message.contains("has ended") {
-        Some(format!("'autodev retry {task}' runs it again, 'autodev resubmit {task}' makes a new task of it"))
-    } else {
-        None
-    }
-}
-
 pub(super) async fn edit(daemon: &Arc<Daemon>, edit: Edit) -> Result<Reply, Fault> {
     let task = edit.task;
-    let settings = Arc::clone(daemon);
-    let result = daemon.store.edit(edit, move |spec| settings.settings.check_run(spec).map(drop)).await;
+    let (owner, keys) = (Arc::clone(daemon), own_environment());
+    let check = move |spec: &TaskSpec| owner.settings.check_run(spec, &keys).map(drop);
+    let result = daemon.store.edit(edit, check).await;
     if let Err(error) = result {
         return Err(named(error, &format!("task {task}")));
     }

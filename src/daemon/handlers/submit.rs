@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::fault;
 use crate::daemon::Daemon;
+use crate::daemon::settings::own_environment;
 use crate::protocol::request::{Submit, SubmitChunk};
 use crate::protocol::{Fault, Reply};
 use crate::task::TaskSpec;
@@ -18,9 +19,9 @@ const MAX_KEY: usize = 200;
 pub(super) async fn submit(daemon: &Arc<Daemon>, task: Submit) -> Result<Reply, Fault> {
     check_key(&task.key)?;
     check(&task.spec)?;
-    let warning = daemon.settings.check_task(&task.spec)?;
+    let warnings = daemon.settings.check_task(&task.spec, &own_environment())?;
     let mut stored = daemon.store.submit(task).await.map_err(fault)?;
-    stored.warnings.extend(warning);
+    stored.warnings.extend(warnings);
     Ok(Reply::Submitted(stored))
 }
 
@@ -29,11 +30,12 @@ pub(super) async fn chunk(daemon: &Arc<Daemon>, chunk: SubmitChunk) -> Result<Re
     if chunk.tasks.len() > SubmitChunk::MAX_TASKS {
         return Err(Fault::usage(format!("a chunk holds at most {} tasks", SubmitChunk::MAX_TASKS)));
     }
+    let keys = own_environment();
     for (index, spec) in (chunk.first..).zip(&chunk.tasks) {
         let place =
             |fault: Fault| Fault { message: format!("task {} of the batch: {}", index + 1, fault.message), ..fault };
         check(spec).map_err(place)?;
-        daemon.settings.check_task(spec).map_err(place)?;
+        daemon.settings.check_task(spec, &keys).map_err(place)?;
     }
     daemon.store.submit_chunk(chunk).await.map(Reply::BatchStored).map_err(fault)
 }
