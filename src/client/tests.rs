@@ -76,6 +76,8 @@ fn hello_goes_with_the_first_request_only() {
     let mut client = Client::connect(&instance.paths, Start::Never).unwrap();
     assert_eq!(client.call(&Request::Status).unwrap(), Reply::Done);
     assert_eq!(client.call(&Request::Providers).unwrap_err().code, FaultCode::NotFound);
+    // A holder of the lock would be waited for.
+    drop(instance.lock);
     assert_eq!(client.call(&Request::Providers).unwrap_err().code, FaultCode::Unreachable);
     daemon.join().unwrap();
 }
