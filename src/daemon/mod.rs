@@ -17,10 +17,12 @@ mod wait;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 pub use start::{Options, run};
 
@@ -35,15 +37,18 @@ use crate::session::{Order, Roster};
 use crate::store::{Applied, Store};
 use crate::task::Effect;
 
-/// How the daemon is to leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Nothing is started for this long after the machine had no room for a session.
+const REST: Duration = Duration::from_secs(10);
+
+/// How the daemon is to leave; a stronger order replaces a weaker one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Leave {
+    /// Start the binary at our own path in our place.
+    Restart,
     /// End; sessions run on.
     Stop,
     /// End every session first, then end.
     StopAll,
-    /// Start the binary at our own path in our place.
-    Restart,
 }
 
 /// Lets the runtime watch a descriptor that becomes readable: a process that ends, a timer
@@ -70,6 +75,8 @@ pub(crate) struct Daemon {
     pub socket: Mutex<PathBuf>,
     /// Something other than the queue itself may let a task start.
     pub reschedule: Notify,
+    /// The machine is in trouble: until then nothing is started.
+    pub rests_until: Mutex<Option<Instant>>,
     /// A session has left the roster.
     pub session_left: Notify,
     pub leaving: watch::Sender<Option<Leave>>,
@@ -111,6 +118,19 @@ impl Daemon {
         }
     }
 
+    /// Starts nothing for a while: what fails now for want of something would only use up
+    /// the queue's attempts.
+    pub fn rest(&self) {
+        let until = Instant::now() + REST;
+        *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
+    /// How long nothing is started from now on.
+    pub fn rests_for(&self) -> Option<Duration> {
+        let until = *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.map(|until| until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
     pub fn socket_path(&self) -> PathBuf {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -122,11 +142,8 @@ impl Daemon {
 
     pub fn leave(&self, how: Leave) {
         self.leaving.send_if_modified(|now| {
-            // A second order only makes the first one stronger.
-            let change = now.is_none() || (*now == Some(Leave::Stop) && how != Leave::Stop);
-            if change {
-                *now = Some(how);
-            }
+            let change = *now < Some(how);
+            *now = (*now).max(Some(how));
             change
         });
     }

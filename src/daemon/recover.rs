@@ -83,7 +83,7 @@ async fn unfinished(daemon: &Arc<Daemon>, row: Unfinished, found: Option<Found>)
     let dir = found.map_or_else(|| daemon.paths.session_directory(&row.session, row.uid), |f| f.dir);
     let marker = process::marker(daemon.paths.instance_number(), row.number);
     let mut attendant = Attendant::new(daemon, &row.session, row.uid, dir, marker);
-    attendant.limit = Limit::remaining(row.timeout);
+    attendant.limit = Limit::remaining(row.timeout, row.started_at);
     attendant.started = row.started;
     if let Some((attempt, status)) = row.attempt {
         attendant.resume(attempt, status, row.stop);

@@ -29,6 +29,12 @@ pub(crate) async fn run(daemon: Arc<Daemon>) {
         tokio::pin!(changed, turned);
         changed.as_mut().enable();
         turned.as_mut().enable();
+        if let Some(pause) = daemon.rests_for() {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => continue,
+                () = daemon.is_leaving() => return,
+            }
+        }
         if let Err(error) = claim_all(&daemon).await {
             tracing::error!(%error, "nothing can be claimed");
             tokio::select! {
@@ -47,7 +53,7 @@ pub(crate) async fn run(daemon: Arc<Daemon>) {
 async fn claim_all(daemon: &Arc<Daemon>) -> Result<(), StoreError> {
     loop {
         let limits = daemon.limits();
-        if limits.closed.is_some() {
+        if limits.closed.is_some() || daemon.rests_for().is_some() {
             return Ok(());
         }
         let claims = daemon.store.claim(limits, MOST_CLAIMS).await?;

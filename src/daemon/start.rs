@@ -37,6 +37,10 @@ const EXIT_HELD: u8 = 75;
 /// With `daemon stop --kill-sessions`, sessions end within this.
 const KILL_ALL_LIMIT: Duration = Duration::from_secs(30);
 
+/// What blocks a thread longer than this when the daemon leaves, as a failing disk does, is
+/// left behind, as it would be by a crash.
+const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+
 /// How the daemon is started.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -124,7 +128,7 @@ fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> 
         Ok::<_, Failure>((daemon, leave))
     })?;
     // Ends what still looks after a client or a session.
-    drop(runtime);
+    runtime.shutdown_timeout(LEAVE_LIMIT);
     // The socket goes before the lock: whoever takes the lock next binds its own.
     drop(fs::remove_file(daemon.socket_path()));
     Ok(match leave? {
@@ -169,6 +173,7 @@ async fn assemble(
         lock,
         socket: Mutex::new(socket),
         reschedule: Notify::new(),
+        rests_until: Mutex::new(None),
         session_left: Notify::new(),
         leaving: watch::Sender::new(None),
         paths,
@@ -211,6 +216,13 @@ async fn live(
     }
     if let Ok(Err(error)) = due.await {
         tracing::error!(%error, "due tasks were no longer released");
+    }
+    // Said while we waited for them.
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => daemon.leave(Leave::Stop),
+        _ = interrupt.recv() => daemon.leave(Leave::Stop),
+        () = std::future::ready(()) => {}
     }
     let how = daemon.leaving.borrow().unwrap_or(Leave::Stop);
     tracing::info!(?how, sessions = daemon.roster.len(), "leaving");
@@ -291,7 +303,10 @@ fn restart(log: Option<&str>, lock: RawFd) -> ExitCode {
             // After an upgrade the kernel marks the old file's name.
             let name = exe.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
             let log = log.map(|log| format!("--log={log}"));
-            Command::new(name).arg(format!("--lock-fd={lock}")).args(log).exec()
+            let exec = |program: &str| Command::new(program).arg(format!("--lock-fd={lock}")).args(&log).exec();
+            let error = exec(&name);
+            drop(writeln!(io::stderr(), "autodevd: {name}: {error}; this version goes on"));
+            exec("/proc/self/exe")
         }
         Err(error) => error,
     };

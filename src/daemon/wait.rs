@@ -102,7 +102,7 @@ pub(crate) async fn watch(daemon: &Arc<Daemon>, after: Option<i64>, connection: 
         }
         tokio::select! {
             event = feed.recv() => match event {
-                Ok(event) if event.seq == last + 1 => last = send(connection, EventView::clone(&event), last).await?,
+                Ok(event) if event.seq.checked_sub(1) == Some(last) => last = send(connection, EventView::clone(&event), last).await?,
                 Ok(event) => behind = event.seq > last,
                 Err(RecvError::Lagged(_)) => behind = true,
                 Err(RecvError::Closed) => return Ok(()),

@@ -28,7 +28,7 @@ pub(super) fn create(
     let dir = spec.dir.to_str().ok_or_else(|| Fault::usage("the directory's name is not valid UTF-8"))?;
     let lane = lane(tx, &spec.provider, dir)?;
     let state = State::submitted(spec.hold, spec.retries);
-    let due = spec.begin.filter(|begin| *begin > tx.now);
+    let due = spec.begin.filter(|begin| *begin > tx.clock);
     let task = TaskId(tx.head.highest_task + 1);
     let uid = Uid::new();
     tx.conn
@@ -200,7 +200,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, task: TaskId, event: &Event, actor: Actor) 
     let after = step.state;
     current.state = after;
     if let Some(wait) = step.backoff {
-        (current.due_at, current.backing_off) = (Some(now.plus(wait)), true);
+        (current.due_at, current.backing_off) = (Some(tx.clock.plus(wait)), true);
     } else if after.status.is_final() || before.status.is_final() {
         (current.due_at, current.backing_off) = (None, false);
     }

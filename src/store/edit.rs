@@ -64,7 +64,7 @@ pub(super) fn edit(tx: &mut Tx<'_>, edit: &Edit) -> Result<Applied, Failure> {
         changes.insert("after".into(), json!(after));
     }
     if let Some(begin) = edit.begin {
-        let due = Some(begin).filter(|b| *b != Timestamp(0) && *b > tx.now);
+        let due = Some(begin).filter(|b| *b != Timestamp(0) && *b > tx.clock);
         set(tx, task, "backing_off", false)?;
         set(tx, task, "due_at", due.map(|d| d.0))?;
         changes.insert("due".into(), json!(due));

@@ -174,9 +174,10 @@ pub struct Unfinished {
     pub stop: Option<crate::task::Stop>,
     /// `Started` was committed.
     pub started: bool,
-    /// The task's time limit, and when the program was started; later by as long as it
-    /// has been paused.
-    pub timeout: Option<(crate::clock::Span, Timestamp)>,
+    /// The task's time limit.
+    pub timeout: Option<crate::clock::Span>,
+    /// When the program was started; later by as long as it has been paused.
+    pub started_at: Option<Timestamp>,
 }
 
 /// Why a write or read did not happen.

@@ -258,7 +258,8 @@ pub(super) fn unfinished(conn: &Connection) -> Result<Vec<Unfinished>, Failure> 
             attempt: attempt.zip(status),
             stop: word_or_none(row, 6)?,
             started: started_at.is_some(),
-            timeout: span(row, 8)?.zip(started_at.map(|at| at.plus(paused))),
+            timeout: span(row, 8)?,
+            started_at: started_at.map(|at| at.plus(paused)),
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

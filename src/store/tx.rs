@@ -34,6 +34,8 @@ pub(super) struct Tx<'c> {
     pub conn: &'c Connection,
     /// The time of everything in it: the clock, but never before the last event.
     pub now: Timestamp,
+    /// The clock itself: what is due is due by it, whatever it said before.
+    pub clock: Timestamp,
     /// Where the chain is after what has been appended so far.
     pub head: Chain,
     /// What has been appended so far.

@@ -29,6 +29,8 @@ const MAX_ROWS: usize = 512;
 /// Pages in the write-ahead log after which it is copied into the database: 8 MiB. Less
 /// copies hot pages more often, more makes the copying longer.
 const CHECKPOINT_PAGES: i32 = 2_048;
+/// Before chores are tried again that failed, as on a full disk.
+const CHORES_PAUSE: Duration = Duration::from_secs(5);
 /// Text is indexed when nobody has asked for anything for this long…
 const IDLE: Duration = Duration::from_millis(50);
 /// …or, when there never is such a pause, this long after the last time.
@@ -135,8 +137,11 @@ impl Writer {
         let mut indexed = Instant::now();
         let mut closing = None;
         let mut idle = false;
+        // When chores that failed are tried again.
+        let mut chores_at = Instant::now();
         while closing.is_none() {
-            let message = if self.wakes.chores {
+            let chores_due = self.wakes.chores && chores_at <= Instant::now();
+            let message = if chores_due {
                 match jobs.try_recv() {
                     Ok(message) => Some(message),
                     Err(TryRecvError::Empty) => None,
@@ -149,23 +154,34 @@ impl Writer {
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
+            } else if self.wakes.chores {
+                match jobs.recv_timeout(chores_at.saturating_duration_since(Instant::now())) {
+                    Ok(message) => Some(message),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
             } else {
                 match jobs.recv() {
                     Ok(message) => Some(message),
                     Err(_) => break,
                 }
             };
-            idle = message.is_none() && !self.wakes.chores;
+            idle = message.is_none() && !chores_due;
             match message {
                 Some(Message::Job(job)) => closing = self.transact(job, jobs),
                 Some(Message::Close(done)) => closing = Some(done),
                 None => {}
             }
-            if self.wakes.chores {
-                self.wakes.chores = self.chore(chores::run);
+            if self.wakes.chores && chores_at <= Instant::now() {
+                self.wakes.chores = self.chore(chores::run).unwrap_or_else(|| {
+                    // A batch waits for them to be claimed.
+                    chores_at = Instant::now() + CHORES_PAUSE;
+                    true
+                });
             }
             if self.wakes.index && (idle || indexed.elapsed() >= INDEX_AT_LEAST) {
-                self.wakes.index = self.chore(indexer::run);
+                // Tried again with the next change: it is derived from what is stored.
+                self.wakes.index = self.chore(indexer::run).unwrap_or(false);
                 indexed = Instant::now();
             }
             if self.pages() >= CHECKPOINT_PAGES {
@@ -215,21 +231,20 @@ impl Writer {
         closing
     }
 
-    /// A piece of work nobody waits for: `true` when more of it is left.
-    fn chore(&mut self, work: fn(&mut Tx<'_>) -> Result<bool, Failure>) -> bool {
+    /// A piece of work nobody waits for: whether more of it is left; `None` when it failed.
+    fn chore(&mut self, work: fn(&mut Tx<'_>) -> Result<bool, Failure>) -> Option<bool> {
         match self.commit(true, |tx| tx.savepoint(work)) {
             Ok((Ok(more), pending)) => {
                 self.publish(pending);
-                more
+                Some(more)
             }
-            // Tried again with the next change: it is derived from what is stored.
             Ok((Err(failure), _)) => {
                 tracing::error!(?failure, "a chore of the database failed");
-                false
+                None
             }
             Err(end) => {
                 tracing::error!(?end, "a chore of the database was not stored");
-                false
+                None
             }
         }
     }
@@ -247,9 +262,11 @@ impl Writer {
             return Err(End::NotStored("the database is not open".into()));
         };
         run(conn, "BEGIN IMMEDIATE").map_err(|e| End::NotStored(e.to_string()))?;
+        let clock = Timestamp::now();
         let mut tx = Tx {
             conn,
-            now: Timestamp::now().max(self.last_at),
+            now: clock.max(self.last_at),
+            clock,
             head: self.chain,
             events: Vec::new(),
             wakes: Wakes::default(),

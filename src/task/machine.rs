@@ -228,6 +228,7 @@ fn settle(state: &State, stop: Option<Stop>) -> Step {
             next.status = Status::Queued;
             next.allowance.restarts += 1;
         }
+        Verdict::Again if state.attempt >= retry::MOST_ATTEMPTS => next.status = Status::Error,
         Verdict::Again => {
             next.status = Status::Queued;
             backoff = retry::pause(state.attempt);

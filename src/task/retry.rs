@@ -16,6 +16,8 @@ pub const MAX_RESTARTS: u32 = 3;
 /// Attempts after which one whose program never ran is repeated with a pause: a keeper
 /// that cannot start must not keep the machine busy.
 const FREE_ATTEMPTS: u32 = 3;
+/// Attempts after which such a one is not repeated any more.
+pub const MOST_ATTEMPTS: u32 = 200;
 /// That pause at first; it doubles with each further attempt…
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// …up to this.

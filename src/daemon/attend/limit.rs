@@ -20,9 +20,9 @@ impl Limit {
     }
 
     /// What is left for a program that would have been started at `started_at`, had it
-    /// never been frozen.
-    pub fn remaining(timeout: Option<(Span, Timestamp)>) -> Self {
-        let Some((Span(limit), started_at)) = timeout else { return Limit::new(None) };
+    /// never been frozen; all of it for one that has not been started.
+    pub fn remaining(timeout: Option<Span>, started_at: Option<Timestamp>) -> Self {
+        let (Some(Span(limit)), Some(started_at)) = (timeout, started_at) else { return Limit::new(timeout) };
         let used = Timestamp::now().since(started_at);
         // One that ran out while nobody looked is over at once, not never.
         Limit::new(Some(Span(limit.saturating_sub(used).max(Duration::from_millis(1)))))
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn what_is_left_is_never_nothing_and_none_is_never() {
         assert_eq!(Limit::new(Some(Span(Duration::ZERO))).left, None);
-        let long_ago = Limit::remaining(Some((Span(Duration::from_secs(1)), Timestamp(0))));
+        let long_ago = Limit::remaining(Some(Span(Duration::from_secs(1))), Some(Timestamp(0)));
         assert_eq!(long_ago.left, Some(Duration::from_millis(1)));
         let mut endless = Limit::new(Some(Span(Duration::MAX)));
         endless.run(Instant::now());

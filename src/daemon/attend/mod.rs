@@ -154,7 +154,8 @@ impl Attendant {
             Ok(launched) => launched,
             Err(error) => {
                 let why = format!("the session's keeper cannot be started: {error}");
-                return self.finish(End::Without(Outcome::LaunchFailed, why), None).await;
+                let outcome = self.blame(&error);
+                return self.finish(End::Without(outcome, why), None).await;
             }
         };
         self.child = Some(launched.child);
@@ -177,6 +178,20 @@ impl Attendant {
         self.attend(Some(link)).await;
     }
 
+    /// What is to blame for a launch that failed: the task, or a machine that has no room
+    /// now and will have some again.
+    fn blame(&self, error: &io::Error) -> Outcome {
+        use io::ErrorKind::{OutOfMemory, QuotaExceeded, ResourceBusy, StorageFull, WouldBlock};
+        let no_room = matches!(error.kind(), OutOfMemory | QuotaExceeded | ResourceBusy | StorageFull | WouldBlock)
+            || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EIO));
+        if !no_room {
+            return Outcome::LaunchFailed;
+        }
+        tracing::warn!(session = %self.name, %error, "no session can be started now; others wait");
+        self.daemon.rest();
+        Outcome::NeverStarted
+    }
+
     /// The keeper did not become ready.
     async fn stillborn(&mut self, error: &LinkError) -> End {
         // One that has hung up is about to end by itself, and says how.
@@ -188,6 +203,11 @@ impl Attendant {
             // Somebody's wish, not its fault: the next one will do.
             Some(libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP) => {
                 End::Without(Outcome::NeverStarted, "its keeper was killed before it was ready".into())
+            }
+            // The machine is so slow that the others would fare no better.
+            _ if silent => {
+                self.daemon.rest();
+                End::Without(Outcome::NeverStarted, self.keeper_words(error))
             }
             _ => End::Without(Outcome::LaunchFailed, self.keeper_words(error)),
         }

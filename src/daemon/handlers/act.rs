@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{change, fault, named};
+use super::{change, fault, named, submit};
 use crate::daemon::Daemon;
 use crate::daemon::settings::own_environment;
 use crate::id::TaskId;
@@ -13,6 +13,9 @@ use crate::store::{Applied, StoreError};
 use crate::task::{Actor, Event, Refused, Status as State, TaskSpec};
 
 pub(super) async fn act(daemon: &Arc<Daemon>, order: Act) -> Result<Reply, Fault> {
+    if let Action::Priority(priority) = order.action {
+        submit::check_priority(priority)?;
+    }
     let store = &daemon.store;
     let tasks = store.select(order.select).await.map_err(fault)?;
     if tasks.len() > Act::MOST {
@@ -86,7 +89,10 @@ fn acted(task: TaskId, result: Result<Applied, StoreError>) -> Acted {
 pub(super) async fn edit(daemon: &Arc<Daemon>, edit: Edit) -> Result<Reply, Fault> {
     let task = edit.task;
     let (owner, keys) = (Arc::clone(daemon), own_environment());
-    let check = move |spec: &TaskSpec| owner.settings.check_run(spec, &keys).map(drop);
+    let check = move |spec: &TaskSpec| {
+        submit::check(spec)?;
+        owner.settings.check_run(spec, &keys).map(drop)
+    };
     let result = daemon.store.edit(edit, check).await;
     if let Err(error) = result {
         return Err(named(error, &format!("task {task}")));

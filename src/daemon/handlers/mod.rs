@@ -32,6 +32,7 @@ async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Reply, Fault> 
         Request::Submit(task) => submit::submit(daemon, *task).await,
         Request::SubmitChunk(chunk) => submit::chunk(daemon, chunk).await,
         Request::Resubmit { task, key } => {
+            submit::check_key(&key)?;
             store.resubmit(task, key).await.map(Reply::Submitted).map_err(|e| named(e, &format!("task {task}")))
         }
         Request::Select(select) => store.select(select).await.map(Reply::Selected).map_err(fault),

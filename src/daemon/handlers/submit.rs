@@ -31,16 +31,16 @@ pub(super) async fn chunk(daemon: &Arc<Daemon>, chunk: SubmitChunk) -> Result<Re
         return Err(Fault::usage(format!("a chunk holds at most {} tasks", SubmitChunk::MAX_TASKS)));
     }
     let keys = own_environment();
-    for (index, spec) in (chunk.first..).zip(&chunk.tasks) {
-        let place =
-            |fault: Fault| Fault { message: format!("task {} of the batch: {}", index + 1, fault.message), ..fault };
+    for (index, spec) in chunk.tasks.iter().enumerate() {
+        let number = u64::from(chunk.first) + index as u64 + 1;
+        let place = |fault: Fault| Fault { message: format!("task {number} of the batch: {}", fault.message), ..fault };
         check(spec).map_err(place)?;
         daemon.settings.check_task(spec, &keys).map_err(place)?;
     }
     daemon.store.submit_chunk(chunk).await.map(Reply::BatchStored).map_err(fault)
 }
 
-fn check_key(key: &str) -> Result<(), Fault> {
+pub(super) fn check_key(key: &str) -> Result<(), Fault> {
     if key.is_empty() || key.len() > MAX_KEY || key.chars().any(char::is_control) {
         return Err(Fault::usage(format!("an idempotency key has 1 to {MAX_KEY} bytes and no control characters")));
     }
@@ -48,7 +48,7 @@ fn check_key(key: &str) -> Result<(), Fault> {
 }
 
 /// Everything about a task that does not depend on this machine.
-fn check(spec: &TaskSpec) -> Result<(), Fault> {
+pub(super) fn check(spec: &TaskSpec) -> Result<(), Fault> {
     let refuse = |why: String| Err(Fault::usage(why));
     if spec.command.is_empty() && spec.description.trim().is_empty() {
         return refuse("the prompt is empty: say what is to be done".into());
@@ -74,9 +74,7 @@ fn check(spec: &TaskSpec) -> Result<(), Fault> {
     if spec.after.len() > MAX_DEPENDENCIES {
         return refuse(format!("a task waits for at most {MAX_DEPENDENCIES} others"));
     }
-    if spec.priority.abs() > MAX_PRIORITY {
-        return refuse(format!("a priority lies between -{MAX_PRIORITY} and {MAX_PRIORITY}"));
-    }
+    check_priority(spec.priority)?;
     if spec.retries > MAX_RETRIES {
         return refuse(format!("at most {MAX_RETRIES} retries are possible"));
     }
@@ -85,6 +83,14 @@ fn check(spec: &TaskSpec) -> Result<(), Fault> {
         return refuse(format!("the environment has {environment} bytes; the limit is {MAX_ENVIRONMENT}"));
     }
     Ok(())
+}
+
+pub(super) fn check_priority(priority: i32) -> Result<(), Fault> {
+    if (-MAX_PRIORITY..=MAX_PRIORITY).contains(&priority) {
+        Ok(())
+    } else {
+        Err(Fault::usage(format!("a priority lies between -{MAX_PRIORITY} and {MAX_PRIORITY}")))
+    }
 }
 
 fn is_label(label: &str) -> bool {

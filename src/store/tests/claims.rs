@@ -213,6 +213,7 @@ async fn claim_cost(blocked: i64) -> u64 {
     let mut tx = Tx {
         conn: &conn,
         now,
+        clock: now,
         head,
         events: Vec::new(),
         wakes: Wakes::default(),

@@ -112,7 +112,7 @@ async fn a_task_leads_to_its_newest_session() {
     store.start_attempt(attempt(task, 3), vec!["x".into(), "y".into()], 5, (66, 11)).await.unwrap();
     let open = store.unfinished().await.unwrap();
     assert_eq!((open.len(), open[0].attempt), (1, Some((attempt(task, 3), Status::Running))));
-    assert_eq!(open[0].timeout.unwrap().0.0.as_secs(), 9);
+    assert_eq!(open[0].timeout.unwrap().0.as_secs(), 9);
     let detail = view(&store, task).await;
     assert_eq!(detail.attempts[2].argv, ["x", "y"]);
     assert_eq!((detail.task.session, detail.attempts.len()), (Some(attempt(task, 3).session()), 3));
@@ -124,7 +124,7 @@ async fn a_task_leads_to_its_newest_session() {
     let events = history(&store, Some(task)).await;
     let at = |kind: &str| events.iter().rfind(|e| e.kind == kind).unwrap().at;
     let since = at("started").plus(at("resumed").since(at("paused")));
-    assert_eq!(store.unfinished().await.unwrap()[0].timeout.unwrap().1, since);
+    assert_eq!(store.unfinished().await.unwrap()[0].started_at.unwrap(), since);
     store.end_attempt(attempt(task, 3), ended(Outcome::Lost)).await.unwrap();
     assert_eq!(store.session("1.3".into()).await.unwrap().state, SessionState::Lost);
     let refused = store.end_session(uid(&store, "1.3").await, SessionState::Ended, None, None).await.unwrap_err();
