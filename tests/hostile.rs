@@ -147,3 +147,29 @@ fn too_many_connections_are_told_so() {
     open.clear();
     instance.ok(&["--no-start", "status"]);
 }
+
+/// The command line sends references only; the daemon takes nothing else from anybody.
+#[test]
+fn secrets_are_not_taken_from_other_clients_either() {
+    let instance = Instance::new();
+    instance.submit(&["--hold"], "true");
+    let mut stream = connect(&instance);
+    let hello = greet(&mut stream, MAJOR);
+    assert_eq!(hello.role, Role::Daemon);
+    let open = autodev::protocol::request::Open {
+        name: None,
+        provider: None,
+        command: vec!["true".into()],
+        model: None,
+        full_access: false,
+        dir: instance.work().to_str().unwrap().into(),
+        environment: vec![("API_TOKEN".to_owned(), "hunter2".to_owned())],
+        size: None,
+    };
+    let bytes = codec::frame(Kind::Request, &Request::Open(Box::new(open))).unwrap().encode().unwrap();
+    stream.write_all(&bytes).unwrap();
+    let reply = Frame::read(&mut stream).unwrap();
+    let Reply::Fault(fault) = codec::decode(&reply.payload).unwrap() else { panic!("it was taken") };
+    assert!(fault.message.contains("API_TOKEN") && !fault.message.contains("hunter2"), "{}", fault.message);
+    assert_eq!(instance.json(&["sessions"]).as_array().map(Vec::len), Some(0));
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use crate::protocol::Fault;
-use crate::task::spec::MAX_ENVIRONMENT;
+use crate::task::spec::{MAX_ENVIRONMENT, REFERENCE, looks_secret};
 
 /// What programs need to find their files and to speak the user's language, whatever the
 /// settings say. Nothing here describes the terminal: a task has a terminal of its own.
@@ -24,9 +24,6 @@ const ALLOWED: [&str; 14] = [
     "SSH_AUTH_SOCK",
     "XDG_*",
 ];
-
-/// Parts of names whose values are secrets.
-const SECRET: [&str; 5] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL"];
 
 /// Chooses from `all` what the built-in list and `allow` name; `*` at the end of a name
 /// stands for anything. Of what looks like a secret only the reference `env:NAME` is
@@ -49,7 +46,7 @@ pub fn choose(
         if !looks_secret(&name) {
             chosen.insert(name, value);
         } else if asked {
-            chosen.insert(name.clone(), format!("env:{name}"));
+            chosen.insert(name.clone(), format!("{REFERENCE}{name}"));
         }
     }
     let size: usize = chosen.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -68,11 +65,6 @@ fn matches(pattern: &str, name: &str) -> bool {
         Some(start) => name.starts_with(start),
         None => pattern == name,
     }
-}
-
-fn looks_secret(name: &str) -> bool {
-    let name = name.to_uppercase();
-    SECRET.iter().any(|part| name.contains(part))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::table::{self, Input, ModeTable, Prompt, Table};
 use super::template::{self, Placeholder};
 use crate::id::{AttemptId, SessionName, TaskId, Uid};
 use crate::protocol::launch::{LaunchStep, Stdin};
+use crate::task::spec::REFERENCE;
 use crate::task::{Mode, TaskSpec};
 
 /// Longest prompt given as an argument, in bytes. Linux takes 128 KiB for one argument;
@@ -20,8 +21,6 @@ const MAX_ARGUMENT: usize = 128 * 1024 - 1;
 const MAX_SHOWN_PROMPT: usize = 80;
 /// Name of the prompt's file in the session's directory.
 const PROMPT_FILE: &str = "prompt";
-/// A value of this form stands for a variable of the daemon's environment.
-const REFERENCE: &str = "env:";
 
 /// What is to be started.
 #[derive(Clone, Copy, Debug)]

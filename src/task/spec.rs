@@ -27,6 +27,25 @@ pub const MAX_RETRIES: u32 = 100;
 /// All names and values of a task's environment together, in bytes.
 pub const MAX_ENVIRONMENT: usize = 256 * 1024;
 
+/// A value that begins with this names a variable of the daemon's environment, which is
+/// read when the task is started: such values are never written down.
+pub const REFERENCE: &str = "env:";
+
+/// Parts of names of variables whose values are secrets.
+const SECRET: [&str; 7] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "COOKIE"];
+
+/// Whether the value of the variable of this name is to be kept secret.
+pub fn looks_secret(name: &str) -> bool {
+    let name = name.to_uppercase();
+    SECRET.iter().any(|part| name.contains(part))
+}
+
+/// A variable whose value would be written down and looks like a secret.
+pub fn secret_in<'a>(environment: impl IntoIterator<Item = (&'a String, &'a String)>) -> Option<&'a str> {
+    let told = |(name, value): &(&String, &String)| looks_secret(name) && !value.starts_with(REFERENCE);
+    environment.into_iter().find(told).map(|(name, _)| name.as_str())
+}
+
 /// A task as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSpec {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{fault, sessions};
+use super::{fault, sessions, submit};
 use crate::daemon::Daemon;
 use crate::daemon::attend::Attendant;
 use crate::daemon::settings::DEFAULT_SIZE;
@@ -18,6 +18,7 @@ pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Faul
     if let Some(provider) = &open.provider {
         daemon.settings.check_provider(provider)?;
     }
+    submit::check_secrets(open.environment.iter().map(|(name, value)| (name, value)))?;
     if open.name.as_ref().is_some_and(|name| name.attempt().is_some()) {
         return Err(Fault::usage("names such as 42.1 belong to tasks: choose another name"));
     }

@@ -11,6 +11,7 @@ use crate::protocol::{Fault, Reply};
 use crate::task::TaskSpec;
 use crate::task::spec::{
     MAX_DEPENDENCIES, MAX_DESCRIPTION, MAX_ENVIRONMENT, MAX_LABEL, MAX_LABELS, MAX_PRIORITY, MAX_RETRIES, MAX_TITLE,
+    secret_in,
 };
 
 /// Longest idempotency key, in bytes.
@@ -78,11 +79,21 @@ pub(super) fn check(spec: &TaskSpec) -> Result<(), Fault> {
     if spec.retries > MAX_RETRIES {
         return refuse(format!("at most {MAX_RETRIES} retries are possible"));
     }
+    check_secrets(&spec.environment)?;
     let environment: usize = spec.environment.iter().map(|(k, v)| k.len() + v.len() + 2).sum();
     if environment > MAX_ENVIRONMENT {
         return refuse(format!("the environment has {environment} bytes; the limit is {MAX_ENVIRONMENT}"));
     }
     Ok(())
+}
+
+/// The command line sends only references; this is for whoever else speaks to us.
+pub(super) fn check_secrets<'a>(environment: impl IntoIterator<Item = (&'a String, &'a String)>) -> Result<(), Fault> {
+    match secret_in(environment) {
+        None => Ok(()),
+        Some(name) => Err(Fault::usage(format!("the value of {name} looks like a secret and would be written down"))
+            .hint(format!("send 'env:{name}': it is read from the daemon's environment when the task is started"))),
+    }
 }
 
 pub(super) fn check_priority(priority: i32) -> Result<(), Fault> {
