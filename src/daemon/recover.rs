@@ -14,7 +14,7 @@ use crate::protocol::launch::LaunchSpec;
 use crate::recovery::plan::{Action, Dir, Facts, Row, plan};
 use crate::recovery::{Found, gather};
 use crate::session::names;
-use crate::store::Unfinished;
+use crate::store::{StoreError, Unfinished};
 use crate::task::{Actor, Event};
 
 /// Looks at every unfinished row and every live directory, and starts what is to be done
@@ -55,6 +55,18 @@ pub(super) async fn run(daemon: &Arc<Daemon>) -> io::Result<()> {
     }
     if !summary.is_empty() {
         tracing::info!(?summary, "recovered");
+    }
+    Ok(())
+}
+
+/// Looks after attempts that are claimed and have nobody: it was not known whether their
+/// claim was stored. Only whoever claims may call this, between two claims.
+pub(super) async fn claims_in_doubt(daemon: &Arc<Daemon>) -> Result<(), StoreError> {
+    for row in daemon.store.unfinished().await? {
+        if row.attempt.is_some() && daemon.roster.get(row.uid).is_none() {
+            let did = unfinished(daemon, row, None).await;
+            tracing::warn!(did, "a claim had been stored after all");
+        }
     }
     Ok(())
 }

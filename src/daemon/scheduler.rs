@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use super::{Daemon, attend, watched};
+use super::{Daemon, attend, recover, watched};
 use crate::clock::Timestamp;
 use crate::store::StoreError;
 
@@ -22,6 +22,7 @@ const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 /// Runs until the daemon leaves.
 pub(crate) async fn run(daemon: Arc<Daemon>) {
     let queue_changed = daemon.store.queue_changed();
+    let mut doubt = false;
     loop {
         // Asked for before looking, so that a change during the look is not missed.
         let changed = queue_changed.notified();
@@ -35,7 +36,16 @@ pub(crate) async fn run(daemon: Arc<Daemon>) {
                 () = daemon.is_leaving() => return,
             }
         }
-        if let Err(error) = claim_all(&daemon).await {
+        let claimed = match doubt {
+            true => recover::claims_in_doubt(&daemon).await.map(|()| doubt = false),
+            false => Ok(()),
+        };
+        let claimed = match claimed {
+            Ok(()) => claim_all(&daemon).await,
+            error => error,
+        };
+        if let Err(error) = claimed {
+            doubt |= matches!(error, StoreError::Unknown(_));
             tracing::error!(%error, "nothing can be claimed");
             tokio::select! {
                 () = tokio::time::sleep(TROUBLE_PAUSE) => continue,
