@@ -269,18 +269,57 @@ fn start(floors: &Floors) {
     let fifo = instance.0.path().join("said");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
     let now = floors.0.join("now");
+    let program = [now.to_str().expect("path"), fifo.to_str().expect("path")];
+    let ours = until_it_runs(&fifo, || {
+        instance.command(&[&["submit", "-q", "--provider", "shell", "--"], program.as_slice()].concat())
+    });
+    report("submit until the program runs", &ours, None);
+    if let Some(tmux) = Tmux::start() {
+        let theirs = until_it_runs(&fifo, || {
+            let mut command = tmux.command("new-session");
+            command.arg("-d").arg(program.join(" "));
+            command
+        });
+        report("tmux new-session until the program runs", &theirs, None);
+    }
+    println!("{:44} p50 {:8.2} ms", "fdatasync of this disk", median(&flushes(instance.0.path())));
+}
+
+/// How long it takes from each command to the moment that the program it starts says.
+fn until_it_runs(fifo: &Path, mut command: impl FnMut() -> Command) -> Vec<Duration> {
     let mut times = Vec::new();
     for _ in 0..200 {
         let begun = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos();
-        let args =
-            ["submit", "-q", "--provider", "shell", "--", now.to_str().expect("path"), fifo.to_str().expect("path")];
-        assert!(instance.command(&args).status().expect("autodev").success());
-        let said: u128 = fs::read_to_string(&fifo).expect("said").trim().parse().expect("a number");
+        assert!(command().status().expect("started").success());
+        let said: u128 = fs::read_to_string(fifo).expect("said").trim().parse().expect("a number");
         times.push(Duration::from_nanos(u64::try_from(said - begun).expect("short")));
     }
     times.sort();
-    report("submit until the program runs", &times, None);
-    println!("{:44} p50 {:8.2} ms", "fdatasync of this disk", median(&flushes(instance.0.path())));
+    times
+}
+
+/// A tmux server of our own, where tmux is installed.
+struct Tmux;
+
+impl Tmux {
+    fn start() -> Option<Self> {
+        let mut first = Tmux.command("new-session");
+        // Keeps the server there between the others.
+        first.args(["-d", "sleep 1000"]);
+        first.status().is_ok_and(|status| status.success()).then_some(Tmux)
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new("tmux");
+        command.args(["-L", "autodev-bench", "-f", "/dev/null", verb]);
+        command
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        drop(self.command("kill-server").status());
+    }
 }
 
 fn flushes(dir: &Path) -> Vec<Duration> {
