@@ -120,7 +120,8 @@ impl Attendant {
     async fn store_end(&self, end: End) {
         let (outcome, error, record) = match end {
             End::Record(record) if self.out_of_time && record.reason == ExitReason::Stopped => {
-                let why = format!("its time limit was over; the program {}", record.exit);
+                let how = record.problem().unwrap_or_else(|| format!("the program {}", record.exit));
+                let why = format!("its time limit was over; {how}");
                 (record.outcome(), Some(why), Some(*record))
             }
             End::Record(record) => (record.outcome(), record.problem(), Some(*record)),
