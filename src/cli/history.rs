@@ -77,7 +77,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     if rest.shown == 0 && !ctx.output.is_json() && !ctx.output.is_quiet() {
         ctx.output.note("no finished task matches");
     }
-    page::more(ctx, &rest, "history");
+    page::more(ctx, &rest);
     Ok(Status::OK)
 }
 

@@ -75,7 +75,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
             "no tasks: 'autodev submit' makes one, 'autodev history' lists finished ones"
         });
     }
-    page::more(ctx, &rest, "list");
+    page::more(ctx, &rest);
     Ok(Status::OK)
 }
 
@@ -98,7 +98,7 @@ fn watch(ctx: &Context, query: &ListQuery, window: &Window) -> Result<Status, Fa
             if rest.shown == 0 {
                 ctx.output.note("no task now");
             }
-            page::more(ctx, &rest, "list");
+            page::more(ctx, &rest);
             loop {
                 match events.next_reply()? {
                     Some(Reply::Event(event)) => after = event.seq,

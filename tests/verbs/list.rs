@@ -95,17 +95,22 @@ fn filters_and_pages() {
     assert_eq!(ids(&instance, &["--all"]), "3 2 1");
     assert_eq!(ids(&instance, &["--state", "cancelled"]), "2", "an ended state needs no --all");
     assert_eq!(ids(&instance, &["--all", "--limit", "0"]), "3 2 1");
-    // A page says how to get the next one.
-    let mut args = vec!["list".to_owned(), "--all".into(), "--limit".into(), "2".into()];
-    let output = instance.autodev(&args.iter().map(String::as_str).collect::<Vec<_>>()).output().unwrap();
-    let note = text(&output.stderr);
-    assert_eq!(text(&output.stdout).lines().count(), 2);
-    let cursor = note.split("--cursor ").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
-    args.extend(["--cursor".into(), cursor.into(), "-q".into()]);
-    assert_eq!(instance.ok(&args.iter().map(String::as_str).collect::<Vec<_>>()), "1\n");
+    goes_on(&instance, &["list", "--all", "--limit", "2"], "1");
+    goes_on(&instance, &["list", "--limit", "1", "--state", "queued,held"], "3");
     let none = instance.run(&["list", "--label", "nobody"]);
     assert_eq!((text(&none.stdout), text(&none.stderr)), (String::new(), "no task matches\n".into()));
     assert_eq!(column(&instance.json(&["list", "--all"]), "id"), ["3", "2", "1"]);
+}
+
+/// A page's note, taken at its word, gives the rest.
+#[track_caller]
+pub fn goes_on(instance: &Instance, command: &[&str], rest: &str) {
+    let page = instance.run(command);
+    let note = text(&page.stderr);
+    let cursor = note.trim_end().split("the same command with --limit N, or with ").nth(1);
+    let words: Vec<&str> = cursor.unwrap_or_else(|| panic!("{command:?} says {note:?}")).split(' ').collect();
+    let next = instance.ok(&[command, &words, &["-q"]].concat());
+    assert_eq!(next.split_whitespace().collect::<Vec<_>>().join(" "), rest, "{command:?} {words:?}");
 }
 
 #[test]
@@ -115,7 +120,7 @@ fn wrong_words() {
         &instance,
         &[
             (2, &["list", "--state", "runing"], &["running"]),
-            (2, &["list", "--cursor", "x"], &["not the end of a page"]),
+            (2, &["list", "--cursor", "x"], &["not the end of a page", "repeat that command"]),
             (2, &["list", "--dir", "/no/such"], &["/no/such"]),
             (2, &["list", "--since", "sometime"], &["not a time"]),
             (2, &["list", "--limit", "some"], &["--limit"]),
