@@ -136,6 +136,10 @@ fn show(ctx: &Context, with_origin: bool) -> Result<Status, Fault> {
         ctx.output.json(&rows)?;
         return Ok(Status::OK);
     }
+    if ctx.output.is_quiet() {
+        ctx.output.text(&rows.iter().map(|row| format!("{}\n", row.key)).collect::<String>())?;
+        return Ok(Status::OK);
+    }
     let mut columns = vec![Column::new("SETTING"), Column::new("VALUE")];
     if with_origin {
         columns.push(Column::new("FROM"));

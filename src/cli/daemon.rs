@@ -138,7 +138,12 @@ fn said(ctx: &Context, what: &str, changed: bool) -> Result<Status, Fault> {
 fn logs(ctx: &Context, lines: usize, path: bool) -> Result<Status, Fault> {
     let log = ctx.paths.daemon_log();
     if path {
-        ctx.output.line(&log.display().to_string())?;
+        let path = log.display().to_string();
+        if ctx.output.is_json() {
+            ctx.output.json(&json!({ "path": path }))?;
+        } else {
+            ctx.output.line(&path)?;
+        }
         return Ok(Status::OK);
     }
     let end = tail(&log).map_err(|e| match e.kind() {
@@ -148,6 +153,10 @@ fn logs(ctx: &Context, lines: usize, path: bool) -> Result<Status, Fault> {
     })?;
     let all: Vec<&str> = end.lines().collect();
     let last = &all[all.len().saturating_sub(lines)..];
+    if ctx.output.is_json() {
+        ctx.output.json(&last)?;
+        return Ok(Status::OK);
+    }
     ctx.output.text(&last.iter().map(|line| format!("{line}\n")).collect::<String>())?;
     Ok(Status::OK)
 }

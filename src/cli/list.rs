@@ -1,5 +1,6 @@
 //! `autodev list`: the tasks that are not finished.
 
+use super::output::Form;
 use super::page::{self, Window};
 use super::select::{FilterArgs, past};
 use super::{Context, Status};
@@ -34,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
     /// Stay, and show the list again when something changes
-    #[arg(short, long, conflicts_with_all = ["json", "quiet", "cursor"])]
+    #[arg(short, long, conflicts_with = "cursor")]
     watch: bool,
 }
 
@@ -53,6 +54,11 @@ Examples:
 /// # Errors
 /// What the daemon refuses.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
+    // Not left to clap, which overlooks global options that stand before the verb.
+    if args.watch && ctx.output.form != Form::Text {
+        return Err(Fault::usage("--watch cannot be used with --json or --quiet: it is for people")
+            .hint("'autodev watch --json' prints each change as it happens"));
+    }
     let ended = args.filter.state.iter().any(|state| state.is_final());
     let dir = args.dir.as_deref().map(super::task::directory).transpose()?;
     let filter = Filter {

@@ -80,7 +80,7 @@ fn write_page(out: &Output, listing: Listing, tasks: &[TaskView], first: bool, t
         let mut text = String::new();
         for (n, task) in tasks.iter().enumerate() {
             text.push_str(if first && n == 0 { "[" } else { ",\n" });
-            text.push_str(&serde_json::to_string(task).map_err(|e| Fault::internal(e.to_string()))?);
+            text.push_str(&as_json(task)?.to_string());
         }
         return out.text(&text);
     }
@@ -97,6 +97,16 @@ fn write_page(out: &Output, listing: Listing, tasks: &[TaskView], first: bool, t
     let text = table.render(out);
     *table = Table::new(&columns(listing));
     out.text(&text)
+}
+
+/// The task without the texts that only `autodev show` has: empty they would be untrue.
+fn as_json(task: &TaskView) -> Result<serde_json::Value, Fault> {
+    let mut value = serde_json::to_value(task).map_err(|e| Fault::internal(e.to_string()))?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("description");
+        fields.remove("command");
+    }
+    Ok(value)
 }
 
 /// The columns of a listing.

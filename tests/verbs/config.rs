@@ -18,6 +18,13 @@ fn slots_count_at_once() {
 }
 
 #[test]
+fn quiet_prints_names() {
+    let instance = Instance::new();
+    let names = instance.ok(&["config", "show", "--quiet"]);
+    assert!(names.lines().any(|line| line == "queue.slots") && !names.contains('\t'), "{names}");
+}
+
+#[test]
 fn wrong_words_change_nothing() {
     let instance = Instance::new();
     instance.ok(&["status"]);

@@ -2,11 +2,10 @@ use super::{column, one_slot, refused, running, text};
 use crate::common::Instance;
 
 /// Every name that a task has in JSON: scripts rely on them.
-const FIELDS: [&str; 25] = [
+const FIELDS: [&str; 24] = [
     "id",
     "uid",
     "title",
-    "description",
     "role",
     "state",
     "reason",
@@ -45,6 +44,9 @@ fn json_has_every_promised_name() {
     for task in list.as_array().unwrap() {
         for name in FIELDS.iter().chain(&["labels", "priority", "after", "due_at", "retries", "timeout", "stopping"]) {
             assert!(task.get(name).is_some(), "{name} is missing in {task}");
+        }
+        for name in ["description", "command"] {
+            assert!(task.get(name).is_none(), "{name} is not known here, so it cannot be told: {task}");
         }
         for name in ["created_at", "updated_at"] {
             let time = task[name].as_str().unwrap();
@@ -124,7 +126,11 @@ fn wrong_words() {
             (2, &["list", "--dir", "/no/such"], &["/no/such"]),
             (2, &["list", "--since", "sometime"], &["not a time"]),
             (2, &["list", "--limit", "some"], &["--limit"]),
-            (2, &["list", "--watch", "--quiet"], &["cannot be used with"]),
+            (2, &["list", "--watch", "--quiet"], &["cannot be used with", "autodev watch --json"]),
         ],
     );
+    for words in [["--json", "list", "--watch"], ["list", "--watch", "--json"]] {
+        let error = instance.fails(2, &words);
+        assert!(error.contains("--watch cannot be used with --json"), "{error}");
+    }
 }
