@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::submit::with_key;
-use super::task::{Maker, Wish};
+use super::task::{Maker, SHELL, Wish};
 use super::{Context, Status, exit, wait};
 use crate::client::unexpected;
 use crate::id::TaskId;
@@ -167,6 +167,7 @@ fn check(maker: &mut Maker, wishes: Vec<(u32, Wish)>, defaults: &Wish) -> Result
 
 /// The wish, and where it says nothing, the default.
 fn or(wish: Wish, default: &Wish) -> Wish {
+    let shell = wish.command.is_some() || wish.provider.as_deref() == Some(SHELL);
     // A line that names one kind of start, or of work, does not get the other one besides.
     let timed = wish.at.is_some() || wish.in_.is_some();
     let default = default.clone();
@@ -178,7 +179,8 @@ fn or(wish: Wish, default: &Wish) -> Wish {
             None => wish.provider.or(default.provider),
         },
         command: wish.command,
-        model: wish.model.or(default.model),
+        // A command has no model.
+        model: wish.model.or(default.model.filter(|_| !shell)),
         mode: wish.mode.or(default.mode),
         dir: wish.dir.or(default.dir),
         role: wish.role.or(default.role),
@@ -300,6 +302,7 @@ mod tests {
     fn options_fill_in_what_a_line_does_not_say() {
         let defaults = Wish {
             provider: Some("claude".into()),
+            model: Some("small".into()),
             at: Some("09:00".into()),
             hold: Some(true),
             retries: Some(3),
@@ -310,6 +313,7 @@ mod tests {
         let [one, two] = batch.tasks.as_slice() else { panic!() };
         assert_eq!((one.provider.as_str(), one.retries, one.hold), ("claude", 0, true));
         assert_eq!((two.provider.as_str(), two.retries, two.hold), ("shell", 3, true));
+        assert_eq!((one.model.as_deref(), two.model.as_deref()), (Some("small"), None), "a command has no model");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::output::Form;
 use super::page::{self, Window};
-use super::select::{FilterArgs, past};
+use super::select::{FilterArgs, note_unknown_provider, past};
 use super::{Context, Status};
 use crate::client::unexpected;
 use crate::protocol::request::{Filter, ListQuery, Listing};
@@ -66,6 +66,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         since: past(args.since.as_ref())?,
         ..args.filter.filter()
     };
+    let provider = filter.provider.clone();
     let listing = if args.all || ended { Listing::All } else { Listing::Live };
     let filtered = filter != Filter::default();
     let query = ListQuery { listing, filter, limit: 0, cursor: None };
@@ -80,6 +81,9 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         } else {
             "no tasks: 'autodev submit' makes one, 'autodev history' lists finished ones"
         });
+    }
+    if rest.shown == 0 {
+        note_unknown_provider(ctx, provider.as_deref());
     }
     page::more(ctx, &rest);
     Ok(Status::OK)

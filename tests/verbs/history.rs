@@ -99,6 +99,8 @@ fn wrong_words() {
             (4, &["history", "9"], &["no task 9"]),
             (2, &["history", "--since", "1h", "--until", "2h"], &["nothing lies between"]),
             (2, &["history", "--verify", "--state", "failed"], &["cannot be used with"]),
+            (2, &["history", "1", "--state", "failed"], &["cannot be used with"]),
+            (2, &["history", "1", "--limit", "1"], &["cannot be used with"]),
             (2, &["history", "--cursor", "x"], &["not the end of a page"]),
         ],
     );

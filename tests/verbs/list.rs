@@ -85,6 +85,7 @@ fn filters_and_pages() {
     instance.submit(&["--hold"], "true");
     assert_eq!(ids(&instance, &["--label", "a"]), "1 2");
     assert_eq!(ids(&instance, &["--label", "a", "--label", "b"]), "2");
+    assert_eq!(ids(&instance, &["--label", "a,b"]), "2", "as submit takes them");
     assert_eq!(ids(&instance, &["--state", "held"]), "3");
     assert_eq!(ids(&instance, &["--state", "held,queued"]), "1 2 3");
     assert_eq!(ids(&instance, &["--role", "dev"]), "2");
@@ -102,6 +103,13 @@ fn filters_and_pages() {
     let none = instance.run(&["list", "--label", "nobody"]);
     assert_eq!((text(&none.stdout), text(&none.stderr)), (String::new(), "no task matches\n".into()));
     assert_eq!(column(&instance.json(&["list", "--all"]), "id"), ["3", "2", "1"]);
+    // Tasks outlive their provider's table, so an unknown one is no error; but it is said.
+    for verb in ["list", "history", "hold"] {
+        let none = instance.run(&[verb, "--provider", "clade"]);
+        let said = text(&none.stderr);
+        assert_eq!(none.status.code(), Some(0), "{verb}: {said}");
+        assert!(said.ends_with("note: there is no provider 'clade': did you mean 'claude'?\n"), "{verb}: {said}");
+    }
 }
 
 /// A page's note, taken at its word, gives the rest.
