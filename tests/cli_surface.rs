@@ -160,6 +160,21 @@ fn under_json_errors_are_objects() {
 }
 
 #[test]
+fn under_json_usage_errors_say_all_that_people_are_told() {
+    let home = Home::new();
+    for (words, message, hint) in [
+        (&["show", "--json"][..], "the following required arguments were not provided: <TASK>", "VERB --help"),
+        (&["list", "--state", "runing", "--json"], "[possible values: queued, ", "'running'"),
+        (&["--json", "lst"], "unrecognized subcommand 'lst'", "'list'"),
+    ] {
+        let output = home.run(words);
+        let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert!(error["message"].as_str().unwrap().contains(message), "{words:?}: {error}");
+        assert!(error["hint"].as_str().unwrap().contains(hint), "{words:?}: {error}");
+    }
+}
+
+#[test]
 fn inside_a_session_no_daemon_is_started() {
     let home = Home::new();
     let output = home.command(&["status"]).env("AUTODEV_SESSION", "42.1").output().unwrap();
