@@ -204,8 +204,11 @@ fn shells_get_code_that_asks_autodev() {
         assert!(text(&output.stdout).contains("AUTODEV_COMPLETE"), "{shell}");
     }
     // What bash sends for `autodev his<TAB>`, and for a task number without a daemon.
-    for (words, index, expected) in [(&["autodev", "his"][..], "1", "history\n"), (&["autodev", "show", "4"], "2", "")]
-    {
+    for (words, index, expected) in [
+        (&["autodev", "his"][..], "1", "history\n"),
+        (&["autodev", "show", "4"], "2", ""),
+        (&["autodev", "config", "get", "providers.claude.s"], "3", "providers.claude.slots\n"),
+    ] {
         let mut command = home.command(&[]);
         command.env("AUTODEV_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index);
         command.env("_CLAP_IFS", "\n").env("_CLAP_COMPLETE_COMP_TYPE", "9").env("_CLAP_COMPLETE_SPACE", "true");

@@ -1,4 +1,4 @@
-use super::{one_slot, refused, running, state};
+use super::{one_slot, refused, running, state, text};
 use crate::common::Instance;
 
 #[test]
@@ -22,6 +22,14 @@ fn quiet_prints_names() {
     let instance = Instance::new();
     let names = instance.ok(&["config", "show", "--quiet"]);
     assert!(names.lines().any(|line| line == "queue.slots") && !names.contains('\t'), "{names}");
+}
+
+#[test]
+fn a_wrong_variable_is_not_looked_for_in_the_file() {
+    let instance = Instance::new();
+    let output = instance.autodev(&["config", "show"]).env("AUTODEV_QUEUE_SLOTS", "many").output().unwrap();
+    let error = text(&output.stderr);
+    assert!(error.contains("AUTODEV_QUEUE_SLOTS") && error.contains("hint: unset the variable"), "{error}");
 }
 
 #[test]
