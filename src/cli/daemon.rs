@@ -1,14 +1,12 @@
 //! `autodev daemon`: starts, stops and looks at the daemon. These work across versions.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-
 use clap::Subcommand;
 use serde_json::json;
 
 use super::{Context, Status};
 use crate::client::{Client, Start, find, unexpected};
 use crate::clock::{Timestamp, short};
+use crate::logging;
 use crate::protocol::control::{Ask, Tell};
 use crate::protocol::{Fault, FaultCode};
 
@@ -146,7 +144,7 @@ fn logs(ctx: &Context, lines: usize, path: bool) -> Result<Status, Fault> {
         }
         return Ok(Status::OK);
     }
-    let end = tail(&log).map_err(|e| match e.kind() {
+    let end = logging::tail(&log, LOG_TAIL).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Fault::not_found(format!("there is no log yet at {}", log.display()))
             .hint("a daemon in the foreground or under systemd logs to its own standard error"),
         _ => Fault::internal(format!("{} cannot be read: {e}", log.display())),
@@ -159,13 +157,4 @@ fn logs(ctx: &Context, lines: usize, path: bool) -> Result<Status, Fault> {
     }
     ctx.output.text(&last.iter().map(|line| format!("{line}\n")).collect::<String>())?;
     Ok(Status::OK)
-}
-
-fn tail(log: &std::path::Path) -> std::io::Result<String> {
-    let mut file = File::open(log)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
-    let mut end = Vec::new();
-    file.take(LOG_TAIL).read_to_end(&mut end)?;
-    Ok(String::from_utf8_lossy(&end).into_owned())
 }
