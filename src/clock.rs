@@ -30,6 +30,11 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// It has a date: the calendar ends with the year 9999.
+    pub fn has_date(self) -> bool {
+        jiff::Timestamp::from_millisecond(self.0).is_ok()
+    }
+
     /// How long it is from `earlier` to this; zero when `earlier` is not earlier.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -1,5 +1,9 @@
 //! Structured logs of the programs: one line an event, fields named, secrets never.
 
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::FormatTime;
 
@@ -35,4 +39,17 @@ pub fn start(filter: &str, form: Form) {
     };
     // A second start in one process (tests) keeps the first.
     drop(result);
+}
+
+/// The last bytes of a log as text.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn tail(log: &Path, bytes: u64) -> io::Result<String> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+    let mut end = Vec::new();
+    file.take(bytes).read_to_end(&mut end)?;
+    Ok(String::from_utf8_lossy(&end).into_owned())
 }

@@ -160,6 +160,21 @@ fn under_json_errors_are_objects() {
 }
 
 #[test]
+fn under_json_usage_errors_say_all_that_people_are_told() {
+    let home = Home::new();
+    for (words, message, hint) in [
+        (&["show", "--json"][..], "the following required arguments were not provided: <TASK>", "VERB --help"),
+        (&["list", "--state", "runing", "--json"], "[possible values: queued, ", "'running'"),
+        (&["--json", "lst"], "unrecognized subcommand 'lst'", "'list'"),
+    ] {
+        let output = home.run(words);
+        let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert!(error["message"].as_str().unwrap().contains(message), "{words:?}: {error}");
+        assert!(error["hint"].as_str().unwrap().contains(hint), "{words:?}: {error}");
+    }
+}
+
+#[test]
 fn inside_a_session_no_daemon_is_started() {
     let home = Home::new();
     let output = home.command(&["status"]).env("AUTODEV_SESSION", "42.1").output().unwrap();
@@ -189,8 +204,11 @@ fn shells_get_code_that_asks_autodev() {
         assert!(text(&output.stdout).contains("AUTODEV_COMPLETE"), "{shell}");
     }
     // What bash sends for `autodev his<TAB>`, and for a task number without a daemon.
-    for (words, index, expected) in [(&["autodev", "his"][..], "1", "history\n"), (&["autodev", "show", "4"], "2", "")]
-    {
+    for (words, index, expected) in [
+        (&["autodev", "his"][..], "1", "history\n"),
+        (&["autodev", "show", "4"], "2", ""),
+        (&["autodev", "config", "get", "providers.claude.s"], "3", "providers.claude.slots\n"),
+    ] {
         let mut command = home.command(&[]);
         command.env("AUTODEV_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index);
         command.env("_CLAP_IFS", "\n").env("_CLAP_COMPLETE_COMP_TYPE", "9").env("_CLAP_COMPLETE_SPACE", "true");

@@ -85,7 +85,7 @@ fn cut_and_changed_requests() {
         Request::Status,
         Request::Show(autodev::id::TaskId(1)),
         Request::Session { target: "1".into() },
-        Request::Sessions { all: true },
+        Request::Sessions { all: true, before: None, limit: 7 },
     ];
     for request in requests {
         let whole = codec::encode(&request).unwrap();

@@ -115,10 +115,16 @@ fn render(command: &Command, section: &str) -> String {
             let own =
                 |argument: &&Arg| !argument.is_global_set() && !argument.is_hide_set() && argument.get_id() != "help";
             for argument in verb.get_arguments().filter(own) {
+                let short = argument.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
+                let takes_value = argument.get_action().takes_values();
+                let default: Vec<_> =
+                    argument.get_default_values().iter().filter(|_| takes_value).map(|d| d.to_string_lossy()).collect();
+                let default =
+                    if default.is_empty() { String::new() } else { format!(" [default: {}]", default.join(",")) };
                 text += &format!(
                     ".TP\n{}\n{}\n",
-                    escape(&argument.to_string()),
-                    escape(&argument.get_help().unwrap().to_string())
+                    escape(&format!("{short}{argument}")),
+                    escape(&format!("{}{default}", argument.get_help().unwrap()))
                 );
             }
         }

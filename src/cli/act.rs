@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use serde_json::json;
 
+use super::select::note_unknown_provider;
 use super::{Context, Status};
 use crate::client::{Client, unexpected};
 use crate::protocol::reply::Acted;
@@ -143,6 +144,9 @@ fn tell(ctx: &Context, select: &Select, acted: Vec<Acted>, way: Way) -> Result<S
     out.text(&text)?;
     if acted.is_empty() && !out.is_quiet() {
         out.note("no task matches");
+    }
+    if acted.is_empty() {
+        note_unknown_provider(ctx, select.filter.as_ref().and_then(|filter| filter.provider.as_deref()));
     }
     Ok(Status(status))
 }

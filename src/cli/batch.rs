@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::submit::with_key;
-use super::task::{Maker, Wish};
+use super::task::{Maker, SHELL, Wish};
 use super::{Context, Status, exit, wait};
 use crate::client::unexpected;
 use crate::id::TaskId;
@@ -192,6 +192,7 @@ fn ask_providers(batch: &Batch, registry: &Registry) -> Result<Vec<String>, Faul
 
 /// The wish, and where it says nothing, the default.
 fn or(wish: Wish, default: &Wish) -> Wish {
+    let shell = wish.command.is_some() || wish.provider.as_deref() == Some(SHELL);
     // A line that names one kind of start, or of work, does not get the other one besides.
     let timed = wish.at.is_some() || wish.in_.is_some();
     let default = default.clone();
@@ -203,7 +204,8 @@ fn or(wish: Wish, default: &Wish) -> Wish {
             None => wish.provider.or(default.provider),
         },
         command: wish.command,
-        model: wish.model.or(default.model),
+        // A command has no model.
+        model: wish.model.or(default.model.filter(|_| !shell)),
         mode: wish.mode.or(default.mode),
         dir: wish.dir.or(default.dir),
         role: wish.role.or(default.role),
@@ -325,6 +327,7 @@ mod tests {
     fn options_fill_in_what_a_line_does_not_say() {
         let defaults = Wish {
             provider: Some("claude".into()),
+            model: Some("small".into()),
             at: Some("09:00".into()),
             hold: Some(true),
             retries: Some(3),
@@ -335,6 +338,7 @@ mod tests {
         let [one, two] = batch.tasks.as_slice() else { panic!() };
         assert_eq!((one.provider.as_str(), one.retries, one.hold), ("claude", 0, true));
         assert_eq!((two.provider.as_str(), two.retries, two.hold), ("shell", 3, true));
+        assert_eq!((one.model.as_deref(), two.model.as_deref()), (Some("small"), None), "a command has no model");
     }
 
     #[test]

@@ -43,7 +43,9 @@ fn known_tasks(word: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 fn known_sessions(word: &OsStr, wanted: impl Fn(&SessionView) -> bool) -> Vec<CompletionCandidate> {
-    let Some(Reply::Sessions(sessions)) = ask(&Request::Sessions { all: false }) else { return Vec::new() };
+    let Some(Reply::Sessions(sessions)) = ask(&Request::Sessions { all: false, before: None, limit: MOST }) else {
+        return Vec::new();
+    };
     let sessions = sessions.into_iter().filter(wanted);
     candidates(word, sessions.map(|s| (s.name.to_string(), format!("{} {}", s.state.name(), s.tool))))
 }

@@ -9,8 +9,9 @@ use serde_json::json;
 use super::table::{Column, Table};
 use super::{Context, Status};
 use crate::client::{Client, Start, unexpected};
-use crate::config::problem::Problem;
-use crate::config::{self, ConfigError, Loaded, Origin, SETTINGS};
+use crate::config::problem::{Place, Problem};
+use crate::config::{self, ConfigError, Loaded, Origin, SETTINGS, Setting};
+use crate::paths::Paths;
 use crate::protocol::{Fault, Reply, Request};
 use crate::provider::Registry;
 
@@ -71,7 +72,15 @@ enum What {
 
 /// Names of settings for shell completion.
 fn keys() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| SETTINGS.iter().map(|setting| CompletionCandidate::new(setting.key)).collect())
+    ArgValueCandidates::new(|| {
+        let registry = Paths::from_env().ok().map(|paths| Registry::load(&paths));
+        let providers: Vec<&str> = registry.iter().flat_map(Registry::names).collect();
+        let named = |setting: &Setting| match setting.key.contains('*') {
+            true => providers.iter().map(|provider| setting.key.replace('*', provider)).collect(),
+            false => vec![setting.key.to_owned()],
+        };
+        SETTINGS.iter().flat_map(named).map(CompletionCandidate::new).collect()
+    })
 }
 
 /// Runs the verb.
@@ -106,16 +115,19 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
 
 fn load(ctx: &Context) -> Result<Loaded, Fault> {
     config::load(&ctx.paths).map_err(|error| {
-        Fault::usage(format!("the settings are wrong: {error}")).hint("'autodev config path' says which file to edit")
+        let of_variable = |problem: &Problem| matches!(problem.place, Place::Variable(_));
+        let hint = match error.problems.iter().all(of_variable) {
+            true => "unset the variable, or give it another value",
+            false => "'autodev config path' says which file to edit",
+        };
+        Fault::usage(format!("the settings are wrong: {error}")).hint(hint)
     })
 }
 
 /// What was typed, and is wrong, as one sentence and a hint.
 fn refused(error: ConfigError) -> Fault {
     match error.problems.as_slice() {
-        [Problem { message, place: config::problem::Place::Typed, hint }] => {
-            Fault { hint: hint.clone(), ..Fault::usage(message) }
-        }
+        [Problem { message, place: Place::Typed, hint }] => Fault { hint: hint.clone(), ..Fault::usage(message) },
         _ => Fault::usage(error.to_string()),
     }
 }
@@ -134,6 +146,10 @@ fn show(ctx: &Context, with_origin: bool) -> Result<Status, Fault> {
         values.iter().map(|(key, value)| Row { key, value, origin: loaded.origin(key).to_string() }).collect();
     if ctx.output.is_json() {
         ctx.output.json(&rows)?;
+        return Ok(Status::OK);
+    }
+    if ctx.output.is_quiet() {
+        ctx.output.text(&rows.iter().map(|row| format!("{}\n", row.key)).collect::<String>())?;
         return Ok(Status::OK);
     }
     let mut columns = vec![Column::new("SETTING"), Column::new("VALUE")];

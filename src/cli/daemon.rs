@@ -1,14 +1,12 @@
 //! `autodev daemon`: starts, stops and looks at the daemon. These work across versions.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-
 use clap::Subcommand;
 use serde_json::json;
 
 use super::{Context, Status};
 use crate::client::{Client, Start, find, unexpected};
 use crate::clock::{Timestamp, short};
+use crate::logging;
 use crate::protocol::control::{Ask, Tell};
 use crate::protocol::{Fault, FaultCode};
 
@@ -138,25 +136,25 @@ fn said(ctx: &Context, what: &str, changed: bool) -> Result<Status, Fault> {
 fn logs(ctx: &Context, lines: usize, path: bool) -> Result<Status, Fault> {
     let log = ctx.paths.daemon_log();
     if path {
-        ctx.output.line(&log.display().to_string())?;
+        let path = log.display().to_string();
+        if ctx.output.is_json() {
+            ctx.output.json(&json!({ "path": path }))?;
+        } else {
+            ctx.output.line(&path)?;
+        }
         return Ok(Status::OK);
     }
-    let end = tail(&log).map_err(|e| match e.kind() {
+    let end = logging::tail(&log, LOG_TAIL).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Fault::not_found(format!("there is no log yet at {}", log.display()))
             .hint("a daemon in the foreground or under systemd logs to its own standard error"),
         _ => Fault::internal(format!("{} cannot be read: {e}", log.display())),
     })?;
     let all: Vec<&str> = end.lines().collect();
     let last = &all[all.len().saturating_sub(lines)..];
+    if ctx.output.is_json() {
+        ctx.output.json(&last)?;
+        return Ok(Status::OK);
+    }
     ctx.output.text(&last.iter().map(|line| format!("{line}\n")).collect::<String>())?;
     Ok(Status::OK)
-}
-
-fn tail(log: &std::path::Path) -> std::io::Result<String> {
-    let mut file = File::open(log)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
-    let mut end = Vec::new();
-    file.take(LOG_TAIL).read_to_end(&mut end)?;
-    Ok(String::from_utf8_lossy(&end).into_owned())
 }

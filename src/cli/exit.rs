@@ -29,13 +29,8 @@ pub fn of(state: State) -> Status {
 /// What several exit with: 0 if all passed, else the worst.
 pub fn worst(all: impl IntoIterator<Item = Status>) -> Status {
     let badness = |status: &Status| {
-        let place = WORST_FIRST.iter().position(|w| *w == status.0);
-        match (status.0, place) {
-            (0, _) => 0,
-            (_, Some(place)) => WORST_FIRST.len() - place + 1,
-            // None of ours, such as a program's own: worse than waiting, better than the rest.
-            (_, None) => 1,
-        }
+        let place = WORST_FIRST.iter().position(|bad| *bad == status.0);
+        place.map_or(0, |place| WORST_FIRST.len() - place)
     };
     all.into_iter().max_by_key(badness).unwrap_or(Status::OK)
 }

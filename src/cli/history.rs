@@ -1,7 +1,7 @@
 //! `autodev history`: finished tasks, the audit trail of one, and whether it is whole.
 
 use super::page::{self, Window};
-use super::select::{FilterArgs, past};
+use super::select::{FilterArgs, note_unknown_provider, past};
 use super::table::Table;
 use super::{Context, Status, events, exit};
 use crate::client::{Client, unexpected};
@@ -12,13 +12,15 @@ use crate::protocol::{Fault, Reply, Request};
 
 /// Tasks shown when no number is given.
 const DEFAULT_LIMIT: u64 = 50;
+/// What chooses among tasks: one task's trail, and a check of all, have no use for it.
+const LIST_OPTIONS: [&str; 9] = ["state", "label", "provider", "role", "since", "until", "search", "limit", "cursor"];
 
 /// Arguments of `autodev history`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// Show everything that happened to this task
-    #[arg(value_name = "TASK", add = super::complete::tasks())]
+    #[arg(value_name = "TASK", add = super::complete::tasks(), conflicts_with_all = LIST_OPTIONS)]
     task: Option<TaskId>,
     #[command(flatten)]
     filter: FilterArgs,
@@ -38,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
     /// Check that no entry of the history was changed, added or taken away
-    #[arg(long, conflicts_with_all = ["task", "state", "label", "provider", "role", "since", "until", "search"])]
+    #[arg(long, conflicts_with = "task", conflicts_with_all = LIST_OPTIONS)]
     verify: bool,
 }
 
@@ -72,12 +74,16 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         return trail(ctx, &mut client, task);
     }
     let filter = Filter { since, until, search: args.search, ..args.filter.filter() };
+    let provider = filter.provider.clone();
     let query = ListQuery { listing: Listing::History, filter, limit: 0, cursor: None };
     let rest = page::write(ctx, &mut client, query, Window { limit, cursor: args.cursor })?;
     if rest.shown == 0 && !ctx.output.is_json() && !ctx.output.is_quiet() {
         ctx.output.note("no finished task matches");
     }
-    page::more(ctx, &rest, "history");
+    if rest.shown == 0 {
+        note_unknown_provider(ctx, provider.as_deref());
+    }
+    page::more(ctx, &rest);
     Ok(Status::OK)
 }
 

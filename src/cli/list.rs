@@ -1,7 +1,8 @@
 //! `autodev list`: the tasks that are not finished.
 
+use super::output::Form;
 use super::page::{self, Window};
-use super::select::{FilterArgs, past};
+use super::select::{FilterArgs, note_unknown_provider, past};
 use super::{Context, Status};
 use crate::client::unexpected;
 use crate::protocol::request::{Filter, ListQuery, Listing};
@@ -34,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
     /// Stay, and show the list again when something changes
-    #[arg(short, long, conflicts_with_all = ["json", "quiet", "cursor"])]
+    #[arg(short, long, conflicts_with = "cursor")]
     watch: bool,
 }
 
@@ -53,6 +54,11 @@ Examples:
 /// # Errors
 /// What the daemon refuses.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
+    // Not left to clap, which overlooks global options that stand before the verb.
+    if args.watch && ctx.output.form != Form::Text {
+        return Err(Fault::usage("--watch cannot be used with --json or --quiet: it is for people")
+            .hint("'autodev watch --json' prints each change as it happens"));
+    }
     let ended = args.filter.state.iter().any(|state| state.is_final());
     let dir = args.dir.as_deref().map(super::task::directory).transpose()?;
     let filter = Filter {
@@ -60,6 +66,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         since: past(args.since.as_ref())?,
         ..args.filter.filter()
     };
+    let provider = filter.provider.clone();
     let listing = if args.all || ended { Listing::All } else { Listing::Live };
     let filtered = filter != Filter::default();
     let query = ListQuery { listing, filter, limit: 0, cursor: None };
@@ -75,7 +82,10 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
             "no tasks: 'autodev submit' makes one, 'autodev history' lists finished ones"
         });
     }
-    page::more(ctx, &rest, "list");
+    if rest.shown == 0 {
+        note_unknown_provider(ctx, provider.as_deref());
+    }
+    page::more(ctx, &rest);
     Ok(Status::OK)
 }
 
@@ -98,7 +108,7 @@ fn watch(ctx: &Context, query: &ListQuery, window: &Window) -> Result<Status, Fa
             if rest.shown == 0 {
                 ctx.output.note("no task now");
             }
-            page::more(ctx, &rest, "list");
+            page::more(ctx, &rest);
             loop {
                 match events.next_reply()? {
                     Some(Reply::Event(event)) => after = event.seq,

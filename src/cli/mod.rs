@@ -293,13 +293,20 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
     let wants_json = || std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json");
     let is_error = !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if is_error && wants_json() {
-        let text = error.render().to_string();
-        let message = text.lines().next().unwrap_or_default();
-        let message = message.strip_prefix("error: ").unwrap_or(message);
-        output::report(&Fault::usage(message).hint("'autodev --help' and 'autodev VERB --help' say what there is"));
+        output::report(&as_fault(&error.render().to_string()));
     } else {
         // Nobody left to read it is no error.
         drop(error.print());
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// What clap writes for people as a message and a hint: paragraphs, of which the first says
+/// what is wrong, its names and values on lines of their own, and another may have a tip.
+fn as_fault(text: &str) -> Fault {
+    let mut paragraphs = text.split("\n\n").map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    let message = paragraphs.next().unwrap_or_default();
+    let tip = paragraphs.find_map(|text| text.strip_prefix("tip: ").map(str::to_owned));
+    Fault::usage(message.strip_prefix("error: ").unwrap_or(&message))
+        .hint(tip.unwrap_or_else(|| "'autodev --help' and 'autodev VERB --help' say what there is".into()))
 }

@@ -29,10 +29,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     name: Option<SessionName>,
     /// The model to ask the provider for
-    #[arg(short, long, value_name = "NAME", conflicts_with = "command")]
+    #[arg(short, long, value_name = "NAME", requires = "provider", conflicts_with = "command")]
     model: Option<String>,
     /// Switch off the tool's own sandbox and questions
-    #[arg(long, conflicts_with = "command")]
+    #[arg(long, requires = "provider", conflicts_with = "command")]
     full_access: bool,
     /// Run in this directory instead of the current one
     #[arg(short = 'C', long, value_name = "DIR")]

@@ -3,12 +3,14 @@
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::{Global, Status};
+use crate::client::terminal;
 use crate::protocol::Fault;
 use crate::task::Status as State;
 
@@ -69,7 +71,9 @@ impl Output {
     /// Columns of the terminal: `COLUMNS`, else what the terminal says.
     pub fn width(&self) -> usize {
         let wished = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|c| *c > 0);
-        wished.or_else(|| terminal_size().map(|size| usize::from(size.ws_col))).unwrap_or(DEFAULT_WIDTH)
+        wished
+            .or_else(|| terminal::window(io::stdout().as_fd()).map(|(columns, _)| usize::from(columns)))
+            .unwrap_or(DEFAULT_WIDTH)
     }
 
     /// Writes text as it is to standard output, at once.
@@ -142,14 +146,7 @@ pub fn report(fault: &Fault) {
 
 /// Columns and rows of the terminal on standard output, if it is one and knows both.
 pub fn window_size() -> Option<(u16, u16)> {
-    terminal_size().filter(|size| size.ws_row > 0).map(|size| (size.ws_col, size.ws_row))
-}
-
-fn terminal_size() -> Option<libc::winsize> {
-    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: TIOCGWINSZ writes one winsize, which outlives the call.
-    let answer = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
-    (answer == 0 && size.ws_col > 0).then_some(size)
+    terminal::window(io::stdout().as_fd()).filter(|(_, rows)| *rows > 0)
 }
 
 /// The colour of a task's state.

@@ -18,13 +18,27 @@ pub struct Window {
     pub cursor: Option<String>,
 }
 
-/// How a listing went on.
+/// How far a listing has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rest {
     /// There is more, from here.
     pub next: Option<String>,
     /// Tasks shown.
     pub shown: u64,
+    /// Something was not looked at, and no cursor leads to it.
+    missed: bool,
+}
+
+impl Rest {
+    /// Counts a page in; `true` when another is to be asked for. A page may be empty and
+    /// still have a cursor: the daemon looks for a while only, and says where it stopped.
+    fn count(&mut self, page: &TaskPage, searching: bool, limit: Option<u64>) -> bool {
+        self.shown += page.tasks.len() as u64;
+        self.next.clone_from(&page.next);
+        // A search looks everywhere for each page; its cursor leads through what it found.
+        self.missed |= page.incomplete && (searching || page.next.is_none());
+        self.next.is_some() && limit.is_none_or(|limit| self.shown < limit)
+    }
 }
 
 /// Asks for the listing and writes it in the output's form.
@@ -34,26 +48,24 @@ pub struct Rest {
 pub fn write(ctx: &Context, client: &mut Client, query: ListQuery, window: Window) -> Result<Rest, Fault> {
     let out = &ctx.output;
     let listing = query.listing;
-    let mut rest = Rest { next: window.cursor, shown: 0 };
+    let mut rest = Rest { next: window.cursor, ..Rest::default() };
     // At a terminal the columns are as wide as the longest cell of all.
     let mut table = Table::new(&columns(listing));
     loop {
         let limit = window.limit.map_or(u64::from(ListQuery::MAX_LIMIT), |limit| limit - rest.shown);
         let limit = u32::try_from(limit).unwrap_or(u32::MAX).min(ListQuery::MAX_LIMIT);
         let asked = ListQuery { limit, cursor: rest.next.take(), ..query.clone() };
-        let TaskPage { tasks, next, incomplete } = match client.call(&Request::List(asked))? {
+        let page = match client.call(&Request::List(asked))? {
             Reply::Tasks(page) => page,
             other => return Err(unexpected(&other)),
         };
-        if incomplete {
-            out.note("the search was cut short: there may be more");
-        }
-        write_page(out, listing, &tasks, rest.shown == 0, &mut table)?;
-        rest.shown += tasks.len() as u64;
-        rest.next = next.filter(|_| !tasks.is_empty());
-        if rest.next.is_none() || window.limit.is_some_and(|limit| rest.shown >= limit) {
+        write_page(out, listing, &page.tasks, rest.shown == 0, &mut table)?;
+        if !rest.count(&page, query.filter.search.is_some(), window.limit) {
             break;
         }
+    }
+    if rest.missed {
+        out.note("the search was cut short: there may be more");
     }
     if out.is_json() {
         out.line(if rest.shown == 0 { "[]" } else { "]" })?;
@@ -68,7 +80,7 @@ fn write_page(out: &Output, listing: Listing, tasks: &[TaskView], first: bool, t
         let mut text = String::new();
         for (n, task) in tasks.iter().enumerate() {
             text.push_str(if first && n == 0 { "[" } else { ",\n" });
-            text.push_str(&serde_json::to_string(task).map_err(|e| Fault::internal(e.to_string()))?);
+            text.push_str(&as_json(task)?.to_string());
         }
         return out.text(&text);
     }
@@ -85,6 +97,16 @@ fn write_page(out: &Output, listing: Listing, tasks: &[TaskView], first: bool, t
     let text = table.render(out);
     *table = Table::new(&columns(listing));
     out.text(&text)
+}
+
+/// The task without the texts that only `autodev show` has: empty they would be untrue.
+fn as_json(task: &TaskView) -> Result<serde_json::Value, Fault> {
+    let mut value = serde_json::to_value(task).map_err(|e| Fault::internal(e.to_string()))?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("description");
+        fields.remove("command");
+    }
+    Ok(value)
 }
 
 /// The columns of a listing.
@@ -138,13 +160,38 @@ fn why(task: &TaskView) -> String {
 }
 
 /// The note below a listing that has more.
-pub fn more(ctx: &Context, rest: &Rest, verb: &str) {
+pub fn more(ctx: &Context, rest: &Rest) {
     if let Some(cursor) = &rest.next
         && !ctx.output.is_quiet()
     {
         let shown = rest.shown;
         let s = if shown == 1 { "" } else { "s" };
-        ctx.output
-            .note(&format!("{shown} task{s} shown, there are more: --limit N, or 'autodev {verb} --cursor {cursor}'"));
+        // Only with the same filters does it go on where it ended.
+        ctx.output.note(&format!(
+            "{shown} task{s} shown, there are more: the same command with --limit N, or with --cursor {cursor}"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_page_with_a_cursor_is_not_the_end() {
+        let page = |next: Option<&str>, incomplete| TaskPage { next: next.map(Into::into), incomplete, ..none() };
+        let mut rest = Rest::default();
+        assert!(rest.count(&page(Some("a.0.-7.0"), true), false, Some(2)), "it goes on behind what was looked at");
+        assert_eq!((rest.next.as_deref(), rest.missed), (Some("a.0.-7.0"), false));
+        assert!(!rest.count(&page(None, false), false, None));
+        assert!(!rest.missed, "the rest was looked at later");
+        assert!(!rest.count(&page(None, true), false, None) && rest.missed);
+        let mut search = Rest::default();
+        assert!(search.count(&page(Some("h.0.-7.0"), true), true, None));
+        assert!(!search.count(&page(None, false), true, None) && search.missed, "the first page may lack some");
+    }
+
+    fn none() -> TaskPage {
+        TaskPage { tasks: Vec::new(), next: None, incomplete: false }
     }
 }

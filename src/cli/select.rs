@@ -1,9 +1,11 @@
 //! Which tasks: numbers, ranges, lists and filters, as several verbs take them.
 
+use super::Context;
 use crate::clock::{self, Direction, Timestamp};
 use crate::id::TaskId;
 use crate::protocol::Fault;
 use crate::protocol::request::{Filter, Select};
+use crate::provider::Registry;
 use crate::task::Status as State;
 
 /// Tasks by number or by what they are.
@@ -52,8 +54,8 @@ pub struct FilterArgs {
     /// Only tasks in this state; several with commas
     #[arg(short, long, value_name = "STATE", value_delimiter = ',', value_parser = states())]
     pub state: Vec<State>,
-    /// Only tasks with this label; given several times, with all of them
-    #[arg(short, long, value_name = "LABEL")]
+    /// Only tasks with this label; several with commas, to have all of them
+    #[arg(short, long, value_name = "LABEL", value_delimiter = ',')]
     pub label: Vec<String>,
     /// Only tasks of this provider
     #[arg(short, long, value_name = "NAME")]
@@ -78,6 +80,17 @@ impl FilterArgs {
             role: self.role.clone(),
             ..Filter::default()
         }
+    }
+}
+
+/// Said where nothing was found: a provider that is not known may be a misspelt one.
+/// It is no error, for tasks outlive the table of their provider.
+pub fn note_unknown_provider(ctx: &Context, provider: Option<&str>) {
+    let Some(provider) = provider.filter(|_| !ctx.output.is_quiet()) else { return };
+    let registry = Registry::load(&ctx.paths);
+    if registry.get(provider).is_none() {
+        let meant = registry.nearest(provider).map(|name| format!(": did you mean '{name}'?")).unwrap_or_default();
+        ctx.output.note(&format!("note: there is no provider '{}'{meant}", super::table::plain(provider)));
     }
 }
 

@@ -1,13 +1,18 @@
 //! `autodev sessions`: the sessions there are.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::table::{Cell, Column, Table};
 use super::{Context, Status};
-use crate::client::{find, unexpected};
+use crate::client::{Client, find, unexpected};
 use crate::clock::{Timestamp, short};
+use crate::protocol::request::ListQuery;
 use crate::protocol::view::SessionView;
 use crate::protocol::{Fault, FaultCode, Reply, Request};
+
+/// Sessions shown when no number is given: that many are read at once.
+const DEFAULT_LIMIT: usize = 1_000;
 
 /// Arguments of `autodev sessions`.
 #[derive(Debug, clap::Args)]
@@ -16,6 +21,9 @@ pub struct Args {
     /// Ended ones too
     #[arg(short, long)]
     all: bool,
+    /// Show at most this many, the newest; 0 shows all
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LIMIT)]
+    limit: usize,
 }
 
 const EXAMPLES: &str = "\
@@ -28,11 +36,14 @@ Examples:
 /// # Errors
 /// What the daemon refuses.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
-    let reply = ctx.client().and_then(|mut client| client.call(&Request::Sessions { all: args.all }));
-    let sessions = match reply.map_err(|fault| with_live(ctx, fault))? {
-        Reply::Sessions(sessions) => sessions,
-        other => return Err(unexpected(&other)),
-    };
+    let limit = if args.limit == 0 { usize::MAX } else { args.limit };
+    let mut client = ctx.client().map_err(|fault| with_live(ctx, fault))?;
+    // One beyond the limit is asked for, to know whether there are more.
+    let mut sessions = newest(&mut client, args.all, limit.saturating_add(1)).map_err(|fault| with_live(ctx, fault))?;
+    let left_out = sessions.len() > limit;
+    if left_out {
+        sessions.remove(0);
+    }
     if ctx.output.is_json() {
         ctx.output.json(&sessions)?;
     } else if ctx.output.is_quiet() {
@@ -47,7 +58,30 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         }
         ctx.output.text(&table.render(&ctx.output))?;
     }
+    if left_out && !ctx.output.is_quiet() {
+        let s = if limit == 1 { "" } else { "s" };
+        ctx.output.note(&format!("the newest {limit} session{s} shown, there are more: --limit N, 0 shows all"));
+    }
     Ok(Status::OK)
+}
+
+/// The newest sessions, at most `count`, oldest first: page by page, from the newest back.
+fn newest(client: &mut Client, all: bool, count: usize) -> Result<Vec<SessionView>, Fault> {
+    let mut sessions: VecDeque<SessionView> = VecDeque::new();
+    while sessions.len() < count {
+        let limit = u32::try_from(count - sessions.len()).unwrap_or(u32::MAX).min(ListQuery::MAX_LIMIT);
+        let before = sessions.front().map(|session| session.session_id);
+        let page = match client.call(&Request::Sessions { all, before, limit })? {
+            Reply::Sessions(page) => page,
+            other => return Err(unexpected(&other)),
+        };
+        let last = page.len() < limit as usize;
+        page.into_iter().rev().for_each(|session| sessions.push_front(session));
+        if last {
+            break;
+        }
+    }
+    Ok(sessions.into())
 }
 
 /// Without the daemon the names of live sessions are known all the same.

@@ -3,7 +3,7 @@
 use super::{Context, complete};
 use crate::client::find;
 use crate::client::unexpected;
-use crate::id::SessionName;
+use crate::id::{SessionName, TaskId};
 use crate::protocol::view::{SessionState, SessionView};
 use crate::protocol::{Fault, FaultCode, Reply, Request};
 
@@ -57,14 +57,34 @@ pub fn find(ctx: &Context, target: &str) -> Result<Target, Fault> {
 pub fn live(ctx: &Context, target: &str) -> Result<SessionName, Fault> {
     match find(ctx, target)? {
         Target::Live(name) => Ok(name),
-        Target::Other(view) => {
-            let name = &view.name;
-            let (what, hint) = match view.state {
-                SessionState::Starting => ("has not started yet", format!("try again, or: autodev sessions {name}")),
-                SessionState::Lost => ("was lost: its keeper died", format!("what it printed: autodev logs {name}")),
-                _ => ("has ended", format!("what it printed: autodev logs {name}")),
-            };
-            Err(Fault::conflict(format!("session {name} {what}")).hint(hint))
+        Target::Other(view) => Err(not_live(&view.name, view.state, view.task)),
+    }
+}
+
+fn not_live(name: &SessionName, state: SessionState, task: Option<TaskId>) -> Fault {
+    let printed = || format!("what it printed: autodev logs {name}");
+    let (what, hint) = match (state, task) {
+        (SessionState::Starting, Some(task)) => ("has not started yet", format!("how it stands: autodev show {task}")),
+        (SessionState::Starting, None) => ("has not started yet", "how it stands: autodev sessions".to_owned()),
+        (SessionState::Lost, _) => ("was lost: its keeper died", printed()),
+        _ => ("has ended", printed()),
+    };
+    Fault::conflict(format!("session {name} {what}")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_are_commands_that_there_are() {
+        let name: SessionName = "42.1".parse().unwrap();
+        for state in [SessionState::Starting, SessionState::Lost, SessionState::Ended] {
+            for task in [None, Some(TaskId(42))] {
+                let hint = not_live(&name, state, task).hint.unwrap();
+                let words = hint.split(' ').skip_while(|word| *word != "autodev");
+                assert!(crate::cli::command().try_get_matches_from(words).is_ok(), "{hint}");
+            }
         }
     }
 }

@@ -252,7 +252,10 @@ pub fn begin(at: Option<&str>, in_: Option<&str>, now: Timestamp) -> Result<Opti
         }
         (None, Some(in_)) => {
             let Span(wait) = in_.parse().map_err(|e: clock::BadTime| Fault::usage(e.to_string()))?;
-            Ok(Some(now.plus(wait)))
+            Some(now.plus(wait)).filter(|at| at.has_date()).map(Some).ok_or_else(|| {
+                Fault::usage(format!("'{in_}' leads beyond the year 9999"))
+                    .hint("'--hold' keeps a task until 'autodev release'")
+            })
         }
     }
 }
@@ -414,6 +417,7 @@ mod tests {
             ("label", Wish { label: Some(Texts::One("a b".into())), ..prompt("x") }),
             ("two times", Wish { at: Some("09:00".into()), in_: Some("1h".into()), ..prompt("x") }),
             ("time", Wish { at: Some("soon".into()), ..prompt("x") }),
+            ("no date", Wish { in_: Some(u64::MAX.to_string()), ..prompt("x") }),
             ("after", Wish { after: Some(Afters::Text("maybe:3".into())), ..prompt("x") }),
             ("role", Wish { role: Some(" ".into()), ..prompt("x") }),
         ] {

@@ -89,7 +89,6 @@ pub fn by_target(names: Vec<SessionName>, target: &str) -> Option<SessionName> {
     let task = target.parse::<TaskId>().ok();
     let of_task = |name: &SessionName| name.attempt().filter(|attempt| Some(attempt.task) == task);
     let last = names.iter().filter(|name| of_task(name).is_some()).max_by_key(|name| of_task(name)).cloned();
-    // A session without a task may bear a number as its name.
     last.or_else(|| names.into_iter().find(|name| name.as_str() == target))
 }
 

@@ -13,6 +13,7 @@ use std::time::Instant;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
 use super::connect::FIND_LIMIT;
+use crate::logging;
 use crate::paths::Paths;
 use crate::protocol::ready::Ready;
 use crate::protocol::{Fault, FaultCode};
@@ -120,17 +121,6 @@ fn read_answer(pipe: OwnedFd, deadline: Instant) -> io::Result<Option<String>> {
 
 /// The last line of the log, to be shown with an error.
 fn last(log: &Path) -> String {
-    let Ok(text) = tail(log, 4 * 1024) else { return String::new() };
+    let Ok(text) = logging::tail(log, 4 * 1024) else { return String::new() };
     text.lines().rev().map(str::trim).find(|l| !l.is_empty()).map(|l| format!(": {l}")).unwrap_or_default()
-}
-
-/// The last bytes of a file as text.
-fn tail(path: &Path, bytes: u64) -> io::Result<String> {
-    use std::io::{Seek, SeekFrom};
-    let mut file = fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
-    let mut end = Vec::new();
-    file.take(bytes).read_to_end(&mut end)?;
-    Ok(String::from_utf8_lossy(&end).into_owned())
 }

@@ -201,13 +201,16 @@ fn reopen(fd: BorrowedFd<'_>) -> io::Result<File> {
 
 /// Columns and rows of a terminal.
 pub fn size(fd: BorrowedFd<'_>) -> (u16, u16) {
+    window(fd).filter(|(_, rows)| *rows > 0).unwrap_or(DEFAULT_SIZE)
+}
+
+/// Columns and rows as the terminal says them, if it is one and knows its columns; rows
+/// may be 0.
+pub fn window(fd: BorrowedFd<'_>) -> Option<(u16, u16)> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCGWINSZ writes one winsize, which outlives the call.
     let answer = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
-    match Errno::result(answer) {
-        Ok(_) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col, size.ws_row),
-        _ => DEFAULT_SIZE,
-    }
+    (answer == 0 && size.ws_col > 0).then_some((size.ws_col, size.ws_row))
 }
 
 /// Writes all of `bytes`, waiting for the terminal no longer than `limit`.

@@ -14,7 +14,7 @@ use crate::clock::Span;
 
 pub use edit::{named, set, unset};
 pub use load::{ConfigError, Loaded, Origin, load, load_from};
-pub use setting::{BAD_PROVIDER_NAME, SETTINGS, Setting, is_provider_name};
+pub use setting::{BAD_PROVIDER_NAME, SETTINGS, Setting, control_key, is_provider_name};
 
 /// The text that documents every setting; as a file it changes nothing.
 pub const DOCUMENTED: &str = include_str!("../../config/autodev.toml");

@@ -130,11 +130,13 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The one of `known` that `word` was probably meant to be.
+/// The one of `known` that `word` was probably meant to be; small letters and capitals are
+/// alike.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
     known
         .into_iter()
-        .map(|name| (strsim::jaro_winkler(word, name), name))
+        .map(|name| (strsim::jaro_winkler(&word, &name.to_lowercase()), name))
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
@@ -171,6 +173,7 @@ mod tests {
     #[test]
     fn names_are_suggested_only_when_alike() {
         assert_eq!(nearest("slotz", ["slots", "prefix"]), Some("slots"));
+        assert_eq!(nearest("ENTR", ["Enter", "Home"]), Some("Enter"));
         assert_eq!(nearest("xyz", ["slots", "prefix"]), None);
     }
 }

@@ -210,12 +210,23 @@ fn check_provider(name: &str) -> Result<(), String> {
 }
 
 /// A key that begins a command: one that sends a single control character.
+/// The key that a name such as `C-b` puts Control before: a letter in lower case, a blank
+/// for `C-Space`, or one of `@ \ ] ^ _`, as tmux writes them.
+pub fn control_key(name: &str) -> Option<u8> {
+    let key = name.strip_prefix("C-").or_else(|| name.strip_prefix("c-"))?;
+    if key.eq_ignore_ascii_case("space") {
+        return Some(b' ');
+    }
+    let [key] = *key.as_bytes() else { return None };
+    // Control and `[` is Escape itself: every sequence begins with it.
+    let key = key.to_ascii_lowercase();
+    (key.is_ascii_lowercase() || b"@\\]^_".contains(&key)).then_some(key)
+}
+
 fn check_key(name: &str) -> Result<(), String> {
-    let key = name.strip_prefix("C-").unwrap_or_default();
-    let letter = key.len() == 1 && key.bytes().all(|b| b.is_ascii_alphabetic() || b"\\]^_@".contains(&b));
-    match letter || key == "Space" {
-        true => Ok(()),
-        false => Err(format!("'{name}' is not a key with Control: write \"C-b\", \"C-a\" or \"C-Space\"")),
+    match control_key(name) {
+        Some(_) => Ok(()),
+        None => Err(format!("'{name}' is not a key with Control: write \"C-b\", \"C-a\" or \"C-Space\"")),
     }
 }
 
@@ -260,6 +271,9 @@ mod tests {
             ("submit.provider", "", "\"\""),
             ("environment.allow", "A, B_*", "[\"A\", \"B_*\"]"),
             ("attach.prefix", "C-Space", "\"C-Space\""),
+            // Whatever 'attach' understands may be set.
+            ("attach.prefix", "c-a", "\"c-a\""),
+            ("attach.prefix", "C-space", "\"C-space\""),
             ("daemon.log", "info,autodev=trace", "\"info,autodev=trace\""),
         ] {
             assert_eq!(setting(key).read(text).unwrap().to_string(), value, "{key} {text}");

@@ -55,17 +55,7 @@ impl Settings {
         now.registry = registry;
         match loaded {
             Ok(loaded) => {
-                let (old, new) = (&now.config.daemon, &loaded.config.daemon);
-                let mut restart = Vec::new();
-                for (changed, name) in [
-                    (old.connections != new.connections, "daemon.connections"),
-                    (old.log != new.log, "daemon.log"),
-                    (old.log_json != new.log_json, "daemon.log_json"),
-                ] {
-                    if changed {
-                        restart.push(name.to_owned());
-                    }
-                }
+                let restart = loaded.config.restart_needed(&now.config);
                 now.config = loaded.config;
                 now.problem = None;
                 Ok(restart)

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Span, Timestamp};
-use crate::id::{SessionName, TaskId};
+use crate::id::{SessionName, TaskId, Uid};
 use crate::task::{Dependency, Mode, Status, TaskSpec};
 
 /// One request.
@@ -51,10 +51,14 @@ pub enum Request {
     },
     /// Start a session without a task. Answer: `Session`.
     Open(Box<Open>),
-    /// Sessions. Answer: `Sessions`.
+    /// The newest sessions, oldest first. Answer: `Sessions`.
     Sessions {
         /// Ended ones too.
         all: bool,
+        /// Only older ones than this.
+        before: Option<Uid>,
+        /// Most sessions in the answer, 1 to [`ListQuery::MAX_LIMIT`].
+        limit: u32,
     },
     /// One session: by name, by attempt, or a task's current or last. Answer: `Session`.
     Session {

@@ -17,9 +17,9 @@ pub struct TaskView {
     pub uid: Uid,
     /// One line.
     pub title: String,
-    /// The whole prompt; in lists empty.
+    /// The whole prompt; in lists empty, and not in their JSON.
     pub description: String,
-    /// The command, for `shell` tasks submitted with one; in lists empty.
+    /// The command, for `shell` tasks submitted with one; in lists as above.
     pub command: Vec<String>,
     /// Its role, if it has one.
     pub role: Option<String>,

@@ -214,11 +214,14 @@ pub fn launch(
 
     let plan = if request.command.is_empty() {
         plan(table, mode, request, &environment.plain)?
-    } else if table.accepts_command {
+    } else if !table.accepts_command {
+        return Err(LaunchError::Command { title: title() });
+    } else if request.model.is_some() {
+        // Stored, it would be shown as if the command were run with it.
+        return Err(LaunchError::Model { title: title(), mode: request.mode });
+    } else {
         let argv = request.command.to_vec();
         Plan { shown: argv.clone(), argv, stdin: terminal_or_null(mode.stdin), prompt_file: None }
-    } else {
-        return Err(LaunchError::Command { title: title() });
     };
     check(&plan.argv, &environment)?;
 

@@ -11,7 +11,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -20,6 +19,7 @@ use super::{Entry, Registry};
 use crate::config::ProviderLimits;
 use crate::process::PidFd;
 use crate::protocol::view::ProviderView;
+use crate::socket::readable;
 
 /// How long a tool may take to print its version. The slowest known takes 4 seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -134,7 +134,7 @@ fn output(mut command: Command, patience: Duration) -> io::Result<String> {
         None => Ok(Vec::new()),
     };
     // It has closed its output; give it the rest of the time to end.
-    let ended = PidFd::open(child.id()).is_none_or(|handle| readable(&handle, deadline).unwrap_or(false));
+    let ended = PidFd::open(child.id()).is_none_or(|handle| readable(&handle, left(deadline)).unwrap_or(false));
     if !ended || printed.is_err() {
         // Already gone is as good.
         let _ = killpg(group, Signal::SIGKILL);
@@ -151,7 +151,7 @@ fn read_until(pipe: &mut (impl Read + AsFd), deadline: Instant) -> io::Result<Ve
     let mut all = Vec::new();
     let mut buffer = [0; 4096];
     while all.len() < MAX_OUTPUT {
-        if !readable(pipe, deadline)? {
+        if !readable(pipe, left(deadline))? {
             return Err(io::ErrorKind::TimedOut.into());
         }
         match pipe.read(&mut buffer)? {
@@ -162,18 +162,8 @@ fn read_until(pipe: &mut (impl Read + AsFd), deadline: Instant) -> io::Result<Ve
     Ok(all)
 }
 
-/// Waits until `source` can be read or `deadline` has come; whether it can be read.
-fn readable(source: &impl AsFd, deadline: Instant) -> io::Result<bool> {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(source.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(0) if left.is_zero() => return Ok(false),
-            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
-            Ok(_) => return Ok(true),
-            Err(error) => return Err(error.into()),
-        }
-    }
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 /// The number in what a tool prints, "codex-cli 0.169.0" or "2.1.330 (Claude Code)"; its

@@ -15,7 +15,7 @@ use crate::id::TaskId;
 use crate::protocol::fault::Fault;
 use crate::protocol::request::Edit;
 use crate::queue;
-use crate::task::{Actor, Refused, Status};
+use crate::task::{Actor, Refused, Status, TaskSpec};
 
 /// Changes what `edit` names.
 pub(super) fn edit(tx: &mut Tx<'_>, edit: &Edit) -> Result<Applied, Failure> {
@@ -34,7 +34,14 @@ pub(super) fn edit(tx: &mut Tx<'_>, edit: &Edit) -> Result<Applied, Failure> {
         changes.insert("title_sha256".into(), json!(text_hash(title)));
     }
     if let Some(text) = &edit.description {
-        set_prompt(tx, task, text)?;
+        let old = set_prompt(tx, task, text)?;
+        let derived = TaskSpec::title_of(text);
+        // A title that came from the old prompt would name what no longer runs.
+        if edit.title.is_none() && current.title == TaskSpec::title_of(&old) && !derived.is_empty() {
+            set(tx, task, "title", &derived)?;
+            changes.insert("title_sha256".into(), json!(text_hash(&derived)));
+            current.title = derived;
+        }
         changes.insert("description_sha256".into(), json!(text_hash(text)));
     }
     if let Some(provider) = &edit.provider {
@@ -89,8 +96,8 @@ pub(super) fn edit(tx: &mut Tx<'_>, edit: &Edit) -> Result<Applied, Failure> {
 }
 
 /// Changes what is asked for. A line for a shell is stored as the command that runs it, so
-/// both change; any other command has no prompt.
-fn set_prompt(tx: &Tx<'_>, task: TaskId, text: &str) -> Result<(), Failure> {
+/// both change; any other command has no prompt. Gives back the old one.
+fn set_prompt(tx: &Tx<'_>, task: TaskId, text: &str) -> Result<String, Failure> {
     let (old, command): (String, Vec<String>) = tx
         .conn
         .prepare_cached("SELECT description, command FROM task_texts WHERE task = ?1")?
@@ -107,7 +114,7 @@ fn set_prompt(tx: &Tx<'_>, task: TaskId, text: &str) -> Result<(), Failure> {
     tx.conn
         .prepare_cached("UPDATE task_texts SET description = ?2, command = coalesce(?3, command) WHERE task = ?1")?
         .execute(params![task.0, text, command])?;
-    Ok(())
+    Ok(old)
 }
 
 /// Gives a task another place in the queue.

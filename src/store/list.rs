@@ -134,7 +134,7 @@ pub(super) fn page(conn: &mut Connection, query: &ListQuery, limits: &Limits) ->
             Ok(cursor) if cursor.listing == query.listing => cursor.place,
             _ => {
                 return Err(Fault::usage(format!("'{text}' is not the end of a page of this list"))
-                    .hint("take 'next' of the page before, with the same list and filters")
+                    .hint("a list that has more ends with its cursor: repeat that command with it")
                     .into());
             }
         },

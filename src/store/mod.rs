@@ -458,12 +458,13 @@ impl Store {
         self.write(FEW_ROWS, move |tx| sessions::rename(tx, &from, &to)).await
     }
 
-    /// Sessions that have not ended, or with `all` the newest thousand; oldest first.
+    /// The newest `limit` sessions that have not ended, or with `all` of all, older than
+    /// `before`; oldest first.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub async fn sessions(&self, all: bool) -> Result<Vec<SessionView>, StoreError> {
-        self.read(move |r| show::sessions(&r.conn, &r.live_sessions, all)).await
+    /// `NotFound` without a session `before`; when the database cannot be read.
+    pub async fn sessions(&self, all: bool, before: Option<Uid>, limit: u32) -> Result<Vec<SessionView>, StoreError> {
+        self.read(move |r| show::sessions(&r.conn, &r.live_sessions, all, before, limit)).await
     }
 
     /// By session name, by attempt, or the current or last session of a task number.

@@ -17,9 +17,6 @@ use crate::protocol::view::{AttemptView, Brief, Count, RecordingView, SessionSta
 use crate::queue::{LaneId, Limits};
 use crate::task::Status;
 
-/// Most sessions in one answer, the newest ones: what fits into a frame.
-const MAX_SESSIONS: u32 = ListQuery::MAX_LIMIT;
-
 const ALL_STATES: [SessionState; 6] = [
     SessionState::Starting,
     SessionState::Running,
@@ -167,12 +164,27 @@ fn session_view(row: &Row<'_>, live: &Path) -> rusqlite::Result<SessionView> {
     })
 }
 
-/// Sessions that have not ended, or the newest of all; oldest first.
-pub(super) fn sessions(conn: &Connection, live: &Path, all: bool) -> Result<Vec<SessionView>, Failure> {
-    let which = if all { "" } else { "INDEXED BY sessions_live WHERE ended_at IS NULL" };
+/// The newest sessions that have not ended, or of all, older than `before`; oldest first.
+pub(super) fn sessions(
+    conn: &Connection,
+    live: &Path,
+    all: bool,
+    before: Option<Uid>,
+    limit: u32,
+) -> Result<Vec<SessionView>, Failure> {
+    let below: i64 = match before {
+        None => i64::MAX,
+        Some(uid) => conn
+            .prepare_cached("SELECT id FROM sessions WHERE uid = ?1")?
+            .query_row([uid.bytes()], |row| row.get(0))
+            .optional()?
+            .ok_or_else(|| no_session(&uid.to_string()))?,
+    };
+    let which = if all { "WHERE" } else { "INDEXED BY sessions_live WHERE ended_at IS NULL AND" };
     let mut statement =
-        conn.prepare_cached(&format!("SELECT {SESSION} FROM sessions {which} ORDER BY id DESC LIMIT {MAX_SESSIONS}"))?;
-    let rows = statement.query_map([], |row| session_view(row, live))?;
+        conn.prepare_cached(&format!("SELECT {SESSION} FROM sessions {which} id < ?1 ORDER BY id DESC LIMIT ?2"))?;
+    let limit = limit.clamp(1, ListQuery::MAX_LIMIT);
+    let rows = statement.query_map(params![below, limit], |row| session_view(row, live))?;
     let mut sessions = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     sessions.reverse();
     Ok(sessions)

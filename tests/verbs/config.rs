@@ -1,4 +1,4 @@
-use super::{one_slot, refused, running, state};
+use super::{one_slot, refused, running, state, text};
 use crate::common::Instance;
 
 #[test]
@@ -15,6 +15,21 @@ fn slots_count_at_once() {
     assert_eq!(instance.json(&["status"])["slots"], 4);
     gate.write("\n");
     assert_eq!(instance.wait(first), "passed");
+}
+
+#[test]
+fn quiet_prints_names() {
+    let instance = Instance::new();
+    let names = instance.ok(&["config", "show", "--quiet"]);
+    assert!(names.lines().any(|line| line == "queue.slots") && !names.contains('\t'), "{names}");
+}
+
+#[test]
+fn a_wrong_variable_is_not_looked_for_in_the_file() {
+    let instance = Instance::new();
+    let output = instance.autodev(&["config", "show"]).env("AUTODEV_QUEUE_SLOTS", "many").output().unwrap();
+    let error = text(&output.stderr);
+    assert!(error.contains("AUTODEV_QUEUE_SLOTS") && error.contains("hint: unset the variable"), "{error}");
 }
 
 #[test]

@@ -42,6 +42,9 @@ fn its_log() {
     assert_eq!(log.matches("ready version=").count(), 2, "{log}");
     assert!(!log.contains("error") && !log.contains("Usage"), "{log}");
     assert_eq!(instance.ok(&["daemon", "logs", "-n", "1"]).lines().count(), 1);
-    assert!(instance.ok(&["daemon", "logs", "--path"]).ends_with("autodevd.log\n"));
+    assert_eq!(instance.json(&["daemon", "logs", "-n", "1"]).as_array().unwrap().len(), 1);
+    let path = instance.ok(&["daemon", "logs", "--path"]);
+    assert!(path.ends_with("autodevd.log\n"));
+    assert_eq!(instance.json(&["daemon", "logs", "--path"])["path"], path.trim_end());
     refused(&instance, &[(2, &["daemon", "sleep"], &["unrecognized subcommand"])]);
 }

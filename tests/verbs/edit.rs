@@ -1,4 +1,5 @@
 use super::{code, one_slot, refused, running};
+use crate::common::Instance;
 
 #[test]
 fn what_waits_can_be_changed() {
@@ -23,6 +24,21 @@ fn what_waits_can_be_changed() {
     gate.write("\n");
     assert_eq!(instance.wait(3), "passed");
     assert!(instance.ok(&["logs", "3"]).contains("edited"), "what runs is what was edited");
+}
+
+#[test]
+fn a_title_taken_from_the_prompt_follows_it() {
+    let instance = Instance::new();
+    let submit = |title: &[&str]| {
+        instance.ok(&[&["submit", "--hold", "--provider", "shell"], title, &["echo one"]].concat());
+    };
+    submit(&[]);
+    assert_eq!(instance.ok(&["edit", "1", "--prompt", "echo two\nmore"]), "task 1 is held: echo two\n");
+    assert_eq!(instance.task(1)["title"], "echo two");
+    assert_eq!(instance.ok(&["history", "-q", "--verify"]), "");
+    submit(&["--title", "Mine"]);
+    assert_eq!(instance.ok(&["edit", "2", "--prompt", "echo two"]), "task 2 is held: Mine\n");
+    assert_eq!(instance.ok(&["edit", "1", "--prompt", "x", "--title", "Both"]), "task 1 is held: Both\n");
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use super::list::goes_on;
 use super::{column, json, refused, text};
 use crate::common::Instance;
 
@@ -24,11 +25,9 @@ fn ended_tasks_filters_search_and_pages() {
     assert_eq!(ids(&instance, &["--search", "login"]), "1");
     assert_eq!(ids(&instance, &["--search", "page"]), "2 1");
     assert_eq!(ids(&instance, &["--search", "\"unclosed AND (("]), "", "any words may be searched for");
-    let output = instance.run(&["history", "--limit", "2"]);
-    assert_eq!(text(&output.stdout).lines().count(), 2);
-    let note = text(&output.stderr);
-    let cursor = note.split("--cursor ").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
-    assert_eq!(ids(&instance, &["--limit", "2", "--cursor", cursor]), "1");
+    goes_on(&instance, &["history", "--limit", "2"], "1");
+    goes_on(&instance, &["history", "--limit", "1", "--state", "passed"], "1");
+    goes_on(&instance, &["history", "--limit", "1", "--search", "page"], "1");
     let list = instance.json(&["history"]);
     assert_eq!(column(&list, "id"), ["3", "2", "1"]);
     assert_eq!(list[1]["exit_code"], 1);
@@ -100,6 +99,8 @@ fn wrong_words() {
             (4, &["history", "9"], &["no task 9"]),
             (2, &["history", "--since", "1h", "--until", "2h"], &["nothing lies between"]),
             (2, &["history", "--verify", "--state", "failed"], &["cannot be used with"]),
+            (2, &["history", "1", "--state", "failed"], &["cannot be used with"]),
+            (2, &["history", "1", "--limit", "1"], &["cannot be used with"]),
             (2, &["history", "--cursor", "x"], &["not the end of a page"]),
         ],
     );

@@ -24,6 +24,8 @@ fn a_session_without_a_task() {
             (2, &["open", "--name", "42", "--", "cat"], &["cannot be named '42'"]),
             (2, &["open", "--name", "A B", "--", "cat"], &["cannot be a session's name"]),
             (2, &["open", "shell", "--", "cat"], &["not both"]),
+            (2, &["open", "--model", "x"], &["PROVIDER"]),
+            (2, &["open", "--full-access"], &["PROVIDER"]),
             (2, &["open", "-C", "/no/such", "--", "cat"], &["/no/such"]),
         ],
     );

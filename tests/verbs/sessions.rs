@@ -1,5 +1,5 @@
-use super::{column, running};
-use crate::common::Instance;
+use super::{column, json, running, text};
+use crate::common::{Instance, vanishes};
 
 /// Every name that a session has in JSON: scripts rely on them.
 const FIELDS: [&str; 19] = [
@@ -52,4 +52,30 @@ fn live_ones_and_all() {
     instance.kill_daemon();
     let error = instance.fails(3, &["--no-start", "sessions"]);
     assert!(error.contains("mine"), "{error}");
+}
+
+#[test]
+fn the_newest_and_a_word_about_the_others() {
+    let instance = Instance::new();
+    for name in ["one", "two", "three"] {
+        instance.ok(&["open", "-q", "--name", name, "--", "cat"]);
+    }
+    instance.ok(&["kill", "two"]);
+    // The link goes after the end is stored.
+    vanishes(&instance.live("two"));
+    for (args, shown, note) in [
+        (&["--limit", "1"][..], "three", "the newest 1 session shown, there are more: --limit N, 0 shows all\n"),
+        (&["--limit", "2"], "one three", ""),
+        (
+            &["--all", "--limit", "2"],
+            "two three",
+            "the newest 2 sessions shown, there are more: --limit N, 0 shows all\n",
+        ),
+        (&["--all", "--limit", "0"], "one two three", ""),
+        (&["--all"], "one two three", ""),
+    ] {
+        let output = instance.run(&[&["sessions", "--json"], args].concat());
+        assert_eq!(column(&json(&output), "name").join(" "), shown, "{args:?}");
+        assert_eq!(text(&output.stderr), note, "{args:?}");
+    }
 }

@@ -32,6 +32,7 @@ fn everything_about_one_task() {
     // Names of variables, never their values.
     assert!(shown["environment"].as_array().unwrap().contains(&"PATH".into()));
     assert_eq!(shown["task"]["description"], "sh -c 'echo out; exit 4'");
+    assert_eq!(shown["task"]["command"], serde_json::json!(["sh", "-c", "echo out; exit 4"]));
     assert_eq!(shown["task"]["error_count"], 2);
     assert_eq!(instance.ok(&["show", "-q", "1"]), "1\n");
 }

@@ -144,6 +144,24 @@ fn what_is_wrong_is_said_and_nothing_is_stored() {
 }
 
 #[test]
+fn a_command_has_no_model() {
+    let instance = Instance::new();
+    refused(
+        &instance,
+        &[
+            (2, &["submit", "--model", "x", "--", "true"], &["takes no model"]),
+            (2, &["submit", "--provider", "shell", "--model", "x", "true"], &["takes no model"]),
+        ],
+    );
+    instance.submit(&["--hold"], "true");
+    refused(&instance, &[(2, &["edit", "1", "--model", "x"], &["takes no model"])]);
+    // Beside a batch it is meant for the agents in it.
+    fs::write(instance.work().join("b"), "{\"command\":\"true\"}\n").unwrap();
+    instance.ok(&["submit", "--model", "x", "--batch", "b"]);
+    assert!(instance.task(2)["model"].is_null());
+}
+
+#[test]
 fn without_a_provider_the_first_installed_agent_is_taken() {
     let instance = Instance::new();
     let without = instance.run(&["submit", "fix", "it"]);

@@ -1,5 +1,7 @@
 //! Names of keys, as tmux writes them, and what a terminal sends for them.
 
+use crate::config::problem::nearest;
+
 /// Shift, alt and control, as the modifiers field of key sequences counts them.
 const SHIFT: u8 = 1;
 const ALT: u8 = 2;
@@ -89,7 +91,7 @@ pub fn bytes(name: &str) -> Result<Vec<u8>, BadKey> {
     let mut chars = key.chars();
     match (chars.next(), chars.next()) {
         (Some(c), None) if !c.is_control() => character(c, modifiers).ok_or_else(impossible),
-        _ => Err(BadKey::Unknown { name: name.to_owned(), nearest: nearest(key) }),
+        _ => Err(BadKey::Unknown { name: name.to_owned(), nearest: nearest(key, NAMES.map(|(name, _)| name)) }),
     }
 }
 
@@ -150,16 +152,6 @@ fn character(c: char, modifiers: u8) -> Option<Vec<u8>> {
     };
     bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     Some(bytes)
-}
-
-fn nearest(key: &str) -> Option<&'static str> {
-    let key = key.to_ascii_lowercase();
-    NAMES
-        .iter()
-        .map(|(name, _)| (strsim::jaro_winkler(&key, &name.to_ascii_lowercase()), *name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use memchr::{memchr, memchr2};
 
+use crate::config::control_key;
+
 /// How long the beginning of an escape sequence may wait for its rest. Terminals write
 /// sequences in one piece, so only a cut packet takes longer; a lone Escape is late by
 /// this much.
@@ -53,24 +55,15 @@ impl Prefix {
     }
 }
 
-/// `C-` and a letter, `Space`, or one of `@ [ \ ] ^ _`, as tmux writes it.
+/// As [`control_key`] reads it.
 impl FromStr for Prefix {
     type Err = BadPrefix;
 
     fn from_str(text: &str) -> Result<Self, BadPrefix> {
-        let bad = || BadPrefix(text.to_owned());
-        let key = text.strip_prefix("C-").or_else(|| text.strip_prefix("c-")).ok_or_else(bad)?;
-        if key.eq_ignore_ascii_case("space") {
-            return Ok(Prefix { byte: 0, code: 0x20 });
-        }
-        let [key] = *key.as_bytes() else { return Err(bad()) };
-        match key.to_ascii_lowercase() {
-            // Control and `[` is Escape itself: every sequence begins with it.
-            b'[' => Err(bad()),
-            key @ (b'a'..=b'z' | b'@' | b'\\' | b']' | b'^' | b'_') => {
-                Ok(Prefix { byte: key & 0x1f, code: u32::from(key) })
-            }
-            _ => Err(bad()),
+        match control_key(text) {
+            Some(b' ') => Ok(Prefix { byte: 0, code: 0x20 }),
+            Some(key) => Ok(Prefix { byte: key & 0x1f, code: u32::from(key) }),
+            None => Err(BadPrefix(text.to_owned())),
         }
     }
 }

@@ -46,7 +46,7 @@ async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Reply, Fault> 
         Request::Admission { change, provider } => act::admission(daemon, change, provider).await,
         Request::Open(open) => open::open(daemon, *open).await,
         Request::EndSession { session, now } => sessions::end(daemon, &session, now).await,
-        Request::Sessions { all } => sessions::list(daemon, all).await,
+        Request::Sessions { all, before, limit } => sessions::list(daemon, all, before, limit).await,
         Request::Session { target } => sessions::one(daemon, target).await,
         Request::Rename { session, name } => sessions::rename(daemon, session, name).await,
         Request::Providers => status::providers(daemon).await,

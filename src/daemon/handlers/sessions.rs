@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::{fault, named};
 use crate::daemon::Daemon;
-use crate::id::SessionName;
+use crate::id::{SessionName, Uid};
 use crate::protocol::keeper::How;
 use crate::protocol::view::SessionView;
 use crate::protocol::{Fault, Reply};
 use crate::session::{Order, names, usage};
 use crate::task::{Actor, Event};
 
-pub(super) async fn list(daemon: &Arc<Daemon>, all: bool) -> Result<Reply, Fault> {
-    let sessions = daemon.store.sessions(all).await.map_err(fault)?;
+pub(super) async fn list(daemon: &Arc<Daemon>, all: bool, before: Option<Uid>, limit: u32) -> Result<Reply, Fault> {
+    let sessions = daemon.store.sessions(all, before, limit).await.map_err(fault)?;
     Ok(Reply::Sessions(live(daemon, sessions).await))
 }
 

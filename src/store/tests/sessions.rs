@@ -65,7 +65,8 @@ async fn a_session_lives_and_ends() {
     let recording = seen.recording.unwrap();
     assert_eq!((recording.path.as_str(), recording.pack_offset, recording.bytes), ("/packs/1", Some(512), 10));
     assert!(store.unfinished().await.unwrap().is_empty());
-    assert_eq!((store.sessions(false).await.unwrap().len(), store.sessions(true).await.unwrap().len()), (0, 1));
+    assert!(store.sessions(false, None, 9).await.unwrap().is_empty());
+    assert_eq!(store.sessions(true, None, 9).await.unwrap().len(), 1);
     let late = store.start_session(made.uid, vec![], 1).await.unwrap_err();
     assert_eq!(fault(late).code, FaultCode::Conflict);
     let kinds: Vec<_> = history(&store, None).await.into_iter().map(|e| e.kind).collect();
@@ -182,4 +183,25 @@ async fn strangers_are_taken_in() {
     );
     // Its counted name is skipped when its turn comes.
     assert_eq!(store.new_session(open_with(None, "claude")).await.unwrap().name, name("claude-2"));
+}
+
+#[tokio::test]
+async fn pages_of_sessions_go_back_in_time() {
+    let (_home, store) = fresh();
+    for name in ["one", "two", "three", "four", "five"] {
+        store.new_session(open_with(Some(name), "x")).await.unwrap();
+    }
+    store.end_session(uid(&store, "two").await, SessionState::Ended, None, None).await.unwrap();
+    for (all, expected) in [(true, ["four five", "two three", "one", ""]), (false, ["four five", "one three", "", ""])]
+    {
+        let mut before = None;
+        for page in expected {
+            let sessions = store.sessions(all, before, 2).await.unwrap();
+            let names: Vec<&str> = sessions.iter().map(|session| session.name.as_str()).collect();
+            assert_eq!(names.join(" "), page, "{all}");
+            before = sessions.first().map(|session| session.session_id).or(before);
+        }
+    }
+    let unknown = store.sessions(true, Some(Uid::new()), 2).await.unwrap_err();
+    assert_eq!(fault(unknown).code, FaultCode::NotFound);
 }
