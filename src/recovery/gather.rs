@@ -29,6 +29,16 @@ pub struct Found {
     pub keeper: Option<KeeperFile>,
 }
 
+impl Found {
+    /// As the session with this identity sees it: another's directory is none of its own,
+    /// whatever its name.
+    pub fn of(self, uid: Uid) -> Found {
+        let other = self.spec.as_ref().is_some_and(|spec| spec.uid != uid)
+            || matches!(&self.facts, Dir::Present { record: Record::Read(record), .. } if record.uid != uid);
+        if other { Found { facts: Dir::Missing, spec: None, keeper: None, ..self } } else { self }
+    }
+}
+
 /// Reads `sessions/live/`: directories by their name ([`SessionName::directory`]). Links
 /// and entries that are no session's directory are skipped.
 ///
@@ -83,6 +93,15 @@ fn read(dir: &SessionDir) -> io::Result<Found> {
         same_boot: keeper.as_ref().is_some_and(|keeper| boot == keeper.process.boot_id),
     };
     Ok(Found { spec: json(&dir.launch())?.whole(), keeper, facts, dir: dir.clone() })
+}
+
+/// Whether a directory is, or may yet become, that of the session with this identity: its
+/// name may mean another one's after a backup was put back.
+///
+/// # Errors
+/// When that cannot be read now.
+pub fn belongs(dir: &SessionDir, uid: Uid) -> io::Result<bool> {
+    Ok(json::<LaunchSpec>(&dir.launch())?.whole().is_none_or(|spec| spec.uid == uid))
 }
 
 /// A file of ours.

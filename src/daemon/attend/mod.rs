@@ -534,7 +534,7 @@ impl Attendant {
     }
 
     fn look(&self) -> recovery::Found {
-        recovery::gather::look(self.dir.clone())
+        recovery::gather::look(self.dir.clone()).of(self.uid)
     }
 
     fn keeper_process(&self) -> Option<ProcessId> {
