@@ -183,27 +183,50 @@ pub fn all() -> io::Result<Vec<u32>> {
     Ok(fs::read_dir("/proc")?.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect())
 }
 
+/// All processes by their parent: one look at `/proc`, for many questions.
+#[derive(Clone, Debug, Default)]
+pub struct Family(HashMap<u32, Vec<(u32, Stat)>>);
+
+impl Family {
+    /// Looks now.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn look() -> io::Result<Self> {
+        let mut children: HashMap<u32, Vec<(u32, Stat)>> = HashMap::new();
+        for pid in all()? {
+            if let Ok(stat) = stat(pid) {
+                children.entry(stat.parent).or_default().push((pid, stat));
+            }
+        }
+        Ok(Family(children))
+    }
+
+    /// Everything below `root`, children before their own children; without `root` itself.
+    pub fn below(&self, root: u32) -> Vec<&(u32, Stat)> {
+        let mut found: Vec<&(u32, Stat)> = Vec::new();
+        let mut open = vec![root];
+        while let Some(parent) = open.pop() {
+            for child in self.0.get(&parent).into_iter().flatten() {
+                // A look takes a while and ids are reused in it. Each has one parent, so the only
+                // way round in a circle is by the root.
+                if child.0 != root {
+                    open.push(child.0);
+                    found.push(child);
+                }
+            }
+        }
+        found
+    }
+}
+
 /// Everything below `root` in the tree of processes, children before their own children;
 /// without `root` itself. A snapshot: look again until there is nothing left.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn descendants(root: u32) -> io::Result<Vec<(u32, Stat)>> {
-    let mut children: HashMap<u32, Vec<(u32, Stat)>> = HashMap::new();
-    for pid in all()? {
-        if let Ok(stat) = stat(pid) {
-            children.entry(stat.parent).or_default().push((pid, stat));
-        }
-    }
-    let mut found = Vec::new();
-    let mut open = vec![root];
-    while let Some(parent) = open.pop() {
-        for (pid, stat) in children.remove(&parent).unwrap_or_default() {
-            open.push(pid);
-            found.push((pid, stat));
-        }
-    }
-    Ok(found)
+    Ok(Family::look()?.below(root).into_iter().cloned().collect())
 }
 
 /// The marker of the session with this number: a hard limit for message queues that its
@@ -285,6 +308,12 @@ mod tests {
         while found.is_empty() {
             found = descendants(child.id()).unwrap();
         }
+        let family = Family::look().unwrap();
+        let mine: Vec<u32> = family.below(std::process::id()).iter().map(|(pid, _)| *pid).collect();
+        assert!(mine.contains(&child.id()) && mine.contains(&found[0].0), "{mine:?}");
+        assert_eq!(family.below(child.id()).len(), found.len(), "asked again, it says the same");
+        let circle = Family(HashMap::from([(1, vec![(2, found[0].1.clone())]), (2, vec![(1, found[0].1.clone())])]));
+        assert_eq!(circle.below(1).len(), 1);
         for (pid, _) in &found {
             PidFd::open(*pid).unwrap().signal(libc::SIGKILL).unwrap();
         }

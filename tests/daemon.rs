@@ -231,3 +231,26 @@ fn daemonize_returns_when_it_is_ready() {
     assert!(!again.status.success());
     assert!(String::from_utf8_lossy(&again.stderr).contains("another daemon"), "{again:?}");
 }
+
+/// After a backup was put back numbers repeat, and a name may be that of a session of
+/// before which still lives.
+#[test]
+fn a_directory_of_another_session_is_left_alone() {
+    let instance = Instance::new();
+    let (begun, go) = (instance.fifo("begun"), instance.fifo("go"));
+    instance.submit(&[], &format!("echo $$ > {}; read line < {}", begun.path(), go.path()));
+    begun.read();
+    let launch = std::fs::read_to_string(instance.live("1.1").join("launch.json")).unwrap();
+    let taken = instance.live("2.1");
+    std::fs::create_dir(&taken).unwrap();
+    let uid = serde_json::from_str::<Value>(&launch).unwrap()["uid"].as_str().unwrap().to_owned();
+    let other = launch.replace(&uid, &autodev::id::Uid::from_bytes([7; 16]).to_string());
+    std::fs::write(taken.join("launch.json"), &other).unwrap();
+    let task = instance.submit(&[], "true");
+    assert_eq!(instance.wait(task), "error");
+    // Archived after whatever the other left would have been.
+    go.write("x\n");
+    assert_eq!(instance.wait(1), "passed");
+    common::vanishes(&instance.live("1.1"));
+    assert_eq!(std::fs::read_to_string(taken.join("launch.json")).unwrap(), other);
+}

@@ -79,6 +79,17 @@ fn names_are_put_in_order_by_the_next_daemon() {
     empties(&live);
 }
 
+/// However its daemon was started, a keeper is in a session of its own.
+#[test]
+fn a_keeper_leads_its_session() {
+    let instance = Instance::new();
+    let pid = open(&instance, "foo");
+    let keeper = instance.json(&["sessions"])[0]["keeper_pid"].as_u64().unwrap();
+    let keeper = u32::try_from(keeper).unwrap();
+    assert_eq!(autodev::process::stat(keeper).unwrap().session, keeper);
+    end(&instance, "foo", pid);
+}
+
 /// What a lost keeper left is ended by the name it was launched with, and nobody else.
 #[test]
 fn a_renamed_session_that_is_lost_leaves_nothing_behind() {

@@ -14,6 +14,7 @@ use crate::id::Uid;
 use crate::lock::FileLock;
 use crate::paths::{Paths, SessionDir};
 use crate::recording;
+use crate::recovery::gather;
 use crate::socket::private_directory;
 use crate::store::Store;
 
@@ -130,7 +131,7 @@ impl Place {
 fn find_places(done: &Path, mut sessions: Vec<Ended>) -> Vec<Place> {
     let now = Timestamp::now();
     // An attempt may end before it has a directory.
-    sessions.retain(|session| session.dir.path().exists());
+    sessions.retain(|session| session.dir.path().exists() && is_its_own(session));
     let (small, large): (Vec<_>, Vec<_>) = sessions.into_iter().partition(|session| session.bytes <= MAX_PACKED);
     let mut places = pack(&recording::pack::path(done, now), small);
     let day: String = now.to_string().chars().take(10).collect();
@@ -149,6 +150,15 @@ fn find_places(done: &Path, mut sessions: Vec<Ended>) -> Vec<Place> {
         places.retain(|place| !matches!(place.to, To::Directory(_)));
     }
     places
+}
+
+/// A session that could not be launched because its name is taken leaves the directory of
+/// whoever has it alone.
+fn is_its_own(session: &Ended) -> bool {
+    gather::belongs(&session.dir, session.uid).unwrap_or_else(|error| {
+        tracing::error!(session = %session.uid, %error, "it cannot be archived; the next start tries again");
+        false
+    })
 }
 
 /// All in one append; where that fails, each alone, so that one does not keep the others.

@@ -11,7 +11,7 @@ use crate::id::{SessionName, Uid};
 use crate::paths::SessionDir;
 use crate::process;
 use crate::protocol::launch::LaunchSpec;
-use crate::recovery::plan::{Action, Dir, Facts, Row, plan};
+use crate::recovery::plan::{Action, Dir, Facts, Record, Row, plan};
 use crate::recovery::{Found, gather};
 use crate::session::names;
 use crate::store::{StoreError, Unfinished};
@@ -153,7 +153,7 @@ async fn directory(
 
 fn recorded(dir: &Dir) -> u64 {
     match dir {
-        Dir::Present { record: Some(record), .. } => record.recording_bytes,
+        Dir::Present { record: Record::Read(record), .. } => record.recording_bytes,
         _ => u64::MAX,
     }
 }

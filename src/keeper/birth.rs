@@ -112,8 +112,11 @@ fn control_stream(fd: RawFd) -> io::Result<UnixStream> {
 
 /// Cuts the ties to who started us, and makes this process a keeper.
 fn isolate() -> io::Result<Inherited> {
-    // Fails when we lead a session already, which is what is wanted.
-    let _ = nix::unistd::setsid();
+    let own = nix::unistd::getpid();
+    if nix::unistd::getsid(None)? != own {
+        // Away from the daemon's session and terminal, whose end is not ours.
+        nix::unistd::setsid()?;
+    }
     let inherited =
         Inherited { umask: umask(Mode::from_bits_truncate(0o077)).bits(), core: getrlimit(Resource::RLIMIT_CORE)? };
     setrlimit(Resource::RLIMIT_CORE, 0, inherited.core.1)?;

@@ -17,7 +17,7 @@ use super::poller::Poller;
 use super::recorder::Recorder;
 use super::terminal::Terminal;
 use super::typing::Typing;
-use super::{log, tree};
+use super::{Complaint, log, tree};
 use crate::clock::Timestamp;
 use crate::crash;
 use crate::protocol::keeper::Role;
@@ -30,6 +30,9 @@ const GO_LIMIT: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(600);
 /// What is queued for clients may take this long when the keeper leaves.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// After a connection could not be accepted (no descriptor or memory is left) the listener
+/// is not waited for during this: it stays readable, and the loop would do nothing else.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How far the session has come.
 #[derive(Debug)]
@@ -74,6 +77,9 @@ pub struct Keeper {
     /// The exit was acknowledged, or is nobody's business: gone at the latest then.
     pub(super) leave_at: Option<Instant>,
     listener: Option<UnixListener>,
+    /// Nobody is accepted before this.
+    accept_at: Option<Instant>,
+    accept_complaint: Complaint,
     socket: PathBuf,
     next_client: u64,
     /// Since when nobody is there whom the keeper waits for.
@@ -109,6 +115,8 @@ impl Keeper {
             frozen: false,
             leave_at: None,
             listener: Some(listener),
+            accept_at: None,
+            accept_complaint: Complaint::default(),
             socket,
             next_client: 0,
             alone_since: now,
@@ -150,7 +158,8 @@ impl Keeper {
         let recorder = poller.add(self.recorder.as_raw_fd(), true, false);
         let has_program = matches!(self.stage, Stage::Running { .. } | Stage::Ending(_)) && !self.hung_up;
         let terminal = has_program.then(|| poller.add(self.terminal.as_raw_fd(), true, self.terminal.wants_write()));
-        let listener = self.listener.as_ref().map(|listener| poller.add(listener.as_raw_fd(), true, false));
+        let listener = self.listener.as_ref().filter(|_| self.accept_at.is_none());
+        let listener = listener.map(|listener| poller.add(listener.as_raw_fd(), true, false));
         let first_client = poller.len();
         for client in &self.clients {
             let read = client.is_heard() && !client.has_frame();
@@ -243,7 +252,8 @@ impl Keeper {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
-                    log(&format!("a connection cannot be accepted: {error}"));
+                    self.accept_complaint.log(format!("a connection cannot be accepted: {error}"));
+                    self.accept_at = Some(now + ACCEPT_PAUSE);
                     break;
                 }
             }
@@ -263,6 +273,9 @@ impl Keeper {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(self.output.flush_at()) {
             self.output.flush();
+        }
+        if due(self.accept_at) {
+            self.accept_at = None;
         }
         self.ending_timers(now);
         for client in &mut self.clients {
@@ -287,6 +300,7 @@ impl Keeper {
             self.typing.deadline(),
             self.alone_until(),
             self.leave_at,
+            self.accept_at,
         ];
         clients.chain(mine).flatten().min()
     }

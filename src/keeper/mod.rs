@@ -62,6 +62,20 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     }
 }
 
+/// The last of one kind of failure. What fails again and again says so once, until it fails
+/// in another way: nobody reads the log while it fills the disk.
+#[derive(Debug, Default)]
+struct Complaint(String);
+
+impl Complaint {
+    fn log(&mut self, text: String) {
+        if text != self.0 {
+            log(&text);
+            self.0 = text;
+        }
+    }
+}
+
 /// A line in the session's keeper.log. Nobody can be told that it could not be written.
 fn log(text: &str) {
     drop(writeln!(std::io::stderr(), "{} {text}", Timestamp::now()));

@@ -13,7 +13,7 @@ use crate::protocol::keeper::{FromKeeper, How, KeeperHello, Phase, RefusedCode, 
 pub struct Orders {
     /// Highest generation seen.
     generation: u64,
-    /// Highest order of that generation.
+    /// Highest order of the connection that gives them.
     last: u64,
     /// Stopped before the program was started: it never will be.
     latched: bool,
@@ -51,6 +51,14 @@ impl Orders {
         Ok(())
     }
 
+    /// A controller's connection counts its orders from the beginning, also one of a daemon
+    /// that was here before and had lost the last one.
+    fn begin(&mut self, generation: u64) -> Result<(), Stale> {
+        self.meet(generation)?;
+        self.last = 0;
+        Ok(())
+    }
+
     /// The same order twice is one order: all are idempotent.
     fn take(&mut self, generation: u64, order: u64) -> Result<(), Stale> {
         self.meet(generation)?;
@@ -85,7 +93,8 @@ impl Keeper {
 
     /// A controller says hello: the newest counts, and learns all there is to know.
     pub(super) fn hello_controller(&mut self, index: usize, generation: u64, now: Instant) {
-        if let Err(stale) = self.orders.meet(generation) {
+        // Those that came before are closed below, and no longer heard.
+        if let Err(stale) = self.orders.begin(generation) {
             return self.refuse_stale(index, &stale);
         }
         for (other, client) in self.clients.iter_mut().enumerate() {
@@ -217,5 +226,10 @@ mod tests {
         assert_eq!(orders.meet(4), Ok(()));
         assert_eq!(orders.take(3, 9), Err(Stale::Generation(4)));
         assert_eq!(orders.take(4, 1), Ok(()), "a new daemon counts anew");
+        assert_eq!(orders.take(4, 5), Ok(()));
+        assert_eq!(orders.begin(3), Err(Stale::Generation(4)));
+        assert_eq!(orders.take(4, 1), Err(Stale::Order(5)));
+        assert_eq!(orders.begin(4), Ok(()));
+        assert_eq!(orders.take(4, 1), Ok(()), "a new connection counts anew");
     }
 }

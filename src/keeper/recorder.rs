@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::log;
+use super::Complaint;
 use crate::clock::Timestamp;
 use crate::paths::SessionDir;
 use crate::protocol::exit::ExitRecord;
@@ -194,6 +194,7 @@ impl Shared {
 /// The thread. Takes all that waits at once, so that a slow disk gets few large writes.
 fn work(shared: &Shared, mut writer: Writer, dir: &SessionDir) {
     let mut batch = Queue::default();
+    let mut complaint = Complaint::default();
     loop {
         let mut state = shared.lock();
         while state.queue.items.is_empty() {
@@ -231,7 +232,7 @@ fn work(shared: &Shared, mut writer: Writer, dir: &SessionDir) {
             writer.flush();
         }
         if let Some(error) = writer.take_error() {
-            log(&format!("the recording cannot be written: {error}"));
+            complaint.log(format!("the recording cannot be written: {error}"));
         }
         if batch.bytes.capacity() > KEEP_BYTES {
             batch = Queue::default();
@@ -256,7 +257,7 @@ fn work(shared: &Shared, mut writer: Writer, dir: &SessionDir) {
             // Plain fields: this cannot fail.
             let json = serde_json::to_vec_pretty(&*record).unwrap_or_default();
             while let Err(error) = write_durably(&dir.exit(), &json) {
-                log(&format!("the exit record cannot be written, trying again: {error}"));
+                complaint.log(format!("the exit record cannot be written, trying again and again: {error}"));
                 std::thread::park_timeout(RECORD_RETRY);
             }
             shared.lock().progress.exited = Some(json);

@@ -5,12 +5,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::plan::Dir;
+use super::plan::{Dir, Record};
 use crate::id::{SessionName, Uid};
 use crate::lock::FileLock;
 use crate::paths::{KeeperFile, Paths, SessionDir};
 use crate::process;
-use crate::protocol::exit::ExitRecord;
 use crate::protocol::launch::LaunchSpec;
 
 /// Longest file of ours that is read whole: the longest launch specification that a keeper
@@ -28,6 +27,16 @@ pub struct Found {
     pub spec: Option<LaunchSpec>,
     /// Who the keeper is, or was.
     pub keeper: Option<KeeperFile>,
+}
+
+impl Found {
+    /// As the session with this identity sees it: another's directory is none of its own,
+    /// whatever its name.
+    pub fn of(self, uid: Uid) -> Found {
+        let other = self.spec.as_ref().is_some_and(|spec| spec.uid != uid)
+            || matches!(&self.facts, Dir::Present { record: Record::Read(record), .. } if record.uid != uid);
+        if other { Found { facts: Dir::Missing, spec: None, keeper: None, ..self } } else { self }
+    }
 }
 
 /// Reads `sessions/live/`: directories by their name ([`SessionName::directory`]). Links
@@ -54,33 +63,77 @@ fn is_directory_name(name: &str) -> bool {
     }
 }
 
-/// Reads one session's directory. While its lock cannot be asked (no descriptor is left,
-/// the disk fails) it counts as held: then nothing is decided about the session.
+/// Reads one session's directory. While anything in it cannot be asked (no descriptor is
+/// left, the disk fails) its lock counts as held: then nothing is decided about the
+/// session, and it is looked at again later.
 pub fn look(dir: SessionDir) -> Found {
-    // The lock first: a keeper that leaves while we look has written its record before.
-    let held = FileLock::is_held(&dir.lock()).unwrap_or(true);
-    if !held && matches!(dir.path().try_exists(), Ok(false)) {
-        return Found { dir, facts: Dir::Missing, spec: None, keeper: None };
-    }
-    let keeper: Option<KeeperFile> = json(&dir.keeper());
-    let boot = process::boot_id().ok();
-    let facts = Dir::Present {
-        held,
-        started: dir.started().exists(),
-        record: json::<ExitRecord>(&dir.exit()).map(Box::new),
-        same_boot: keeper.as_ref().is_none_or(|keeper| boot.as_ref() == Some(&keeper.process.boot_id)),
-    };
-    Found { spec: json(&dir.launch()), keeper, facts, dir }
+    read(&dir).unwrap_or_else(|error| {
+        tracing::warn!(directory = %dir.path().display(), %error, "a session cannot be looked at");
+        let facts = Dir::Present { held: true, started: false, record: Record::Absent, same_boot: false };
+        Found { dir, facts, spec: None, keeper: None }
+    })
 }
 
-/// A file of ours; `None` when it is missing, damaged or absurdly long: then it says
-/// nothing.
-fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
-    let length = fs::metadata(path).ok()?.len();
-    if length > MAX_FILE {
-        return None;
+fn read(dir: &SessionDir) -> io::Result<Found> {
+    // The lock first: a keeper that leaves while we look has written its record before.
+    let held = FileLock::is_held(&dir.lock())?;
+    if !held && !dir.path().try_exists()? {
+        return Ok(Found { dir: dir.clone(), facts: Dir::Missing, spec: None, keeper: None });
     }
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    let keeper = json::<KeeperFile>(&dir.keeper())?.whole();
+    let boot = process::boot_id()?;
+    let facts = Dir::Present {
+        held,
+        started: dir.started().try_exists()?,
+        record: match json(&dir.exit())? {
+            Content::Absent => Record::Absent,
+            Content::Damaged => Record::Unreadable,
+            Content::Whole(record) => Record::Read(Box::new(record)),
+        },
+        same_boot: keeper.as_ref().is_some_and(|keeper| boot == keeper.process.boot_id),
+    };
+    Ok(Found { spec: json(&dir.launch())?.whole(), keeper, facts, dir: dir.clone() })
+}
+
+/// Whether a directory is, or may yet become, that of the session with this identity: its
+/// name may mean another one's after a backup was put back.
+///
+/// # Errors
+/// When that cannot be read now.
+pub fn belongs(dir: &SessionDir, uid: Uid) -> io::Result<bool> {
+    Ok(json::<LaunchSpec>(&dir.launch())?.whole().is_none_or(|spec| spec.uid == uid))
+}
+
+/// A file of ours.
+enum Content<T> {
+    Absent,
+    /// It is there, and absurdly long or nothing that we know: torn by a power cut, or of
+    /// another version.
+    Damaged,
+    Whole(T),
+}
+
+impl<T> Content<T> {
+    fn whole(self) -> Option<T> {
+        match self {
+            Content::Whole(content) => Some(content),
+            Content::Absent | Content::Damaged => None,
+        }
+    }
+}
+
+/// Only a file that is known not to be there is absent: any other failure says nothing.
+fn json<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<Content<T>> {
+    let bytes = match fs::metadata(path) {
+        Ok(found) if found.len() > MAX_FILE => return Ok(Content::Damaged),
+        Ok(_) => fs::read(path),
+        Err(error) => Err(error),
+    };
+    match bytes {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).map_or(Content::Damaged, Content::Whole)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Content::Absent),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
@@ -118,5 +171,40 @@ mod tests {
         // A name that leads round and round cannot be opened by anybody.
         symlink("lock", dir.lock()).unwrap();
         assert!(held(look(dir.clone())));
+    }
+
+    /// The same for the other files, of which each could say that the program has run.
+    #[test]
+    fn what_cannot_be_read_is_not_absent() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = SessionDir(home.path().join("42.1"));
+        fs::create_dir(dir.path()).unwrap();
+        let held = |found: Found| matches!(found.facts, Dir::Present { held: true, .. });
+        for file in [dir.exit(), dir.started(), dir.keeper(), dir.launch()] {
+            assert!(!held(look(dir.clone())));
+            symlink(file.file_name().unwrap(), &file).unwrap();
+            assert!(held(look(dir.clone())), "{}", file.display());
+            fs::remove_file(&file).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_there_and_a_keeper_without_a_word_is_of_no_boot() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = SessionDir(home.path().join("42.1"));
+        fs::create_dir(dir.path()).unwrap();
+        let nothing = Dir::Present { held: false, started: false, record: Record::Absent, same_boot: false };
+        assert_eq!(look(dir.clone()).facts, nothing);
+        fs::write(dir.exit(), r#"{"v":2,"reason":"of tomorrow"}"#).unwrap();
+        let unreadable = Dir::Present { held: false, started: false, record: Record::Unreadable, same_boot: false };
+        assert_eq!(look(dir.clone()).facts, unreadable);
+        let keeper = KeeperFile {
+            v: 1,
+            process: process::ProcessId::current().unwrap(),
+            socket: home.path().join("socket"),
+            protocol: 1,
+        };
+        fs::write(dir.keeper(), serde_json::to_vec(&keeper).unwrap()).unwrap();
+        assert!(matches!(look(dir).facts, Dir::Present { same_boot: true, .. }));
     }
 }

@@ -19,6 +19,17 @@ pub enum Row {
     Free,
 }
 
+/// The keeper's exit record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// There is none.
+    Absent,
+    /// There is one, so the program has ended, but nobody here understands it.
+    Unreadable,
+    /// What it says.
+    Read(Box<ExitRecord>),
+}
+
 /// What lies in `sessions/live/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dir {
@@ -26,14 +37,15 @@ pub enum Dir {
     Missing,
     /// A directory.
     Present {
-        /// The keeper lives: its lock is held.
+        /// The keeper lives: its lock is held; or what is here cannot be asked now. Either
+        /// way nothing is decided yet.
         held: bool,
         /// The program was started.
         started: bool,
         /// The keeper's exit record.
-        record: Option<Box<ExitRecord>>,
-        /// The keeper belongs to this boot; a keeper that never said who it is does not
-        /// matter.
+        record: Record,
+        /// The keeper has said who it is, and belongs to this boot. It says so before its
+        /// program may be started, so without a word it was not of this boot, or nothing ran.
         same_boot: bool,
     },
 }
@@ -87,7 +99,9 @@ pub fn plan(facts: &Facts) -> Action {
         (Dir::Present { .. }, Row::Finished) => Action::ClearUp,
         // Its output is kept; without a row there is nothing else to say about it.
         (Dir::Present { .. }, Row::Missing) => Action::ClearUp,
-        (Dir::Present { record: Some(record), .. }, _) => Action::Finish(record.clone()),
+        (Dir::Present { record: Record::Read(record), .. }, _) => Action::Finish(record.clone()),
+        // It ran to its end, and may have done its work: never once more.
+        (Dir::Present { record: Record::Unreadable, .. }, _) => Action::End(Outcome::Unknown),
         (Dir::Present { started: true, same_boot: true, .. }, _) => Action::End(Outcome::Lost),
         (Dir::Present { started: true, same_boot: false, .. }, _) => Action::End(Outcome::Interrupted),
         // The mark is not synced: after a power cut it may be missing although the program
@@ -136,13 +150,15 @@ mod tests {
             Row::Attempt(Status::Completing),
         ];
         let mut dirs = vec![Dir::Missing];
-        for bits in 0..16 {
-            dirs.push(Dir::Present {
-                held: bits & 1 != 0,
-                started: bits & 2 != 0,
-                same_boot: bits & 4 != 0,
-                record: (bits & 8 != 0).then(record),
-            });
+        for bits in 0..8 {
+            for record in [Record::Absent, Record::Unreadable, Record::Read(record())] {
+                dirs.push(Dir::Present {
+                    held: bits & 1 != 0,
+                    started: bits & 2 != 0,
+                    same_boot: bits & 4 != 0,
+                    record,
+                });
+            }
         }
         rows.into_iter().flat_map(move |row| {
             dirs.clone()
@@ -182,7 +198,7 @@ mod tests {
             match &facts.dir {
                 Dir::Missing => assert!(!facts.started),
                 Dir::Present { held, started, record, same_boot } => {
-                    assert!(!held && !started && record.is_none());
+                    assert!(!held && !started && *record == Record::Absent);
                     assert!(*same_boot || !facts.started);
                 }
             }
@@ -192,7 +208,7 @@ mod tests {
     #[test]
     fn a_record_is_believed_over_everything_but_a_stored_end() {
         for facts in every() {
-            if let Dir::Present { held: false, record: Some(_), .. } = facts.dir {
+            if let Dir::Present { held: false, record: Record::Read(_), .. } = facts.dir {
                 let expected = match facts.row {
                     Row::Missing | Row::Finished => Action::ClearUp,
                     Row::Attempt(Status::Completing) => Action::Settle,
@@ -204,10 +220,23 @@ mod tests {
     }
 
     #[test]
+    fn what_left_an_unreadable_record_is_never_started_again() {
+        for facts in every() {
+            let Dir::Present { held: false, record: Record::Unreadable, .. } = facts.dir else { continue };
+            let expected = match facts.row {
+                Row::Missing | Row::Finished => Action::ClearUp,
+                Row::Attempt(Status::Completing) => Action::Settle,
+                _ => Action::End(Outcome::Unknown),
+            };
+            assert_eq!(plan(&facts), expected);
+        }
+    }
+
+    #[test]
     fn what_ran_before_a_boot_was_interrupted_and_what_lost_its_keeper_is_lost() {
         let facts = |same_boot, mark, started| Facts {
             row: Row::Attempt(Status::Running),
-            dir: Dir::Present { held: false, started: mark, same_boot, record: None },
+            dir: Dir::Present { held: false, started: mark, same_boot, record: Record::Absent },
             started,
         };
         assert_eq!(plan(&facts(true, true, true)), Action::End(Outcome::Lost));

@@ -8,6 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+
 use crate::crash;
 use crate::paths::SessionDir;
 use crate::protocol::launch::LaunchSpec;
@@ -71,11 +73,41 @@ fn start(dir: &SessionDir) -> io::Result<Launched> {
         .env_clear()
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
-        .stderr(Stdio::from(log))
-        // What a person types at a daemon in the foreground is not meant for it.
-        .process_group(0);
+        .stderr(Stdio::from(log));
     crash::pass_on(&mut command);
-    let child = command.spawn()?;
+    let child = shielded(|| command.spawn())?;
     crash::point("keeper-spawned");
     Ok(Launched { child, control: ours })
+}
+
+/// Makes a process that a terminal's signals do not reach: it inherits what this thread
+/// blocks. What a person types at a daemon in the foreground is not meant for a keeper,
+/// which is in the daemon's session until it makes its own. (As leader of a process group
+/// from the start it could not.)
+fn shielded<T>(make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let typed: SigSet = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGHUP].into_iter().collect();
+    let before = typed.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let made = make();
+    before.thread_set_mask()?;
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_does_not_reach_who_is_being_born() {
+        let mut sleeper = Command::new("sleep");
+        let mut child = shielded(|| sleeper.arg("1000").spawn()).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        let blocked = u64::from_str_radix(blocked.trim(), 16).unwrap();
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP, libc::SIGHUP] {
+            assert_ne!(blocked & 1 << (signal - 1), 0, "{signal}");
+        }
+        assert!(!SigSet::thread_get_mask().unwrap().contains(Signal::SIGINT), "only for the child");
+    }
 }

@@ -22,10 +22,11 @@ pub struct Usage {
 pub fn of_keepers(keepers: &[u32]) -> HashMap<u32, Usage> {
     let ticks = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100)).unwrap_or(100).max(1);
     let page = u64::try_from(sysconf(SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096)).unwrap_or(4096);
+    let family = process::Family::look().unwrap_or_default();
     let mut result = HashMap::new();
     for keeper in keepers {
         let mut usage = Usage::default();
-        for (_, stat) in process::descendants(*keeper).unwrap_or_default() {
+        for (_, stat) in family.below(*keeper) {
             usage.cpu += Duration::from_millis(stat.cpu_ticks * 1000 / ticks);
             usage.memory += stat.resident_pages * page;
             usage.processes += 1;

@@ -269,9 +269,12 @@ pub(super) fn apply_each(
 /// Ends that speak against the agent or the machinery, not of somebody's wish.
 fn is_error(outcome: Outcome) -> bool {
     match outcome {
-        Outcome::AgentFailed | Outcome::NotInstalled | Outcome::TimedOut | Outcome::Lost | Outcome::LaunchFailed => {
-            true
-        }
+        Outcome::AgentFailed
+        | Outcome::NotInstalled
+        | Outcome::TimedOut
+        | Outcome::Lost
+        | Outcome::Unknown
+        | Outcome::LaunchFailed => true,
         Outcome::Succeeded | Outcome::Killed | Outcome::Interrupted | Outcome::NeverStarted => false,
     }
 }

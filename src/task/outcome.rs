@@ -54,6 +54,9 @@ pub enum Outcome {
     Interrupted,
     /// Its keeper died: how the program ended is unknown, but it no longer runs.
     Lost,
+    /// It ended, but the record of how cannot be read: it may have done its work, so it is
+    /// not done again.
+    Unknown,
     /// The program could not be executed.
     LaunchFailed,
     /// It was claimed, but its program never ran.
@@ -62,7 +65,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 9] = [
+    pub const ALL: [Outcome; 10] = [
         Outcome::Succeeded,
         Outcome::AgentFailed,
         Outcome::NotInstalled,
@@ -70,6 +73,7 @@ impl Outcome {
         Outcome::Killed,
         Outcome::Interrupted,
         Outcome::Lost,
+        Outcome::Unknown,
         Outcome::LaunchFailed,
         Outcome::NeverStarted,
     ];
@@ -84,6 +88,7 @@ impl Outcome {
             Outcome::Killed => "killed",
             Outcome::Interrupted => "interrupted",
             Outcome::Lost => "lost",
+            Outcome::Unknown => "unknown",
             Outcome::LaunchFailed => "launch-failed",
             Outcome::NeverStarted => "never-started",
         }

@@ -56,7 +56,7 @@ pub fn verdict(outcome: Outcome, allowance: Allowance) -> Verdict {
         Outcome::AgentFailed => Verdict::End(Status::Failed),
         Outcome::TimedOut => Verdict::End(Status::Timeout),
         Outcome::Killed => Verdict::End(Status::Cancelled),
-        Outcome::NotInstalled | Outcome::LaunchFailed => Verdict::End(Status::Error),
+        Outcome::NotInstalled | Outcome::LaunchFailed | Outcome::Unknown => Verdict::End(Status::Error),
         Outcome::Lost | Outcome::Interrupted if allowance.restarts < MAX_RESTARTS => Verdict::Restart,
         Outcome::Lost | Outcome::Interrupted => Verdict::End(Status::Error),
         Outcome::NeverStarted => Verdict::Again,
@@ -142,6 +142,7 @@ mod tests {
                 Verdict::End(Status::Error),
                 Verdict::End(Status::Error),
             ),
+            (Outcome::Unknown, Verdict::End(Status::Error), Verdict::End(Status::Error), Verdict::End(Status::Error)),
             (Outcome::NeverStarted, Verdict::Again, Verdict::Again, Verdict::Again),
         ] {
             assert_eq!(verdict(outcome, none), bare, "{outcome}");

@@ -99,3 +99,20 @@ fn another_daemon_learns_an_exit_that_happened_meanwhile() {
     session.control.send(&ToKeeper::Acknowledge { generation: 2, order: 1 });
     assert!(session.ended().success());
 }
+
+/// A daemon that has lost its connection counts from the beginning on the next.
+#[test]
+fn the_same_daemon_is_followed_again_after_it_was_away() {
+    let mut session = Home::script("echo working; exec sleep 1000").run();
+    session.freeze(true);
+    session.freeze(false);
+    let mut again = session.connect();
+    again.send(&ToKeeper::Hello { version: VERSION, role: Role::Controller, generation: 1 });
+    assert_eq!(again.hello().phase, Phase::Started);
+    session.control = again;
+    session.order = 0;
+    session.stop(How::Now);
+    assert_eq!(session.exit().reason, ExitReason::Stopped);
+    session.order = 0;
+    assert!(session.acknowledge().success());
+}

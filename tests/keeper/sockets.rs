@@ -82,3 +82,34 @@ fn a_connection_that_says_nothing_is_closed_and_too_many_are_refused() {
     assert_eq!(daemon.hello().phase, Phase::Started);
     assert_eq!(status(&mut clients[63]).writers, 0);
 }
+
+/// Without a descriptor left it goes on with whom it knows, says so once, and lets others
+/// in as soon as there is room.
+#[test]
+fn a_keeper_without_descriptors_waits_for_some() {
+    let session = Home::script("echo ready; exec sleep 1000").run();
+    let mut known = session.client();
+    let limit = |descriptors: libc::rlim_t| {
+        let limit = libc::rlimit { rlim_cur: descriptors, rlim_max: 1024 };
+        let keeper = libc::pid_t::try_from(session.keeper.id()).unwrap();
+        // SAFETY: reads one limit, which outlives the call.
+        let set = unsafe { libc::prlimit(keeper, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) };
+        assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+    };
+    // Fewer than it has, and more than it waits for: poll(2) refuses to wait for more.
+    limit(8);
+    let mut late = session.connect();
+    late.send(&ToKeeper::Hello { version: VERSION, role: Role::Client, generation: 0 });
+    let log = || std::fs::read_to_string(session.home.dir().log()).unwrap();
+    let begin = Instant::now();
+    while !log().contains("cannot be accepted") {
+        status(&mut known);
+        assert!(begin.elapsed() < LONG);
+    }
+    for _ in 0..200 {
+        status(&mut known);
+    }
+    assert_eq!(log().matches("cannot be accepted").count(), 1, "{}", log());
+    limit(1024);
+    assert_eq!(late.hello().phase, Phase::Started);
+}

@@ -13,7 +13,7 @@ use crate::process::PidFd;
 use crate::protocol::exit::{ExitReason, ExitRecord};
 use crate::protocol::keeper::ToKeeper;
 use crate::protocol::view::SessionState;
-use crate::recovery::plan::Dir;
+use crate::recovery::plan::{Dir, Record};
 use crate::session::sweep::{Quarry, sweep};
 use crate::session::{Link, names};
 use crate::store::{AttemptEnd, StoreError};
@@ -66,7 +66,7 @@ impl Attendant {
             }
         }
         let bytes = match self.look().facts {
-            Dir::Present { record: Some(record), .. } => record.recording_bytes,
+            Dir::Present { record: Record::Read(record), .. } => record.recording_bytes,
             _ => u64::MAX,
         };
         self.clear_up(bytes);

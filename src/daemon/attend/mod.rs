@@ -47,6 +47,8 @@ const STORE_PAUSE: Duration = Duration::from_secs(5);
 const RECONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
 /// Longest argument that is stored to be shown, in bytes: a prompt is not.
 const MAX_SHOWN: usize = 200;
+/// It may be a newer keeper's.
+const UNREADABLE: &str = "it has ended, and its exit record cannot be read";
 
 /// One session, as its attendant knows it.
 pub(super) struct Attendant {
@@ -329,7 +331,7 @@ impl Attendant {
                         crash::point("exit-heard");
                         let end = match serde_json::from_slice::<ExitRecord>(&record) {
                             Ok(record) => End::Record(Box::new(record)),
-                            Err(error) => End::Without(Outcome::Lost, format!("its exit record is unreadable: {error}")),
+                            Err(error) => End::Without(Outcome::Unknown, format!("{UNREADABLE}: {error}")),
                         };
                         return Some((end, Some((link, keeper))));
                     }
@@ -520,6 +522,7 @@ impl Attendant {
             }
             plan::Action::End(outcome) => {
                 let why = match outcome {
+                    Outcome::Unknown => UNREADABLE,
                     Outcome::Interrupted => "interrupted: the machine was started anew",
                     _ if missing => "its directory is gone",
                     _ => "its keeper was killed",
@@ -531,7 +534,7 @@ impl Attendant {
     }
 
     fn look(&self) -> recovery::Found {
-        recovery::gather::look(self.dir.clone())
+        recovery::gather::look(self.dir.clone()).of(self.uid)
     }
 
     fn keeper_process(&self) -> Option<ProcessId> {
