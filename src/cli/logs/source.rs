@@ -8,9 +8,13 @@ use super::super::Context;
 use crate::client::{find, unexpected};
 use crate::id::SessionName;
 use crate::protocol::view::{RecordingView, SessionState, SessionView};
-use crate::protocol::{Fault, Reply, Request};
+use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::recording::index::Mark;
 use crate::recording::{Reader, Source};
+
+/// How often a recording is looked for that is being moved: the place is stored first, and
+/// then it goes there.
+const LOOKS: u32 = 8;
 
 /// Rows of a screen that never had another size.
 const DEFAULT_ROWS: u16 = 40;
@@ -35,13 +39,29 @@ impl Recorded<'_> {
     /// `NotFound` when there is no such session, `Conflict` when it has printed nothing
     /// because it has not begun.
     pub fn find<'a>(ctx: &'a Context, target: &str) -> Result<Recorded<'a>, Fault> {
+        let mut left = LOOKS;
+        loop {
+            left -= 1;
+            match Self::look(ctx, target)? {
+                Ok(recorded) => return Ok(recorded),
+                Err(error) if left == 0 || error.kind() != io::ErrorKind::NotFound => {
+                    return Err(unreadable(&target, &error));
+                }
+                // Moved this moment.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// One look at where it should be; the inner error says that it cannot be read there.
+    fn look<'a>(ctx: &'a Context, target: &str) -> Result<io::Result<Recorded<'a>>, Fault> {
         if let Some(session) = find::by_target(find::unsettled(&ctx.paths)?, target) {
             let source = Source::Directory(ctx.paths.live_session(&session).0);
             match Reader::open(&source) {
-                Ok(reader) => return Ok(Recorded { ctx, session, reader, source, written: 0 }),
+                Ok(reader) => return Ok(Ok(Recorded { ctx, session, reader, source, written: 0 })),
                 // Moved this moment: the daemon knows where to.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(unreadable(&session, &error)),
+                Err(error) => return Ok(Err(error)),
             }
         }
         let view = ask(ctx, target)?;
@@ -56,9 +76,8 @@ impl Recorded<'_> {
             };
             Fault::conflict(format!("session {session} has printed nothing{yet}")).hint(hint)
         })?;
-        let reader = Reader::open(&source).map_err(|error| unreadable(&session, &error))?;
         let written = view.recording.map_or(0, |recording| recording.bytes);
-        Ok(Recorded { ctx, session, reader, source, written })
+        Ok(Reader::open(&source).map(|reader| Recorded { ctx, session, reader, source, written }))
     }
 
     /// Whose it is.
@@ -127,20 +146,30 @@ impl Recorded<'_> {
     }
 
     fn read_once(&mut self, from: u64, buffer: &mut [u8]) -> Result<Option<(u64, usize)>, Fault> {
-        match self.reader.read(from, buffer) {
+        let read = match self.reader.read(from, buffer) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.find_again()?;
+                self.reader.read(from, buffer)
+            }
+            read => read,
+        };
+        match read {
             Ok(piece) => Ok(piece.map(|piece| (piece.offset, piece.length))),
             Err(error) => Err(unreadable(&self.session, &error)),
         }
     }
 
-    /// Its directory is gone: asks where it has gone to.
+    /// Its directory is gone: looks where it has gone to.
     fn find_again(&mut self) -> Result<(), Fault> {
-        let view = ask(self.ctx, self.session.as_str())?;
-        if let Some(source) = view.recording.as_ref().map(source).filter(|source| *source != self.source) {
-            self.reader = Reader::open(&source).map_err(|error| unreadable(&self.session, &error))?;
-            self.source = source;
+        match Self::find(self.ctx, self.session.as_str()) {
+            Ok(found) => {
+                (self.reader, self.source) = (found.reader, found.source);
+                Ok(())
+            }
+            // There was nothing to keep.
+            Err(fault) if fault.code == FaultCode::Conflict => Ok(()),
+            Err(fault) => Err(fault),
         }
-        Ok(())
     }
 }
 
@@ -159,6 +188,6 @@ fn source(view: &RecordingView) -> Source {
     }
 }
 
-fn unreadable(session: &SessionName, error: &io::Error) -> Fault {
+fn unreadable(session: &dyn std::fmt::Display, error: &io::Error) -> Fault {
     Fault::internal(format!("the recording of session {session} cannot be read: {error}"))
 }
