@@ -37,11 +37,16 @@ const ACCEPT_LIMIT: Duration = Duration::from_secs(5);
 /// the longest recovery may take.
 pub(super) const FIND_LIMIT: Duration = Duration::from_secs(30);
 
+/// Starts tried before the last one's answer is believed: another daemon may take the lock
+/// each time and have left again before it is met, but not for ever.
+const MAX_STARTS: u32 = 20;
+
 /// A connection to the instance's daemon; nothing has been sent.
 pub(super) fn connect(paths: &Paths, start: Start) -> Result<UnixStream, Fault> {
     let deadline = Instant::now() + FIND_LIMIT;
     let lock = paths.daemon_lock();
     let mut asked = None;
+    let mut starts = 0;
     loop {
         if let Some(stream) = try_connect(paths, ACCEPT_LIMIT)? {
             return Ok(stream);
@@ -56,10 +61,9 @@ pub(super) fn connect(paths: &Paths, start: Start) -> Result<UnixStream, Fault> 
             continue;
         }
         may_start(start)?;
+        starts += 1;
         match start::start(paths, deadline)? {
-            // Another one took the lock first. It is met in the next round, unless it has
-            // left again by then.
-            Some(conflict) if Instant::now() >= deadline => return Err(conflict),
+            Some(conflict) if starts >= MAX_STARTS => return Err(conflict),
             _ => {}
         }
     }

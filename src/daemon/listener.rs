@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::Signal;
 use tokio::sync::Semaphore;
 
@@ -44,42 +44,56 @@ pub(crate) fn bind(paths: &Paths) -> io::Result<(UnixListener, PathBuf)> {
 /// Accepts connections until the daemon leaves. `rebind` (SIGUSR1) binds the socket anew:
 /// the runtime directory may have vanished under it.
 pub(crate) async fn run(daemon: Arc<Daemon>, mut listener: UnixListener, mut rebind: Signal) {
-    let places = Arc::new(Semaphore::new(daemon.settings.connections()));
-    let refusals = Arc::new(Semaphore::new(REFUSALS));
+    let door = Door {
+        places: Arc::new(Semaphore::new(daemon.settings.connections())),
+        refusals: Arc::new(Semaphore::new(REFUSALS)),
+        daemon,
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = rebind.recv() => {
-                match bind_anew(&daemon) {
-                    Ok(again) => listener = again,
+                match bind_anew(&door.daemon) {
+                    Ok(again) => door.admit_waiting(std::mem::replace(&mut listener, again)),
                     Err(error) => tracing::error!(%error, "the socket cannot be bound anew"),
                 }
                 continue;
             }
-            () = daemon.is_leaving() => return,
+            () = door.daemon.is_leaving() => return,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        match accepted {
+            Ok((stream, _)) => door.admit(stream),
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
                 tokio::time::sleep(NO_DESCRIPTOR_PAUSE).await;
-                continue;
             }
-        };
+        }
+    }
+}
+
+/// Who gets in, and how many at a time.
+struct Door {
+    daemon: Arc<Daemon>,
+    places: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+}
+
+impl Door {
+    fn admit(&self, stream: UnixStream) {
         match socket::peer(&stream) {
             Ok(peer) if peer.is_owner => {}
             Ok(peer) => {
                 tracing::warn!(uid = peer.uid, pid = peer.pid, "refused a connection of another user");
-                continue;
+                return;
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection without credentials");
-                continue;
+                return;
             }
         }
-        let place = Arc::clone(&places).try_acquire_owned();
-        let refusal = Arc::clone(&refusals);
-        let daemon = Arc::clone(&daemon);
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let refusal = Arc::clone(&self.refusals);
+        let daemon = Arc::clone(&self.daemon);
         tokio::spawn(async move {
             match place {
                 Ok(_place) => connection::serve(&daemon, stream).await,
@@ -91,6 +105,23 @@ pub(crate) async fn run(daemon: Arc<Daemon>, mut listener: UnixListener, mut reb
                 }
             }
         });
+    }
+
+    /// Lets those in who came to a socket that is given up: another client may have asked
+    /// for a new one while the old one served.
+    fn admit_waiting(&self, listener: UnixListener) {
+        let admit = |stream: std::os::unix::net::UnixStream| {
+            stream.set_nonblocking(true)?;
+            self.admit(UnixStream::from_std(stream)?);
+            Ok(())
+        };
+        let waiting = listener.into_std().and_then(|listener| {
+            // It does not block: it ends when nobody is left.
+            listener.incoming().map_while(Result::ok).try_for_each(admit)
+        });
+        if let Err(error) = waiting {
+            tracing::warn!(%error, "clients at the socket before are lost");
+        }
     }
 }
 
