@@ -274,9 +274,9 @@ fn start(floors: &Floors) {
         instance.command(&[&["submit", "-q", "--provider", "shell", "--"], program.as_slice()].concat())
     });
     report("submit until the program runs", &ours, None);
-    if let Some(tmux) = Tmux::start() {
+    if let Some(_server) = Tmux::start() {
         let theirs = until_it_runs(&fifo, || {
-            let mut command = tmux.command("new-session");
+            let mut command = Tmux::command("new-session");
             command.arg("-d").arg(program.join(" "));
             command
         });
@@ -303,13 +303,13 @@ struct Tmux;
 
 impl Tmux {
     fn start() -> Option<Self> {
-        let mut first = Tmux.command("new-session");
+        let mut first = Tmux::command("new-session");
         // Keeps the server there between the others.
         first.args(["-d", "sleep 1000"]);
         first.status().is_ok_and(|status| status.success()).then_some(Tmux)
     }
 
-    fn command(&self, verb: &str) -> Command {
+    fn command(verb: &str) -> Command {
         let mut command = Command::new("tmux");
         command.args(["-L", "autodev-bench", "-f", "/dev/null", verb]);
         command
@@ -318,7 +318,7 @@ impl Tmux {
 
 impl Drop for Tmux {
     fn drop(&mut self) {
-        drop(self.command("kill-server").status());
+        drop(Tmux::command("kill-server").status());
     }
 }
 
