@@ -55,7 +55,7 @@ pub(super) fn connect(path: &Path, write: bool) -> rusqlite::Result<Connection> 
         // that is in use is checkpointed by the writer.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         conn.pragma_update(None, "foreign_keys", true)?;
-        // The journal of a savepoint, which every job has, would spill into a new temporary
+        // The journal of a savepoint, which each of several jobs has, would spill into a new temporary
         // file at nearly every commit; how many rows a job writes is bounded.
         conn.pragma_update(None, "temp_store", "MEMORY")?;
         conn.pragma_update(None, "synchronous", "FULL")?;

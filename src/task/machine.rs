@@ -257,6 +257,21 @@ mod tests {
         "retried",
     ];
 
+    #[test]
+    fn what_never_starts_is_not_repeated_for_ever() {
+        let at = |attempt| {
+            let state = State {
+                status: Status::Completing,
+                attempt,
+                outcome: Some(Outcome::NeverStarted),
+                ..State::submitted(false, 0)
+            };
+            step(&state, &Event::Settled { attempt }).unwrap().state.status
+        };
+        assert_eq!(at(retry::MOST_ATTEMPTS - 1), Status::Queued);
+        assert_eq!(at(retry::MOST_ATTEMPTS), Status::Error);
+    }
+
     fn event(name: &str) -> Event {
         let event = match name {
             "held" => Event::Held,

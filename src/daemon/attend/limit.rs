@@ -1,5 +1,5 @@
 //! The task's time limit: counts while the program runs and is not frozen, and not while
-//! the machine sleeps.
+//! the machine sleeps. What an adopted session has used before is known by wall time only.
 
 use std::time::Duration;
 
