@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-type Measurement = (&'static str, &'static str, fn(&Floors));
+type Measurement = (&'static str, &'static str, fn());
 
 const MEASUREMENTS: [Measurement; 9] = [
     ("submit", "a durable submit, whole command, against spawn and spawn + fsync", submit),
@@ -35,38 +35,48 @@ fn main() {
         }
         return;
     }
-    let floors = Floors::build();
+    install_programs();
     for (name, what, run) in MEASUREMENTS {
         if asked.is_empty() || asked.iter().any(|a| a == name) {
             println!("\n## {name}: {what}");
-            run(&floors);
+            run();
         }
     }
 }
 
-/// Small programs to compare with, compiled once.
-struct Floors(PathBuf);
+/// Where the programs lie that are measured: ours, and small ones to compare with.
+///
+/// They are copies, as an installation makes them: a linker writes a file in pieces, and
+/// each piece costs the kernel a step of its own whenever the program is started.
+fn programs() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs")
+}
 
-impl Floors {
-    fn build() -> Self {
-        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("floors");
-        fs::create_dir_all(&out).expect("a directory for the floors");
-        for name in ["empty", "fsync", "now"] {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/floors").join(format!("{name}.rs"));
-            let done = Command::new("rustc")
-                .args(["-O", "--edition=2024", "-o"])
-                .arg(out.join(name))
-                .arg(source)
-                .status()
-                .expect("rustc");
-            assert!(done.success());
-        }
-        Floors(out)
+fn install_programs() {
+    fs::create_dir_all(programs()).expect("a directory for the programs");
+    for (name, built) in [("autodev", env!("CARGO_BIN_EXE_autodev")), ("autodevd", env!("CARGO_BIN_EXE_autodevd"))] {
+        install(Path::new(built), name);
     }
+    let built = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
+    for name in ["empty", "fsync", "now"] {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/floors").join(format!("{name}.rs"));
+        let built = built.path().join(name);
+        let done = Command::new("rustc").args(["-O", "--edition=2024", "-o"]).arg(&built).arg(source).status();
+        assert!(done.expect("rustc").success());
+        install(&built, name);
+    }
+}
 
-    fn command(&self, name: &str) -> Command {
-        Command::new(self.0.join(name))
-    }
+fn install(built: &Path, name: &str) {
+    // Under another name first: the one there may be running.
+    let (new, installed) = (programs().join(format!("{name}.new")), programs().join(name));
+    fs::write(&new, fs::read(built).expect("built")).expect("copied");
+    fs::set_permissions(&new, fs::metadata(built).expect("built").permissions()).expect("made executable");
+    fs::rename(new, installed).expect("installed");
+}
+
+fn program(name: &str) -> Command {
+    Command::new(programs().join(name))
 }
 
 struct Instance(tempfile::TempDir);
@@ -83,7 +93,7 @@ impl Instance {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_autodev"));
+        let mut command = program("autodev");
         command
             .args(args)
             .env_clear()
@@ -130,22 +140,24 @@ impl Drop for Instance {
     }
 }
 
-/// Times of whole processes, sorted.
-fn time(runs: usize, mut command: impl FnMut() -> Command) -> Vec<Duration> {
-    for _ in 0..runs / 10 {
-        assert!(command().status().expect("started").success());
-    }
-    let mut times: Vec<_> = (0..runs)
-        .map(|_| {
+/// Times of whole processes, sorted, of each command. They take turns, so that what the
+/// machine does besides meets all of them.
+fn time<const N: usize>(runs: usize, commands: [&dyn Fn() -> Command; N]) -> [Vec<Duration>; N] {
+    let mut times = [const { Vec::new() }; N];
+    let before = runs / 10;
+    for run in 0..before + runs {
+        for (command, times) in commands.iter().zip(&mut times) {
             let mut command = command();
             // "There are more tasks" is not what is measured.
             command.stderr(Stdio::null());
             let begun = Instant::now();
             assert!(command.status().expect("started").success());
-            begun.elapsed()
-        })
-        .collect();
-    times.sort();
+            if run >= before {
+                times.push(begun.elapsed());
+            }
+        }
+    }
+    times.iter_mut().for_each(|times| times.sort());
     times
 }
 
@@ -165,25 +177,30 @@ fn report(name: &str, times: &[Duration], floor: Option<(&str, f64)>) -> f64 {
     p50
 }
 
-fn submit(floors: &Floors) {
+fn submit() {
     let instance = Instance::new(1);
     let file = instance.0.path().join("floor");
-    let empty = report("empty program", &time(300, || floors.command("empty")), None);
-    let synced = time(300, || {
-        let mut command = floors.command("fsync");
-        command.arg(&file);
-        command
-    });
-    let synced = report("program that writes and flushes 4 KiB", &synced, Some(("empty", empty)));
-    let short = time(300, || instance.command(&["submit", "-q", "--hold", "--provider", "shell", "--", "true"]));
-    report("autodev submit", &short, Some(("fsync", synced)));
     let prompt = "p".repeat(4096);
-    let long =
-        time(300, || instance.command(&["submit", "-q", "--hold", "--provider", "shell", "--", "true", &prompt]));
+    let [empty, synced, short, long] = time(
+        300,
+        [
+            &|| program("empty"),
+            &|| {
+                let mut command = program("fsync");
+                command.arg(&file);
+                command
+            },
+            &|| instance.command(&["submit", "-q", "--hold", "--provider", "shell", "--", "true"]),
+            &|| instance.command(&["submit", "-q", "--hold", "--provider", "shell", "--", "true", &prompt]),
+        ],
+    );
+    let empty = report("empty program", &empty, None);
+    let synced = report("program that writes and flushes 4 KiB", &synced, Some(("empty", empty)));
+    report("autodev submit", &short, Some(("fsync", synced)));
     report("autodev submit, 4 KB prompt", &long, Some(("fsync", synced)));
 }
 
-fn parallel(_: &Floors) {
+fn parallel() {
     let instance = Instance::new(1);
     const EACH: usize = 250;
     let begun = Instant::now();
@@ -202,27 +219,31 @@ fn parallel(_: &Floors) {
     println!("{:44} {:8.0} /s", "batch of 10 000", 10_000.0 / took.as_secs_f64());
 }
 
-fn listing(floors: &Floors) {
+fn listing() {
     let instance = Instance::new(1);
-    ask(floors, &instance, "empty queue");
+    ask(&instance, "empty queue");
     instance.ok(&["pause"]);
     instance.batch(100_000, "", "true");
-    ask(floors, &instance, "100 000 queued");
+    ask(&instance, "100 000 queued");
 }
 
-fn ask(floors: &Floors, instance: &Instance, with: &str) {
+fn ask(instance: &Instance, with: &str) {
     if instance.ok(&["list", "--all", "-q", "--limit", "1"]).is_empty() {
         instance.ok(&["submit", "--hold", "--provider", "shell", "--", "true"]);
     }
-    let empty = report("empty program", &time(200, || floors.command("empty")), None);
-    for args in [["status", "-q"].as_slice(), &["show", "1"], &["list", "--limit", "50"]] {
-        report(&format!("{} ({with})", args.join(" ")), &time(200, || instance.command(args)), Some(("empty", empty)));
+    let verbs: [&[&str]; 3] = [&["status", "-q"], &["show", "1"], &["list", "--limit", "50"]];
+    let [first, second, third] = verbs.map(|args| move || instance.command(args));
+    let [empty, times @ ..] = time(200, [&|| program("empty"), &first, &second, &third]);
+    let empty = report("empty program", &empty, None);
+    for (args, times) in verbs.iter().zip(&times) {
+        report(&format!("{} ({with})", args.join(" ")), times, Some(("empty", empty)));
     }
     let args = ["submit", "-q", "--hold", "--provider", "shell", "--", "true"];
-    report(&format!("submit ({with})"), &time(200, || instance.command(&args)), None);
+    let [times] = time(200, [&|| instance.command(&args)]);
+    report(&format!("submit ({with})"), &times, None);
 }
 
-fn million(floors: &Floors) {
+fn million() {
     let instance = Instance::new(20);
     for _ in 0..20 {
         instance.ok(&["open", "--detach", "--", "sleep", "100000"]);
@@ -231,7 +252,7 @@ fn million(floors: &Floors) {
     for _ in 0..10 {
         instance.batch(100_000, "", "true");
     }
-    ask(floors, &instance, "1 000 000 queued");
+    ask(&instance, "1 000 000 queued");
     let mut times: Vec<_> = (0..5)
         .map(|_| {
             instance.ok(&["daemon", "stop"]);
@@ -244,7 +265,7 @@ fn million(floors: &Floors) {
     report("daemon start to ready, 20 live sessions", &times, None);
 }
 
-fn beside(_: &Floors) {
+fn beside() {
     let instance = Instance::new(1);
     let done = AtomicBool::new(false);
     let mut times = Vec::new();
@@ -264,11 +285,11 @@ fn beside(_: &Floors) {
     report("another submit meanwhile", &times, None);
 }
 
-fn start(floors: &Floors) {
+fn start() {
     let instance = Instance::new(4);
     let fifo = instance.0.path().join("said");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-    let now = floors.0.join("now");
+    let now = programs().join("now");
     let program = [now.to_str().expect("path"), fifo.to_str().expect("path")];
     let ours = until_it_runs(&fifo, || {
         instance.command(&[&["submit", "-q", "--provider", "shell", "--"], program.as_slice()].concat())
@@ -336,7 +357,7 @@ fn flushes(dir: &Path) -> Vec<Duration> {
     times
 }
 
-fn throughput(_: &Floors) {
+fn throughput() {
     let instance = Instance::new(8);
     instance.ok(&["pause"]);
     const TASKS: usize = 3_000;
@@ -353,7 +374,7 @@ fn kib(pid: u32, file: &str, fields: &[&str]) -> u64 {
     lines.filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()).sum()
 }
 
-fn memory(_: &Floors) {
+fn memory() {
     let instance = Instance::new(1);
     instance.ok(&["pause"]);
     instance.batch(100_000, "", "true");
@@ -365,7 +386,7 @@ fn memory(_: &Floors) {
     println!("{:44} {:8} KiB private", "keeper, empty screen", kib(keeper, "smaps_rollup", &["Private_"]));
 }
 
-fn idle(_: &Floors) {
+fn idle() {
     let instance = Instance::new(1);
     let mut keepers = Vec::new();
     for _ in 0..10 {

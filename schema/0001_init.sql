@@ -56,8 +56,9 @@ CREATE TABLE batch_chunks (
     PRIMARY KEY (batch, first)
 ) STRICT, WITHOUT ROWID;
 
+-- Numbers are never used again, for tasks are never deleted.
 CREATE TABLE tasks (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          INTEGER PRIMARY KEY,
     uid         BLOB NOT NULL CHECK (length(uid) = 16),
     title       TEXT NOT NULL,
     role        TEXT,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -131,14 +132,19 @@ impl<'de> Deserialize<'de> for SessionName {
 }
 
 /// A UUIDv7: identifies a task, a session or an instance for ever, also after a restore
-/// or between machines. Sorts by time of making.
+/// or between machines. Sorts by time of making, to the millisecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uid(uuid::Uuid);
 
 impl Uid {
     /// A new one, from the clock and the system's random source.
     pub fn new() -> Self {
-        Uid(uuid::Uuid::now_v7())
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let milliseconds = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        Uid(match random() {
+            Some(random) => uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid(),
+            None => uuid::Uuid::now_v7(),
+        })
     }
 
     /// The one with these sixteen bytes.
@@ -150,6 +156,15 @@ impl Uid {
     pub fn bytes(self) -> [u8; 16] {
         self.0.into_bytes()
     }
+}
+
+/// Random bytes, asked of the kernel without a detour: in a static program the library
+/// behind `uuid` finds no such function and reads the device instead.
+fn random() -> Option<[u8; 10]> {
+    let mut bytes = [0; 10];
+    // SAFETY: the length is the array's. So few bytes come whole or not at all.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    (usize::try_from(got) == Ok(bytes.len())).then_some(bytes)
 }
 
 impl Default for Uid {

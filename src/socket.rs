@@ -66,8 +66,14 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 /// # Errors
 /// `TimedOut` after `limit`; otherwise the system's own.
 pub fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
-    let (directory, short) = through_directory(path)?;
-    let address = UnixAddr::new(&short)?;
+    // Most paths fit.
+    let (address, directory) = match UnixAddr::new(path) {
+        Ok(address) => (address, None),
+        Err(_) => {
+            let (directory, short) = through_directory(path)?;
+            (UnixAddr::new(&short)?, Some(directory))
+        }
+    };
     let deadline = std::time::Instant::now() + limit;
     loop {
         let fd: OwnedFd =

@@ -176,7 +176,7 @@ fn run(agent: &str, home: &Home, full_access: bool, model: Option<&str>, keys: &
         socket: &root.join("none"),
     };
     let keys: HashMap<String, String> = keys.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    let launch = Registry::load(&paths).launch(&request, &keys).unwrap();
+    let launch = Registry::load(&paths).launch(&request, &|name| keys.get(name).cloned()).unwrap();
     let (name, content) = launch.prompt_file.expect("the prompt goes by file");
     fs::write(root.join("session").join(&name), content).unwrap();
     let step = &launch.steps[0];

@@ -178,10 +178,10 @@ fn check(maker: &mut Maker, wishes: Vec<(u32, Wish)>, defaults: &Wish) -> Result
 /// Asks the providers before anything is stored: the daemon would refuse the line in the
 /// middle. Returns what is worth knowing, such as a tool that is not installed.
 fn ask_providers(batch: &Batch, registry: &Registry) -> Result<Vec<String>, Fault> {
-    let (no_keys, mut asked, mut remarks) = (HashMap::new(), HashSet::new(), Vec::new());
+    let (mut asked, mut remarks) = (HashSet::new(), Vec::new());
     for (task, line) in batch.tasks.iter().zip(&batch.lines) {
         if asked.insert((&task.provider, task.mode, task.model.is_some(), task.command.is_empty())) {
-            let checked = registry.check(task, &no_keys);
+            let checked = registry.check(task, &|_| None);
             let checked =
                 checked.map_err(|fault| Fault { message: format!("line {line}: {}", fault.message), ..fault })?;
             remarks.extend(checked.not_now);

@@ -91,11 +91,13 @@ pub fn load_from(
     file: &Path,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, ConfigError> {
-    let text = read(file)?.unwrap_or_default();
+    let text = read(file)?;
     let mut found = Found::default();
-    found.take_file(file, &text);
+    if let Some(text) = &text {
+        found.take_file(file, text);
+    }
     found.take_environment(environment);
-    found.finish(file, &text)
+    found.finish(file, text.as_deref().unwrap_or_default())
 }
 
 /// Checks a file's text by itself.
@@ -190,12 +192,13 @@ impl Found {
         for (name, value) in environment {
             let Some(name) = name.to_str().filter(|name| name.starts_with("AUTODEV_")) else { continue };
             let problem = |message: String| Problem { message, place: Place::Variable(name.to_owned()), hint: None };
+            // AUTODEV_HOME, AUTODEV_SESSION… are no settings; AUTODEV_QUEUE_SLOTZ was meant
+            // to be one.
+            if !setting::is_group_of(name) {
+                continue;
+            }
             let Some((setting, parts)) = setting_of(name) else {
-                // AUTODEV_HOME, AUTODEV_SESSION… are no settings; AUTODEV_QUEUE_SLOTZ was
-                // meant to be one.
-                if let Some(near) = mistyped(name) {
-                    self.problems.push(problem("there is no such setting".into()).hint(Some(near)));
-                }
+                self.problems.push(problem("there is no such setting".into()).hint(Some(meant(name))));
                 continue;
             };
             // As with other programs' variables, empty is the same as not set.
@@ -223,7 +226,8 @@ impl Found {
             return Err(ConfigError { problems: self.problems });
         }
         let whole = |error: String| ConfigError::from(Problem::of_file(file, error));
-        let mut table = toml::Table::try_from(Config::default()).map_err(|error| whole(error.to_string()))?;
+        // What is not in it has its default.
+        let mut table = toml::Table::new();
         for (parts, value) in self.values {
             put(&mut table, &parts, value);
         }
@@ -300,14 +304,9 @@ fn setting_of(variable: &str) -> Option<(&'static Setting, Vec<String>)> {
     None
 }
 
-/// For a variable that begins like a setting's and is none: which was meant.
-fn mistyped(variable: &str) -> Option<String> {
-    let group = variable.strip_prefix("AUTODEV_")?.split('_').next()?;
+/// Which setting was meant by a variable that is none.
+fn meant(variable: &str) -> String {
     let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
-    let belongs = SETTINGS.iter().any(|setting| setting.key.split('.').next() == Some(&group.to_ascii_lowercase()));
-    if !belongs {
-        return None;
-    }
     let near = nearest(variable, known.iter().map(String::as_str));
-    Some(near.map_or("'autodev config show' lists all".into(), |name| format!("did you mean {name}?")))
+    near.map_or("'autodev config show' lists all".into(), |name| format!("did you mean {name}?"))
 }

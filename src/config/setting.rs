@@ -105,6 +105,12 @@ pub(super) fn find(parts: &[&str]) -> Result<Option<&'static Setting>, Unknown> 
     Ok(open.into_iter().find(|(_, names)| names.len() == parts.len()).map(|(setting, _)| setting))
 }
 
+/// The variable begins as those of some group of settings do.
+pub(super) fn is_group_of(variable: &str) -> bool {
+    let group = variable.strip_prefix("AUTODEV_").and_then(|rest| rest.split('_').next()).unwrap_or_default();
+    SETTINGS.iter().any(|setting| setting.key.split('.').next().is_some_and(|known| known.eq_ignore_ascii_case(group)))
+}
+
 impl Setting {
     /// The variable that sets it, where its name has one: `AUTODEV_QUEUE_SLOTS`.
     pub fn variable(&self) -> String {

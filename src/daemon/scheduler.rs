@@ -82,9 +82,9 @@ async fn claim_all(daemon: &Arc<Daemon>) -> Result<(), StoreError> {
 pub(crate) async fn run_due(daemon: Arc<Daemon>) -> io::Result<()> {
     let timer = TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
     let timer = watched(Timer(timer))?;
-    let queue_changed = daemon.store.queue_changed();
+    let due_changed = daemon.store.due_changed();
     loop {
-        let changed = queue_changed.notified();
+        let changed = due_changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
         let next = next_due(&daemon).await;

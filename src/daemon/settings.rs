@@ -2,7 +2,7 @@
 //! daemon from looking after the agents that run: the last good one stays, and nothing
 //! new is started until it is mended.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -111,7 +111,7 @@ impl Settings {
 
     /// That the task can be run on this machine, as far as that can be known now. Returns
     /// warnings for what may still change, such as a tool that is not installed yet.
-    pub fn check_task(&self, spec: &TaskSpec, keys: &HashMap<String, String>) -> Result<Vec<String>, Fault> {
+    pub fn check_task(&self, spec: &TaskSpec) -> Result<Vec<String>, Fault> {
         if !spec.dir.is_absolute() {
             return Err(Fault::usage(format!("the directory '{}' is not an absolute path", spec.dir.display())));
         }
@@ -119,12 +119,12 @@ impl Settings {
             return Err(Fault::usage(format!("'{}' is not a directory", spec.dir.display()))
                 .hint("--dir names the directory the task works in"));
         }
-        self.check_run(spec, keys)
+        self.check_run(spec)
     }
 
     /// The same without a look at its directory: that its provider can do what it asks for.
-    pub fn check_run(&self, spec: &TaskSpec, keys: &HashMap<String, String>) -> Result<Vec<String>, Fault> {
-        let Remarks { not_now, left_out } = self.registry().check(spec, keys)?;
+    pub fn check_run(&self, spec: &TaskSpec) -> Result<Vec<String>, Fault> {
+        let Remarks { not_now, left_out } = self.registry().check(spec, &own_environment)?;
         Ok(not_now.into_iter().chain(left_out).collect())
     }
 
@@ -197,7 +197,7 @@ impl Settings {
         identity: &Identity<'_>,
     ) -> Result<Launch, LaunchError> {
         let now = self.read();
-        let mut made = now.registry.launch(request, &own_environment())?;
+        let mut made = now.registry.launch(request, &own_environment)?;
         for warning in &made.warnings {
             tracing::warn!(session = %identity.name, "{warning}");
         }
@@ -251,7 +251,6 @@ struct Identity<'a> {
 }
 
 /// Where keys are found: read when they are needed, and dropped with the launch.
-pub(super) fn own_environment() -> HashMap<String, String> {
-    let text = |value: std::ffi::OsString| value.into_string().ok();
-    std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+fn own_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

@@ -1,9 +1,8 @@
 //! Whether a task can be run, as far as that can be known before it is its turn.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use super::{Entry, LaunchError, LaunchRequest, Registry};
+use super::{Entry, Keys, LaunchError, LaunchRequest, Registry};
 use crate::id::{AttemptId, TaskId, Uid};
 use crate::protocol::Fault;
 use crate::task::TaskSpec;
@@ -37,7 +36,7 @@ impl Registry {
     ///
     /// # Errors
     /// `NotFound` for the provider, `Usage` for what it cannot do.
-    pub fn check(&self, spec: &TaskSpec, keys: &HashMap<String, String>) -> Result<Remarks, Fault> {
+    pub fn check(&self, spec: &TaskSpec, keys: Keys<'_>) -> Result<Remarks, Fault> {
         self.find(&spec.provider)?;
         let session = AttemptId { task: TaskId(1), number: 1 }.session();
         let trial = LaunchRequest::of(spec, &session, Uid::from_bytes([0; 16]), Path::new("/"), Path::new("/"));

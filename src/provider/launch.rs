@@ -1,6 +1,6 @@
 //! From what a task asks for to the exact program, arguments, environment and input.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -197,17 +197,15 @@ fn hint_of(install: &Option<String>) -> String {
     install.as_ref().map_or_else(String::new, |how| format!("; install it with: {how}"))
 }
 
-/// Says exactly how to start what `request` asks for with the provider `table`. `keys`
-/// is the daemon's environment, of which only what the table inherits and what the task
-/// refers to is taken.
+/// The daemon's environment: looks up the value of a variable.
+pub type Keys<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Says exactly how to start what `request` asks for with the provider `table`. Of `keys`
+/// only what the table inherits and what the task refers to is taken.
 ///
 /// # Errors
 /// [`LaunchError`].
-pub fn launch(
-    table: &Table,
-    request: &LaunchRequest<'_>,
-    keys: &HashMap<String, String>,
-) -> Result<Launch, LaunchError> {
+pub fn launch(table: &Table, request: &LaunchRequest<'_>, keys: Keys<'_>) -> Result<Launch, LaunchError> {
     let title = || table.title.clone();
     let mode = table.mode(request.mode).ok_or_else(|| LaunchError::Mode { title: title(), mode: request.mode })?;
     let environment = Environment::of(table, request, keys);
@@ -343,18 +341,18 @@ struct Environment {
 }
 
 impl Environment {
-    fn of(table: &Table, request: &LaunchRequest<'_>, keys: &HashMap<String, String>) -> Self {
+    fn of(table: &Table, request: &LaunchRequest<'_>, keys: Keys<'_>) -> Self {
         let mut plain = table.environment.clone();
         let (mut secrets, mut warnings) = (BTreeMap::new(), Vec::new());
         for (name, value) in request.environment {
             let reference = value.strip_prefix(REFERENCE).filter(|name| table::is_variable(name));
-            match reference.map(|from| (from, keys.get(from))) {
+            match reference.map(|from| (from, keys(from))) {
                 None => {
                     plain.insert(name.clone(), value.clone());
                 }
                 Some((_, Some(secret))) => {
                     plain.remove(name);
-                    secrets.insert(name.clone(), secret.clone());
+                    secrets.insert(name.clone(), secret);
                 }
                 Some((from, None)) => {
                     plain.remove(name);
@@ -363,8 +361,11 @@ impl Environment {
             }
         }
         for name in &table.inherit {
-            if let Some(value) = keys.get(name).filter(|_| !plain.contains_key(name)) {
-                secrets.entry(name.clone()).or_insert_with(|| value.clone());
+            if plain.contains_key(name) || secrets.contains_key(name) {
+                continue;
+            }
+            if let Some(value) = keys(name) {
+                secrets.insert(name.clone(), value);
             }
         }
         // What is true of the session, whatever the task brought along.

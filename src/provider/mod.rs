@@ -16,7 +16,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use check::Remarks;
-pub use launch::{Launch, LaunchError, LaunchRequest, MAX_ARGUMENT_PROMPT, Secrets};
+pub use launch::{Keys, Launch, LaunchError, LaunchRequest, MAX_ARGUMENT_PROMPT, Secrets};
 
 use crate::config::problem::{Problem, nearest};
 use crate::config::{self, ProviderLimits};
@@ -153,11 +153,11 @@ impl Registry {
         (provider, directory)
     }
 
-    /// Says exactly how to start what is asked for. `keys` is the daemon's environment.
+    /// Says exactly how to start what is asked for.
     ///
     /// # Errors
     /// [`LaunchError`], in words for people.
-    pub fn launch(&self, request: &LaunchRequest<'_>, keys: &HashMap<String, String>) -> Result<Launch, LaunchError> {
+    pub fn launch(&self, request: &LaunchRequest<'_>, keys: Keys<'_>) -> Result<Launch, LaunchError> {
         let name = request.provider.to_owned();
         let Some(entry) = self.get(request.provider) else {
             let nearest = self.nearest(request.provider).map(str::to_owned);

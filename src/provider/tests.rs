@@ -72,7 +72,7 @@ impl Place {
             socket: Path::new("/run/d.sock"),
         };
         change(&mut request);
-        self.registry().launch(&request, keys)
+        self.registry().launch(&request, &|name| keys.get(name).cloned())
     }
 }
 

@@ -71,11 +71,9 @@ pub(super) fn create(
             json!(spec.environment).to_string()
         ])?;
     set_labels(tx, task, &spec.labels)?;
-    if !after.is_empty() {
-        let unmet = dependents::add(tx, task, after)?;
-        if unmet != 1 {
-            tx.conn.prepare_cached("UPDATE tasks SET unmet = ?2 WHERE id = ?1")?.execute(params![task.0, unmet])?;
-        }
+    let unmet = if after.is_empty() { 0 } else { dependents::add(tx, task, after)? };
+    if unmet != u32::from(!after.is_empty()) {
+        tx.conn.prepare_cached("UPDATE tasks SET unmet = ?2 WHERE id = ?1")?.execute(params![task.0, unmet])?;
     }
     let mut detail = json!({
         "uid": uid.to_string(),
@@ -98,7 +96,8 @@ pub(super) fn create(
         }
     }
     append(tx, task, None, "submitted", Actor::User, state.status, detail)?;
-    tx.wakes.queue = true;
+    tx.wakes.queue |= state.status == Status::Queued && unmet == 0 && batch.is_none() && due.is_none();
+    tx.wakes.due |= due.is_some();
     tx.wakes.index = true;
     Ok((task, uid))
 }
@@ -201,6 +200,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, task: TaskId, event: &Event, actor: Actor) 
     current.state = after;
     if let Some(wait) = step.backoff {
         (current.due_at, current.backing_off) = (Some(tx.clock.plus(wait)), true);
+        tx.wakes.due = true;
     } else if after.status.is_final() || before.status.is_final() {
         (current.due_at, current.backing_off) = (None, false);
     }

@@ -74,6 +74,7 @@ pub(super) fn edit(tx: &mut Tx<'_>, edit: &Edit) -> Result<Applied, Failure> {
         let due = Some(begin).filter(|b| *b != Timestamp(0) && *b > tx.clock);
         set(tx, task, "backing_off", false)?;
         set(tx, task, "due_at", due.map(|d| d.0))?;
+        tx.wakes.due |= due.is_some();
         changes.insert("due".into(), json!(due));
     }
     if let Some(retries) = edit.retries {

@@ -1,15 +1,21 @@
 //! Keeps room in the write-ahead log: a commit that overwrites what lies there flushes its
 //! pages, one that makes the file longer waits for the file system to record the new
-//! length as well, which takes about as long again.
+//! length as well, which takes about as long again. And it keeps in memory what comes next:
+//! pages that lie on the disk only would have to be read before a part of them is written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 /// Bytes that the log is made longer by…
 const STEP: u64 = 1024 * 1024;
 /// …when less than this is left: more than most commits take.
 const LEFT: u64 = STEP / 2;
+/// Bytes of the log that are kept in memory ahead of their use: what many small commits
+/// take, and a large one does not notice.
+const AHEAD: u64 = 128 * 1024;
 
 /// Sizes of the log's parts: <https://www.sqlite.org/fileformat2.html#walformat>.
 const HEADER: u64 = 32;
@@ -18,9 +24,9 @@ const FRAME: u64 = 24 + 4096;
 /// The room in a database's log.
 #[derive(Debug)]
 pub(super) struct LogRoom {
-    path: PathBuf,
-    /// How long the file is, as far as is known; `None` once it cannot be made longer.
-    length: Option<u64>,
+    /// `None` when nothing can be done for it: it is only slower without.
+    log: Option<File>,
+    length: u64,
 }
 
 impl LogRoom {
@@ -28,39 +34,49 @@ impl LogRoom {
     pub fn of(database: &Path) -> Self {
         let mut path = database.as_os_str().to_owned();
         path.push("-wal");
-        let path = PathBuf::from(path);
-        let length = path.metadata().map(|metadata| metadata.len()).ok();
-        LogRoom { path, length }
+        let log = OpenOptions::new().write(true).open(path);
+        let found = log.and_then(|log| Ok((log.metadata()?.len(), log)));
+        match found {
+            Ok((length, log)) => LogRoom { log: Some(log), length },
+            Err(error) => LogRoom::none(&error),
+        }
     }
 
-    /// Makes the file longer when the `pages` in it come near its end. SQLite reads no
-    /// further than its own last page: what follows is left from before, or zeros.
+    /// Prepares what follows the `pages` in it; makes the file longer when they come near
+    /// its end. SQLite reads no further than its own last page: what follows is left from
+    /// before, or zeros.
     pub fn keep(&mut self, pages: i32) {
-        let Some(length) = self.length else { return };
+        let Some(log) = &mut self.log else { return };
         let used = HEADER + FRAME * u64::try_from(pages).unwrap_or(0);
-        if used + LEFT <= length {
-            return;
-        }
-        let wanted = length.max(used) + STEP;
-        self.length = match lengthen(&self.path, wanted) {
-            Ok(()) => Some(wanted),
-            Err(error) => {
-                // It is only slower without.
-                tracing::debug!(%error, "the database's log cannot be made longer ahead of use");
-                None
+        if used + LEFT > self.length {
+            let wanted = self.length.max(used) + STEP;
+            match lengthen(log, wanted) {
+                Ok(()) => self.length = wanted,
+                Err(error) => {
+                    *self = LogRoom::none(&error);
+                    return;
+                }
             }
-        };
+        }
+        if let (Ok(from), Ok(length)) = (i64::try_from(used), i64::try_from(AHEAD)) {
+            // Advice: what comes of it need not be known.
+            let _ = posix_fadvise(&*log, from, length, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+        }
+    }
+
+    fn none(error: &io::Error) -> Self {
+        tracing::debug!(%error, "nothing can be done ahead of use for the database's log");
+        LogRoom { log: None, length: 0 }
     }
 }
 
-fn lengthen(path: &Path, wanted: u64) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
-    let length = file.seek(SeekFrom::End(0))?;
+fn lengthen(log: &mut File, wanted: u64) -> io::Result<()> {
+    let length = log.seek(SeekFrom::End(0))?;
     // Written, not just reserved: the first use of reserved blocks has to be recorded too.
-    let written = write_zeros(&mut file, wanted.saturating_sub(length)).and_then(|()| file.sync_data());
+    let written = write_zeros(log, wanted.saturating_sub(length)).and_then(|()| log.sync_data());
     if written.is_err() {
         // The last free blocks are for the history, not for its speed.
-        file.set_len(length)?;
+        log.set_len(length)?;
     }
     written
 }

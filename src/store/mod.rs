@@ -75,12 +75,13 @@ pub struct Store {
 
 struct Inner {
     jobs: mpsc::Sender<Message>,
-    questions: mpsc::Sender<Box<dyn Question>>,
+    questions: crossbeam_channel::Sender<Box<dyn Question>>,
     job_places: Arc<Semaphore>,
     question_places: Arc<Semaphore>,
     generation: Arc<AtomicU64>,
     feed: broadcast::Sender<Arc<EventView>>,
     queue_changed: Arc<Notify>,
+    due_changed: Arc<Notify>,
 }
 
 impl fmt::Debug for Store {
@@ -252,6 +253,12 @@ impl Store {
     /// slot. Who must not miss one enables its wait before it looks.
     pub fn queue_changed(&self) -> Arc<Notify> {
         Arc::clone(&self.inner.queue_changed)
+    }
+
+    /// The same for a commit that may have changed which moment is the next that a task
+    /// waits for.
+    pub fn due_changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.inner.due_changed)
     }
 
     /// Commits what is queued, checkpoints, and stops the writer. Later writes fail.

@@ -8,10 +8,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicU64};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 use super::log_room::LogRoom;
@@ -217,9 +217,7 @@ fn compare(conn: &Connection, paths: &Paths, witness: &Head, last: i64) -> Resul
 }
 
 fn highest_task(conn: &Connection) -> rusqlite::Result<i64> {
-    let highest =
-        conn.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'tasks'", [], |row| row.get(0)).optional()?;
-    Ok(highest.unwrap_or(0))
+    conn.query_row("SELECT coalesce(max(id), 0) FROM tasks", [], |row| row.get(0))
 }
 
 /// Takes the database: a new generation, the witness, the marker, the threads.
@@ -248,12 +246,12 @@ fn start(conn: Connection, paths: &Paths, found: &Found, seen: u64) -> Result<St
     let (feed, _) = broadcast::channel(FEED);
     let queue_changed = Arc::new(Notify::new());
     let (jobs, inbox) = mpsc::channel();
-    let (questions, asked) = mpsc::channel();
-    let asked = Arc::new(Mutex::new(asked));
+    let due_changed = Arc::new(Notify::new());
+    let (questions, asked) = crossbeam_channel::unbounded();
     for number in 0..readers::THREADS {
         let conn = migrate::connect(&paths.database(), false).map_err(sql)?;
         let reader = Reader { conn, live_sessions: paths.live_sessions() };
-        let asked = Arc::clone(&asked);
+        let asked = asked.clone();
         spawn(&format!("reader-{number}"), move || readers::run(reader, &asked))?;
     }
     let writer = Writer {
@@ -266,11 +264,12 @@ fn start(conn: Connection, paths: &Paths, found: &Found, seen: u64) -> Result<St
         generation: Arc::clone(&generation),
         feed: feed.clone(),
         queue_changed: Arc::clone(&queue_changed),
+        due_changed: Arc::clone(&due_changed),
         doubt: None,
         wal_pages: Arc::new(AtomicI32::new(0)),
         log_room: LogRoom::of(&paths.database()),
         // What the last daemon did not get done.
-        wakes: Wakes { queue: false, chores: true, index: true },
+        wakes: Wakes { queue: false, due: false, chores: true, index: true },
     };
     spawn("writer", move || writer.run(&inbox))?;
     let inner = Inner {
@@ -281,6 +280,7 @@ fn start(conn: Connection, paths: &Paths, found: &Found, seen: u64) -> Result<St
         generation,
         feed,
         queue_changed,
+        due_changed,
     };
     Ok(Store { inner: Arc::new(inner) })
 }

@@ -1,9 +1,8 @@
 //! The threads that read, each with a read-only connection of its own.
 
 use std::path::PathBuf;
-use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, PoisonError};
 
+use crossbeam_channel::Receiver;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -53,11 +52,8 @@ fn snapshot<T>(reader: &mut Reader, work: impl FnOnce(&mut Reader) -> Result<T, 
 }
 
 /// Answers until nobody is left to ask.
-pub(super) fn run(mut reader: Reader, questions: &Arc<Mutex<Receiver<Box<dyn Question>>>>) {
-    loop {
-        // Held while waiting: the other threads wait for the lock instead.
-        let next = questions.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(question) = next else { return };
+pub(super) fn run(mut reader: Reader, questions: &Receiver<Box<dyn Question>>) {
+    for question in questions {
         question.answer(&mut reader);
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Chain {
 pub(super) struct Wakes {
     /// A task may be claimable now that was not, or a slot is free.
     pub queue: bool,
+    /// A task waits for a moment that may be the next one.
+    pub due: bool,
     /// There are batches to release or dependents to look at.
     pub chores: bool,
     /// There is text to index.

@@ -111,6 +111,7 @@ pub(super) struct Writer {
     pub generation: Arc<AtomicU64>,
     pub feed: broadcast::Sender<Arc<EventView>>,
     pub queue_changed: Arc<Notify>,
+    pub due_changed: Arc<Notify>,
     /// A transaction of which it is not known whether it is stored.
     pub doubt: Option<Pending>,
     /// Pages in the write-ahead log.
@@ -402,6 +403,9 @@ impl Writer {
         }
         if pending.wakes.queue {
             self.queue_changed.notify_waiters();
+        }
+        if pending.wakes.due {
+            self.due_changed.notify_waiters();
         }
         self.wakes.chores |= pending.wakes.chores;
         self.wakes.index |= pending.wakes.index;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{change, fault, named, submit};
 use crate::daemon::Daemon;
-use crate::daemon::settings::own_environment;
 use crate::id::TaskId;
 use crate::protocol::reply::{Acted, Change};
 use crate::protocol::request::{Act, Action, Admission, Edit};
@@ -88,10 +87,10 @@ fn acted(task: TaskId, result: Result<Applied, StoreError>) -> Acted {
 
 pub(super) async fn edit(daemon: &Arc<Daemon>, edit: Edit) -> Result<Reply, Fault> {
     let task = edit.task;
-    let (owner, keys) = (Arc::clone(daemon), own_environment());
+    let owner = Arc::clone(daemon);
     let check = move |spec: &TaskSpec| {
         submit::check(spec)?;
-        owner.settings.check_run(spec, &keys).map(drop)
+        owner.settings.check_run(spec).map(drop)
     };
     let result = daemon.store.edit(edit, check).await;
     if let Err(error) = result {

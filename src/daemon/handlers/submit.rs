@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::fault;
 use crate::daemon::Daemon;
-use crate::daemon::settings::own_environment;
 use crate::protocol::request::{Submit, SubmitChunk};
 use crate::protocol::{Fault, Reply};
 use crate::task::TaskSpec;
@@ -20,7 +19,7 @@ const MAX_KEY: usize = 200;
 pub(super) async fn submit(daemon: &Arc<Daemon>, task: Submit) -> Result<Reply, Fault> {
     check_key(&task.key)?;
     check(&task.spec)?;
-    let warnings = daemon.settings.check_task(&task.spec, &own_environment())?;
+    let warnings = daemon.settings.check_task(&task.spec)?;
     let mut stored = daemon.store.submit(task).await.map_err(fault)?;
     stored.warnings.extend(warnings);
     Ok(Reply::Submitted(stored))
@@ -31,12 +30,11 @@ pub(super) async fn chunk(daemon: &Arc<Daemon>, chunk: SubmitChunk) -> Result<Re
     if chunk.tasks.len() > SubmitChunk::MAX_TASKS {
         return Err(Fault::usage(format!("a chunk holds at most {} tasks", SubmitChunk::MAX_TASKS)));
     }
-    let keys = own_environment();
     for (index, spec) in chunk.tasks.iter().enumerate() {
         let number = u64::from(chunk.first) + index as u64 + 1;
         let place = |fault: Fault| Fault { message: format!("task {number} of the batch: {}", fault.message), ..fault };
         check(spec).map_err(place)?;
-        daemon.settings.check_task(spec, &keys).map_err(place)?;
+        daemon.settings.check_task(spec).map_err(place)?;
     }
     daemon.store.submit_chunk(chunk).await.map(Reply::BatchStored).map_err(fault)
 }

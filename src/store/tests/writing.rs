@@ -92,6 +92,7 @@ fn writer(home: &Home) -> Writer {
         generation: Arc::new(AtomicU64::new(1)),
         feed: broadcast::channel(16).0,
         queue_changed: Arc::new(Notify::new()),
+        due_changed: Arc::new(Notify::new()),
         doubt: None,
         wal_pages: Arc::new(AtomicI32::new(0)),
         log_room: LogRoom::of(&home.paths().database()),
