@@ -43,8 +43,13 @@ impl FileLock {
     pub fn inherit(descriptor: OwnedFd, path: &Path) -> io::Result<Option<FileLock>> {
         let file = File::from(descriptor);
         fcntl(&file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-        let (open, named) = (file.metadata()?, path.metadata()?);
-        if (open.dev(), open.ino()) == (named.dev(), named.ino()) { lock(file) } else { Ok(None) }
+        Ok(lock(file)?.filter(|lock| lock.is_at(path)))
+    }
+
+    /// The file that is locked is the one at `path`: nobody has put another in its place.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let (Ok(open), Ok(named)) = (self.0.metadata(), path.metadata()) else { return false };
+        (open.dev(), open.ino()) == (named.dev(), named.ino())
     }
 
     /// A further descriptor that holds the lock, until this process ends or the program

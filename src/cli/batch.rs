@@ -8,9 +8,10 @@ use serde_json::json;
 
 use super::submit::with_key;
 use super::task::{Maker, SHELL, Wish};
-use super::{Context, Status, exit, wait};
+use super::{Context, Status, wait};
 use crate::client::unexpected;
 use crate::id::TaskId;
+use crate::protocol::reply::Waited;
 use crate::protocol::request::{ListQuery, Select, SubmitChunk};
 use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::provider::Registry;
@@ -69,21 +70,27 @@ pub fn run(
             ))
         }
     })?;
-    tell(ctx, &tasks, &key)?;
+    let json = ctx.output.is_json();
+    if !(wait && json) {
+        tell(ctx, &tasks, &key)?;
+    }
     if !wait {
         return Ok(Status::OK);
     }
-    let mut statuses = Vec::new();
+    let mut all = Waited { tasks: Vec::new(), timed_out: false };
     // As many at a time as an answer has room for.
     for part in tasks.chunks(ListQuery::MAX_LIMIT as usize) {
         let select = Select { tasks: part.to_vec(), ..Select::default() };
         let waited = wait::wait(&mut client, select, false, None)?;
-        if !ctx.output.is_quiet() && !ctx.output.is_json() {
+        if !ctx.output.is_quiet() && !json {
             wait::tell(ctx, &waited, false)?;
         }
-        statuses.push(wait::status(&waited, false));
+        all.tasks.extend(waited.tasks);
     }
-    Ok(exit::worst(statuses))
+    if json {
+        wait::tell(ctx, &all, false)?;
+    }
+    Ok(wait::status(&all, false))
 }
 
 fn tell(ctx: &Context, tasks: &[TaskId], key: &str) -> Result<(), Fault> {

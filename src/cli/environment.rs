@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use crate::protocol::Fault;
-use crate::task::spec::{MAX_ENVIRONMENT, REFERENCE, looks_secret};
+use crate::task::spec::{MAX_ENVIRONMENT, REFERENCE, holds_password, looks_secret};
 
-/// What programs need to find their files and to speak the user's language, whatever the
-/// settings say. Nothing here describes the terminal: a task has a terminal of its own.
-const ALLOWED: [&str; 14] = [
+/// What programs need to find their files, to speak the user's language and to reach the
+/// network, whatever the settings say. Nothing here describes the terminal: a task has a terminal of its own.
+const ALLOWED: [&str; 22] = [
     "PATH",
     "HOME",
     "USER",
@@ -22,13 +22,22 @@ const ALLOWED: [&str; 14] = [
     "EDITOR",
     "VISUAL",
     "SSH_AUTH_SOCK",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
     "XDG_*",
 ];
 
 /// Chooses from `all` what the built-in list and `allow` name; `*` at the end of a name
 /// stands for anything. Of what looks like a secret only the reference `env:NAME` is
-/// taken, under the same name, and only when `allow` names it: the value is read where
-/// the task is started. What is not UTF-8 is left out.
+/// taken, under the same name: the value is read where the task is started. One whose
+/// very name says secret is taken only when `allow` names it. What is not UTF-8 is left
+/// out.
 ///
 /// # Errors
 /// `Usage` when all of it together is too large to be stored.
@@ -43,10 +52,10 @@ pub fn choose(
         if !asked && !ALLOWED.iter().any(|pattern| matches(pattern, &name)) {
             continue;
         }
-        if !looks_secret(&name) {
-            chosen.insert(name, value);
-        } else if asked {
-            chosen.insert(name.clone(), format!("{REFERENCE}{name}"));
+        match (looks_secret(&name), holds_password(&name, &value)) {
+            (false, false) => drop(chosen.insert(name, value)),
+            (true, _) if !asked => {}
+            _ => drop(chosen.insert(name.clone(), format!("{REFERENCE}{name}"))),
         }
     }
     let size: usize = chosen.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -94,6 +103,13 @@ mod tests {
                 assert_eq!(taken[name], format!("env:{name}"));
             }
         }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_a_secret_and_the_address_is_needed() {
+        let taken =
+            chosen(&[], &[("HTTPS_PROXY", "http://me:hunter2@proxy:3128"), ("http_proxy", "http://proxy:3128")]);
+        assert_eq!((&*taken["HTTPS_PROXY"], &*taken["http_proxy"]), ("env:HTTPS_PROXY", "http://proxy:3128"));
     }
 
     #[test]

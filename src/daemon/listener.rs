@@ -43,7 +43,7 @@ pub(crate) fn bind(paths: &Paths) -> io::Result<(UnixListener, PathBuf)> {
 
 /// Accepts connections until the daemon leaves. `rebind` (SIGUSR1) binds the socket anew:
 /// the runtime directory may have vanished under it.
-pub(crate) async fn run(daemon: Arc<Daemon>, mut listener: UnixListener, mut rebind: Signal) {
+pub(crate) async fn run(daemon: Arc<Daemon>, mut listener: UnixListener, mut rebind: Signal) -> io::Result<()> {
     let door = Door {
         places: Arc::new(Semaphore::new(daemon.settings.connections())),
         refusals: Arc::new(Semaphore::new(REFUSALS)),
@@ -59,7 +59,7 @@ pub(crate) async fn run(daemon: Arc<Daemon>, mut listener: UnixListener, mut reb
                 }
                 continue;
             }
-            () = door.daemon.is_leaving() => return,
+            () = door.daemon.is_leaving() => return Ok(()),
         };
         match accepted {
             Ok((stream, _)) => door.admit(stream),

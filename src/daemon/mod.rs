@@ -43,6 +43,8 @@ const REST: Duration = Duration::from_secs(10);
 /// How the daemon is to leave; a stronger order replaces a weaker one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Leave {
+    /// A part of it has failed: end with an error; whoever needs a daemon starts a new one.
+    Failed,
     /// Start the binary at our own path in our place.
     Restart,
     /// End; sessions run on.

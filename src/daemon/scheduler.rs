@@ -20,7 +20,10 @@ const MOST_CLAIMS: usize = 16;
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Runs until the daemon leaves.
-pub(crate) async fn run(daemon: Arc<Daemon>) {
+///
+/// # Errors
+/// None: it tries again.
+pub(crate) async fn run(daemon: Arc<Daemon>) -> io::Result<()> {
     let queue_changed = daemon.store.queue_changed();
     let mut doubt = false;
     loop {
@@ -33,7 +36,7 @@ pub(crate) async fn run(daemon: Arc<Daemon>) {
         if let Some(pause) = daemon.rests_for() {
             tokio::select! {
                 () = tokio::time::sleep(pause) => continue,
-                () = daemon.is_leaving() => return,
+                () = daemon.is_leaving() => return Ok(()),
             }
         }
         let claimed = match doubt {
@@ -49,13 +52,13 @@ pub(crate) async fn run(daemon: Arc<Daemon>) {
             tracing::error!(%error, "nothing can be claimed");
             tokio::select! {
                 () = tokio::time::sleep(TROUBLE_PAUSE) => continue,
-                () = daemon.is_leaving() => return,
+                () = daemon.is_leaving() => return Ok(()),
             }
         }
         tokio::select! {
             () = &mut changed => {}
             () = &mut turned => {}
-            () = daemon.is_leaving() => return,
+            () = daemon.is_leaving() => return Ok(()),
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 
 use super::admission::Switch;
 use super::archive::Archiver;
@@ -132,6 +133,7 @@ fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> 
     // The socket goes before the lock: whoever takes the lock next binds its own.
     drop(fs::remove_file(daemon.socket_path()));
     Ok(match leave? {
+        Leave::Failed => return Err(failure("it cannot do its work any more; its log says why")),
         Leave::Restart => Some(daemon.lock.bequeath().map_err(failure)?),
         Leave::Stop | Leave::StopAll => None,
     })
@@ -190,9 +192,9 @@ async fn live(
 ) -> Result<Leave, Failure> {
     let Signals { mut terminate, mut interrupt, mut reload, rebind } = signals;
     recover::run(daemon).await.map_err(failure)?;
-    let accepting = tokio::spawn(listener::run(Arc::clone(daemon), listener, rebind));
-    let scheduling = tokio::spawn(scheduler::run(Arc::clone(daemon)));
-    let due = tokio::spawn(scheduler::run_due(Arc::clone(daemon)));
+    let accepting = part(daemon, "for clients", listener::run(Arc::clone(daemon), listener, rebind));
+    let scheduling = part(daemon, "that starts tasks", scheduler::run(Arc::clone(daemon)));
+    let due = part(daemon, "that keeps due dates", scheduler::run_due(Arc::clone(daemon)));
     let socket = daemon.socket_path();
     tracing::info!(version = BUILD, pid = std::process::id(), socket = %socket.display(), "ready");
     say(ready, &Ready { ready: true, socket: Some(socket), ..Ready::default() });
@@ -204,18 +206,19 @@ async fn live(
                 Ok(_) => daemon.reschedule.notify_one(),
                 Err(fault) => tracing::error!(error = fault.message, "the configuration is wrong; the last good one stays"),
             },
+            () = daemon.store.thread_ended() => {
+                tracing::error!("a thread of the database has ended");
+                daemon.leave(Leave::Failed);
+            }
             () = daemon.is_leaving() => break,
         }
     }
     // All three listen to `leaving`: after them nothing new is started or accepted, and
     // every session is in the roster.
-    for (what, ended) in [("clients", accepting.await), ("scheduler", scheduling.await)] {
+    for ended in [accepting.await, scheduling.await, due.await] {
         if let Err(error) = ended {
-            tracing::error!(%error, "the {what} part of the daemon had failed");
+            tracing::error!(%error, "a part of the daemon had failed");
         }
-    }
-    if let Ok(Err(error)) = due.await {
-        tracing::error!(%error, "due tasks were no longer released");
     }
     // Said while we waited for them.
     tokio::select! {
@@ -230,6 +233,33 @@ async fn live(
         end_all(daemon).await;
     }
     Ok(how)
+}
+
+/// Runs a part of the daemon. Without it the daemon would be there and not do its work, so
+/// when it ends too early the daemon leaves.
+fn part(
+    daemon: &Arc<Daemon>,
+    what: &'static str,
+    work: impl Future<Output = io::Result<()>> + Send + 'static,
+) -> JoinHandle<()> {
+    /// Dropped by a panic as well.
+    struct Needed(Arc<Daemon>, &'static str);
+    impl Drop for Needed {
+        fn drop(&mut self) {
+            if self.0.leaving.borrow().is_none() {
+                tracing::error!("the part {} has ended", self.1);
+                self.0.leave(Leave::Failed);
+            }
+        }
+    }
+    let needed = Needed(Arc::clone(daemon), what);
+    tokio::spawn(async move {
+        // All of it comes along, not only the word that is read.
+        let needed = needed;
+        if let Err(error) = work.await {
+            tracing::error!(%error, "the part {} has failed", needed.1);
+        }
+    })
 }
 
 async fn end_all(daemon: &Arc<Daemon>) {

@@ -247,12 +247,13 @@ fn start(conn: Connection, paths: &Paths, found: &Found, seen: u64) -> Result<St
     let queue_changed = Arc::new(Notify::new());
     let (jobs, inbox) = mpsc::channel();
     let due_changed = Arc::new(Notify::new());
+    let thread_ended = Arc::new(Notify::new());
     let (questions, asked) = crossbeam_channel::unbounded();
     for number in 0..readers::THREADS {
         let conn = migrate::connect(&paths.database(), false).map_err(sql)?;
         let reader = Reader { conn, live_sessions: paths.live_sessions() };
         let asked = asked.clone();
-        spawn(&format!("reader-{number}"), move || readers::run(reader, &asked))?;
+        spawn(&format!("reader-{number}"), &thread_ended, move || readers::run(reader, &asked))?;
     }
     let writer = Writer {
         path: paths.database(),
@@ -271,7 +272,7 @@ fn start(conn: Connection, paths: &Paths, found: &Found, seen: u64) -> Result<St
         // What the last daemon did not get done.
         wakes: Wakes { queue: false, due: false, chores: true, index: true },
     };
-    spawn("writer", move || writer.run(&inbox))?;
+    spawn("writer", &thread_ended, move || writer.run(&inbox))?;
     let inner = Inner {
         jobs,
         questions,
@@ -281,12 +282,24 @@ fn start(conn: Connection, paths: &Paths, found: &Found, seen: u64) -> Result<St
         feed,
         queue_changed,
         due_changed,
+        thread_ended,
     };
     Ok(Store { inner: Arc::new(inner) })
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+fn spawn(name: &str, ended: &Arc<Notify>, work: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+    /// Dropped by a panic as well.
+    struct Ended(Arc<Notify>);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+    let ended = Ended(Arc::clone(ended));
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let _ended = ended;
+        work();
+    });
     thread.map(|_| ()).map_err(|e| OpenError::Io(format!("no thread can be made for the database: {e}")))
 }
 

@@ -18,8 +18,11 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::protocol::fault::FaultCode;
-use crate::protocol::request::{Filter, Listing};
-use crate::task::{Dependency, Exit, When};
+use crate::protocol::reply::TaskPage;
+use crate::protocol::request::{Edit, EventsQuery, Filter, ListQuery, Listing, Select, Submit, SubmitChunk};
+use crate::protocol::view::{Count, SessionState, TaskDetail};
+use crate::queue::Limits;
+use crate::task::{Actor, Dependency, Event, Exit, When};
 
 /// An instance in a temporary directory.
 struct Home {

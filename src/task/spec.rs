@@ -40,9 +40,21 @@ pub fn looks_secret(name: &str) -> bool {
     SECRET.iter().any(|part| name.contains(part))
 }
 
+/// Whether the value of the variable of this name holds a password, as an address may:
+/// `http://user:password@host`. A proxy's may do without the scheme.
+pub fn holds_password(name: &str, value: &str) -> bool {
+    let skip = usize::from(!name.to_uppercase().ends_with("_PROXY"));
+    value.split("://").skip(skip).any(|rest| {
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    })
+}
+
 /// A variable whose value would be written down and looks like a secret.
 pub fn secret_in<'a>(environment: impl IntoIterator<Item = (&'a String, &'a String)>) -> Option<&'a str> {
-    let told = |(name, value): &(&String, &String)| looks_secret(name) && !value.starts_with(REFERENCE);
+    let told = |(name, value): &(&String, &String)| {
+        (looks_secret(name) && !value.starts_with(REFERENCE)) || holds_password(name, value)
+    };
     environment.into_iter().find(told).map(|(name, _)| name.as_str())
 }
 
@@ -227,6 +239,26 @@ mod tests {
         assert_eq!(TaskSpec::title_of("\n  Fix the bug \nmore"), "Fix the bug");
         assert_eq!(TaskSpec::title_of("a\u{1b}[31mred"), "a[31mred");
         assert_eq!(TaskSpec::title_of(&"x".repeat(500)).chars().count(), MAX_TITLE);
+    }
+
+    #[test]
+    fn passwords_in_addresses_are_found() {
+        for (name, value) in [
+            ("DATABASE_URL", "postgres://me:hunter2@host/db"),
+            ("LINKS", "see http://host, ftp://me:hunter2@host"),
+            ("https_proxy", "me:hunter2@host:3128"),
+        ] {
+            assert!(holds_password(name, value), "{value}");
+        }
+        for (name, value) in [
+            ("PATH", "/bin:/opt/x@2/bin"),
+            ("LANGUAGE", "en:de_DE@euro"),
+            ("REPOSITORY", "ssh://git@host:22/a:b@c"),
+            ("HTTP_PROXY", "http://host:3128/"),
+            ("NO_PROXY", "localhost,10.0.0.0/8"),
+        ] {
+            assert!(!holds_password(name, value), "{value}");
+        }
     }
 
     #[test]

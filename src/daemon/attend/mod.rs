@@ -2,35 +2,33 @@
 //! stored and its keeper gone. All orders to the session pass through it, in order.
 
 mod end;
+mod launch;
 mod limit;
+mod reach;
 
-use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{Daemon, watched};
+use super::Daemon;
 use crate::crash;
 use crate::id::{AttemptId, SessionName, Uid};
 use crate::lock::FileLock;
 use crate::paths::SessionDir;
-use crate::process::{self, PidFd, ProcessId};
+use crate::process::{self, ProcessId};
 use crate::protocol::exit::ExitRecord;
 use crate::protocol::keeper::{FromKeeper, How, KeeperHello, Phase, ToKeeper};
-use crate::protocol::launch::LaunchSpec;
 use crate::protocol::view::SessionState;
-use crate::recovery::{self, plan};
-use crate::session::{self, Link, LinkError, Order, names};
-use crate::store::{Claim, StoreError};
+use crate::session::{Link, Order};
+use crate::store::StoreError;
 use crate::task::{Actor, Event, Outcome, Refused, Status, Stop};
 
 use end::{End, Kept};
+pub(crate) use launch::{Launch, spawn_claimed};
 pub(super) use limit::Limit;
 
 /// A keeper that was told to stop gently and has not ended its session after its whole
@@ -83,34 +81,6 @@ pub(super) struct Attendant {
     barred: Option<FileLock>,
 }
 
-/// Launches a claimed attempt and looks after it.
-pub(super) fn spawn_claimed(daemon: &Arc<Daemon>, claim: Claim) {
-    crash::point("claimed");
-    let name = claim.attempt.session();
-    let dir = daemon.paths.session_directory(&name, claim.session_uid);
-    let marker = process::marker(daemon.paths.instance_number(), claim.session_number);
-    let mut attendant = Attendant::new(daemon, &name, claim.session_uid, dir, marker);
-    attendant.attempt = Some(claim.attempt);
-    attendant.limit = Limit::new(claim.spec.timeout);
-    tokio::spawn(async move {
-        match attendant.daemon.settings.launch_attempt(&attendant.daemon, &claim) {
-            Ok(launch) => attendant.launch(launch).await,
-            Err((outcome, why)) => attendant.finish(End::Without(outcome, why), None).await,
-        }
-    });
-}
-
-/// What is to be launched.
-pub(crate) struct Launch {
-    pub spec: LaunchSpec,
-    pub files: Vec<(String, Vec<u8>)>,
-    /// Variables with values that are never written down: they go to the keeper over the
-    /// connection it was born with.
-    pub secrets: Vec<(String, String)>,
-    /// The argument vector as it may be shown.
-    pub argv: Vec<String>,
-}
-
 impl Attendant {
     /// Enters the session into the roster: from here on it takes orders.
     pub fn new(daemon: &Arc<Daemon>, name: &SessionName, uid: Uid, dir: SessionDir, marker: u64) -> Self {
@@ -142,115 +112,6 @@ impl Attendant {
         self.frozen = status == Status::Paused;
         if let Some(stop) = stop {
             self.must_stop(how(stop));
-        }
-    }
-
-    /// Makes the keeper, commits the start, says Go, looks after the session.
-    pub async fn launch(mut self, launch: Launch) {
-        if let Err(error) = names::publish(&self.dir, &self.name) {
-            tracing::warn!(session = %self.name, %error, "it has no link in sessions/live");
-        }
-        let (dir, spec, files) = (self.dir.clone(), launch.spec.clone(), launch.files);
-        let launched = tokio::task::spawn_blocking(move || session::launch(&dir, &spec, &files)).await;
-        let launched = match launched.map_err(io::Error::other).and_then(|r| r) {
-            Ok(launched) => launched,
-            Err(error) => {
-                let why = format!("the session's keeper cannot be started: {error}");
-                let outcome = self.blame(&error);
-                return self.finish(End::Without(outcome, why), None).await;
-            }
-        };
-        self.child = Some(launched.child);
-        let (mut link, hello) = match Link::born(launched.control, self.daemon.store.generation()).await {
-            Ok(ready) => ready,
-            Err(error) => {
-                let end = self.stillborn(&error).await;
-                return self.finish(end, None).await;
-            }
-        };
-        crash::point("ready");
-        self.met(&hello);
-        let size = (launch.spec.columns, launch.spec.rows);
-        if self.commit_start(&mut link, launch.argv, size).await {
-            if !launch.secrets.is_empty() {
-                drop(link.send(&ToKeeper::Environment(launch.secrets)).await);
-            }
-            self.go(&mut link).await;
-        }
-        self.attend(Some(link)).await;
-    }
-
-    /// What is to blame for a launch that failed: the task, or a machine that has no room
-    /// now and will have some again.
-    fn blame(&self, error: &io::Error) -> Outcome {
-        use io::ErrorKind::{OutOfMemory, QuotaExceeded, ResourceBusy, StorageFull, WouldBlock};
-        let no_room = matches!(error.kind(), OutOfMemory | QuotaExceeded | ResourceBusy | StorageFull | WouldBlock)
-            || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EIO));
-        if !no_room {
-            return Outcome::LaunchFailed;
-        }
-        tracing::warn!(session = %self.name, %error, "no session can be started now; others wait");
-        self.daemon.rest();
-        Outcome::NeverStarted
-    }
-
-    /// The keeper did not become ready.
-    async fn stillborn(&mut self, error: &LinkError) -> End {
-        // One that has hung up is about to end by itself, and says how.
-        let silent = matches!(error, LinkError::Silent);
-        let ended = !silent && self.keeper_ends(LEAVE_LIMIT).await;
-        let status = self.child.as_mut().filter(|_| ended).and_then(|child| child.try_wait().ok().flatten());
-        self.kill_keeper().await;
-        match status.and_then(|status| status.signal()) {
-            // Somebody's wish, not its fault: the next one will do.
-            Some(libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP) => {
-                End::Without(Outcome::NeverStarted, "its keeper was killed before it was ready".into())
-            }
-            // The machine is so slow that the others would fare no better.
-            _ if silent => {
-                self.daemon.rest();
-                End::Without(Outcome::NeverStarted, self.keeper_words(error))
-            }
-            _ => End::Without(Outcome::LaunchFailed, self.keeper_words(error)),
-        }
-    }
-
-    /// Commits that the program is to be started; `false` when it is not, and then the
-    /// keeper was told to stop: it leaves, and its record brings the session to its end.
-    async fn commit_start(&mut self, link: &mut Link, argv: Vec<String>, size: (u16, u16)) -> bool {
-        let keeper = self.keeper.as_ref().map_or(0, |keeper| keeper.pid);
-        let store = &self.daemon.store;
-        let committed = match self.attempt {
-            Some(attempt) => store.start_attempt(attempt, argv, keeper, size).await.map(drop),
-            None => store.start_session(self.uid, argv, keeper).await,
-        };
-        let stop = match committed {
-            Ok(()) => None,
-            // It was committed, and the answer was lost.
-            Err(StoreError::Refused(Refused::Already(Status::Running))) => None,
-            // Ended meanwhile. That order may have come before there was anybody to take
-            // it, so it is not left to the queue.
-            Err(StoreError::Refused(Refused::Stopping(stop))) => Some(how(stop)),
-            Err(error) => {
-                tracing::error!(session = %self.name, %error, "its start cannot be stored");
-                Some(How::Now)
-            }
-        };
-        match stop {
-            None => {
-                self.started = true;
-                crash::point("start-stored");
-            }
-            Some(how) => self.stop(link, how).await,
-        }
-        stop.is_none()
-    }
-
-    async fn go(&mut self, link: &mut Link) {
-        let (generation, order) = link.next_order();
-        if link.send(&ToKeeper::Go { generation, order }).await.is_ok() {
-            crash::point("gone");
-            self.limit.run(Instant::now());
         }
     }
 
@@ -453,108 +314,6 @@ impl Attendant {
                 tracing::error!(%attempt, %error, "that the time limit is over cannot be stored yet");
                 self.limit.postpone(STORE_PAUSE, Instant::now());
             }
-        }
-    }
-
-    /// Connects to the keeper, however long it takes, as long as its lock is held; else
-    /// says how the session ended.
-    async fn reach(&mut self) -> Result<(Link, KeeperHello), End> {
-        let mut pause = RECONNECT_PAUSE.0;
-        loop {
-            self.reap();
-            let found = self.look();
-            if let Some(end) = self.ended(&found) {
-                return Err(end);
-            }
-            // Without a word from it, it has just taken the lock and is about to say where
-            // it is.
-            if let Some(keeper) = &found.keeper {
-                match Link::connect(&keeper.socket, self.daemon.store.generation()).await {
-                    Ok((link, hello)) if hello.uid == self.uid => return Ok((link, hello)),
-                    Err(LinkError::Generation(seen)) => match self.daemon.store.raise_generation(seen).await {
-                        Ok(_) => continue,
-                        Err(error) => tracing::error!(%error, "the generation cannot be raised"),
-                    },
-                    other => {
-                        let why = match other {
-                            Err(error) => error.to_string(),
-                            Ok(_) => "another session's keeper answers at its socket".to_owned(),
-                        };
-                        tracing::info!(session = %self.name, why, "its keeper cannot be reached");
-                        self.daemon.roster.update(self.uid, |live| live.state = SessionState::Unresponsive);
-                        // Perhaps its socket has vanished with the runtime directory.
-                        if let Some(handle) = keeper.process.open() {
-                            drop(handle.signal(libc::SIGUSR1));
-                        }
-                    }
-                }
-            }
-            tokio::select! {
-                () = sleep(pause) => pause = (pause * 2).min(RECONNECT_PAUSE.1),
-                Some(order) = self.orders.recv() => match order {
-                    Order::Stop(how) => self.must_stop(how),
-                    Order::Freeze(frozen) => self.freeze(frozen),
-                },
-                () = until(self.give_up) => {
-                    tracing::warn!(session = %self.name, "it is to end, and its keeper does not answer: killed");
-                    self.kill_keeper().await;
-                }
-            }
-        }
-    }
-
-    /// How the session has ended; `None` while its lock is held: until then nothing is
-    /// decided.
-    fn ended(&mut self, found: &recovery::Found) -> Option<End> {
-        // The row is unfinished, or there would be no attendant.
-        let facts = plan::Facts { row: plan::Row::Free, dir: found.facts.clone(), started: self.started };
-        let missing = facts.dir == plan::Dir::Missing;
-        match plan::plan(&facts) {
-            plan::Action::Finish(record) => Some(End::Record(record)),
-            plan::Action::End(Outcome::NeverStarted) => {
-                if self.barred.is_none() && !missing {
-                    // Its keeper may be about to begin. Whoever has the lock decides.
-                    self.barred = FileLock::take(&self.dir.lock()).ok()?;
-                    self.barred.as_ref()?;
-                }
-                let why = "its daemon or keeper ended before the program was started";
-                Some(End::Without(Outcome::NeverStarted, why.into()))
-            }
-            plan::Action::End(outcome) => {
-                let why = match outcome {
-                    Outcome::Unknown => UNREADABLE,
-                    Outcome::Interrupted => "interrupted: the machine was started anew",
-                    _ if missing => "its directory is gone",
-                    _ => "its keeper was killed",
-                };
-                Some(End::Without(outcome, why.into()))
-            }
-            _ => None,
-        }
-    }
-
-    fn look(&self) -> recovery::Found {
-        recovery::gather::look(self.dir.clone()).of(self.uid)
-    }
-
-    fn keeper_process(&self) -> Option<ProcessId> {
-        match (&self.keeper, &self.child) {
-            (Some(keeper), _) => Some(keeper.clone()),
-            (None, Some(child)) => ProcessId::of(child.id()),
-            (None, None) => self.look().keeper.map(|keeper| keeper.process),
-        }
-    }
-
-    fn keeper_handle(&self) -> Option<AsyncFd<PidFd>> {
-        watched(self.keeper_process()?.open()?).ok()
-    }
-
-    /// Why a keeper did not become ready, in its own words if it left any.
-    fn keeper_words(&self, error: &LinkError) -> String {
-        let log = std::fs::read_to_string(self.dir.log()).unwrap_or_default();
-        match log.lines().rev().find(|line| !line.trim().is_empty()) {
-            Some(line) => format!("the session's keeper did not become ready: {line}"),
-            None => format!("the session's keeper did not become ready: {error}"),
         }
     }
 }

@@ -1,0 +1,166 @@
+//! From the claim to the program: the keeper is made, the start is committed, Go is said.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::end::End;
+use super::{Attendant, LEAVE_LIMIT, Limit, how};
+use crate::crash;
+use crate::daemon::Daemon;
+use crate::process;
+use crate::protocol::keeper::{How, ToKeeper};
+use crate::protocol::launch::LaunchSpec;
+use crate::session::{self, Link, LinkError, names};
+use crate::store::{Claim, StoreError};
+use crate::task::{Outcome, Refused, Status};
+
+/// Launches a claimed attempt and looks after it.
+pub(crate) fn spawn_claimed(daemon: &Arc<Daemon>, claim: Claim) {
+    crash::point("claimed");
+    let name = claim.attempt.session();
+    let dir = daemon.paths.session_directory(&name, claim.session_uid);
+    let marker = process::marker(daemon.paths.instance_number(), claim.session_number);
+    let mut attendant = Attendant::new(daemon, &name, claim.session_uid, dir, marker);
+    attendant.attempt = Some(claim.attempt);
+    attendant.limit = Limit::new(claim.spec.timeout);
+    tokio::spawn(async move {
+        match attendant.daemon.settings.launch_attempt(&attendant.daemon, &claim) {
+            Ok(launch) => attendant.launch(launch).await,
+            Err((outcome, why)) => attendant.finish(End::Without(outcome, why), None).await,
+        }
+    });
+}
+
+/// What is to be launched.
+pub(crate) struct Launch {
+    pub spec: LaunchSpec,
+    pub files: Vec<(String, Vec<u8>)>,
+    /// Variables with values that are never written down: they go to the keeper over the
+    /// connection it was born with.
+    pub secrets: Vec<(String, String)>,
+    /// The argument vector as it may be shown.
+    pub argv: Vec<String>,
+}
+
+impl Attendant {
+    /// Makes the keeper, commits the start, says Go, looks after the session.
+    pub async fn launch(mut self, launch: Launch) {
+        if let Err(error) = names::publish(&self.dir, &self.name) {
+            tracing::warn!(session = %self.name, %error, "it has no link in sessions/live");
+        }
+        let (dir, spec, files) = (self.dir.clone(), launch.spec.clone(), launch.files);
+        let launched = tokio::task::spawn_blocking(move || session::launch(&dir, &spec, &files)).await;
+        let launched = match launched.map_err(io::Error::other).and_then(|r| r) {
+            Ok(launched) => launched,
+            Err(error) => {
+                let why = format!("the session's keeper cannot be started: {error}");
+                let outcome = self.blame(&error);
+                return self.finish(End::Without(outcome, why), None).await;
+            }
+        };
+        self.child = Some(launched.child);
+        let (mut link, hello) = match Link::born(launched.control, self.daemon.store.generation()).await {
+            Ok(ready) => ready,
+            Err(error) => {
+                let end = self.stillborn(&error).await;
+                return self.finish(end, None).await;
+            }
+        };
+        crash::point("ready");
+        self.met(&hello);
+        let size = (launch.spec.columns, launch.spec.rows);
+        if self.commit_start(&mut link, launch.argv, size).await {
+            if !launch.secrets.is_empty() {
+                drop(link.send(&ToKeeper::Environment(launch.secrets)).await);
+            }
+            self.go(&mut link).await;
+        }
+        self.attend(Some(link)).await;
+    }
+
+    /// What is to blame for a launch that failed: the task, or a machine that has no room
+    /// now and will have some again.
+    fn blame(&self, error: &io::Error) -> Outcome {
+        use io::ErrorKind::{OutOfMemory, QuotaExceeded, ResourceBusy, StorageFull, WouldBlock};
+        let no_room = matches!(error.kind(), OutOfMemory | QuotaExceeded | ResourceBusy | StorageFull | WouldBlock)
+            || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EIO));
+        if !no_room {
+            return Outcome::LaunchFailed;
+        }
+        tracing::warn!(session = %self.name, %error, "no session can be started now; others wait");
+        self.daemon.rest();
+        Outcome::NeverStarted
+    }
+
+    /// The keeper did not become ready.
+    async fn stillborn(&mut self, error: &LinkError) -> End {
+        // One that has hung up is about to end by itself, and says how.
+        let silent = matches!(error, LinkError::Silent);
+        let ended = !silent && self.keeper_ends(LEAVE_LIMIT).await;
+        let status = self.child.as_mut().filter(|_| ended).and_then(|child| child.try_wait().ok().flatten());
+        self.kill_keeper().await;
+        match status.and_then(|status| status.signal()) {
+            // Somebody's wish, not its fault: the next one will do.
+            Some(libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP) => {
+                End::Without(Outcome::NeverStarted, "its keeper was killed before it was ready".into())
+            }
+            // The machine is so slow that the others would fare no better.
+            _ if silent => {
+                self.daemon.rest();
+                End::Without(Outcome::NeverStarted, self.keeper_words(error))
+            }
+            _ => End::Without(Outcome::LaunchFailed, self.keeper_words(error)),
+        }
+    }
+
+    /// Commits that the program is to be started; `false` when it is not, and then the
+    /// keeper was told to stop: it leaves, and its record brings the session to its end.
+    pub(super) async fn commit_start(&mut self, link: &mut Link, argv: Vec<String>, size: (u16, u16)) -> bool {
+        let keeper = self.keeper.as_ref().map_or(0, |keeper| keeper.pid);
+        let store = &self.daemon.store;
+        let committed = match self.attempt {
+            Some(attempt) => store.start_attempt(attempt, argv, keeper, size).await.map(drop),
+            None => store.start_session(self.uid, argv, keeper).await,
+        };
+        let stop = match committed {
+            Ok(()) => None,
+            // It was committed, and the answer was lost.
+            Err(StoreError::Refused(Refused::Already(Status::Running))) => None,
+            // Ended meanwhile. That order may have come before there was anybody to take
+            // it, so it is not left to the queue.
+            Err(StoreError::Refused(Refused::Stopping(stop))) => Some(how(stop)),
+            Err(error) => {
+                tracing::error!(session = %self.name, %error, "its start cannot be stored");
+                Some(How::Now)
+            }
+        };
+        match stop {
+            None => {
+                self.started = true;
+                crash::point("start-stored");
+            }
+            Some(how) => self.stop(link, how).await,
+        }
+        stop.is_none()
+    }
+
+    pub(super) async fn go(&mut self, link: &mut Link) {
+        let (generation, order) = link.next_order();
+        if link.send(&ToKeeper::Go { generation, order }).await.is_ok() {
+            crash::point("gone");
+            self.limit.run(Instant::now());
+        }
+    }
+
+    /// Why a keeper did not become ready, in its own words if it left any.
+    fn keeper_words(&self, error: &LinkError) -> String {
+        let log = std::fs::read_to_string(self.dir.log()).unwrap_or_default();
+        match log.lines().rev().find(|line| !line.trim().is_empty()) {
+            Some(line) => format!("the session's keeper did not become ready: {line}"),
+            None => format!("the session's keeper did not become ready: {error}"),
+        }
+    }
+}

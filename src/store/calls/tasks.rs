@@ -1,0 +1,124 @@
+//! Tasks: stored, changed, claimed, begun, ended.
+
+use crate::id::{AttemptId, TaskId};
+use crate::protocol::fault::Fault;
+use crate::protocol::reply::{BatchStored, Submitted};
+use crate::protocol::request::{Edit, Submit, SubmitChunk};
+use crate::queue::Limits;
+use crate::store::tx::Tx;
+use crate::store::{
+    Applied, AppliedEach, AttemptEnd, Claim, FEW_ROWS, Store, StoreError, apply, batch, claim, edit, sessions, submit,
+};
+use crate::task::{Actor, Event, TaskSpec};
+
+/// Tasks that one job of [`Store::apply_all`] changes: others get in between.
+const APPLY_CHUNK: usize = 100;
+impl Store {
+    /// Stores a task, or finds the one stored before under the same key.
+    ///
+    /// # Errors
+    /// `Conflict` when the key was used for other content, `NotFound` when a task in
+    /// `after` does not exist.
+    pub async fn submit(&self, submit: Submit) -> Result<Submitted, StoreError> {
+        self.write(FEW_ROWS, move |tx| submit::submit(tx, &submit)).await
+    }
+
+    /// Stores a chunk of a batch, or finds it stored. With the last chunk the tasks become
+    /// claimable, some hundred at a time.
+    ///
+    /// # Errors
+    /// `Conflict` when the key or the chunk's place was used for other content, or chunks
+    /// before it are missing; `Usage` when a task waits for one that does not stand before
+    /// it.
+    pub async fn submit_chunk(&self, chunk: SubmitChunk) -> Result<BatchStored, StoreError> {
+        self.write(chunk.tasks.len(), move |tx| batch::store(tx, &chunk)).await
+    }
+
+    /// Stores a new task like one that has ended.
+    ///
+    /// # Errors
+    /// `NotFound`, or `Conflict` when it has not ended or the key was used for something
+    /// else.
+    pub async fn resubmit(&self, task: TaskId, key: String) -> Result<Submitted, StoreError> {
+        self.write(FEW_ROWS, move |tx| submit::resubmit(tx, task, &key)).await
+    }
+
+    /// Changes a task that waits.
+    ///
+    /// # Errors
+    /// `NotFound` for the task or one it is to wait for, `Conflict` when it does not wait
+    /// or would wait for itself; what `check` says of the task as it would be.
+    pub async fn edit(
+        &self,
+        edit: Edit,
+        check: impl FnOnce(&TaskSpec) -> Result<(), Fault> + Send + 'static,
+    ) -> Result<Applied, StoreError> {
+        let change = move |tx: &mut Tx<'_>| {
+            let applied = edit::edit(tx, &edit)?;
+            check(&submit::spec(tx, edit.task)?)?;
+            Ok(applied)
+        };
+        self.write(FEW_ROWS, change).await
+    }
+
+    /// Gives a task that has not ended another place in the queue.
+    ///
+    /// # Errors
+    /// `NotFound`; [`StoreError::Refused`] when it has ended.
+    pub async fn set_priority(&self, task: TaskId, priority: i32) -> Result<Applied, StoreError> {
+        self.write(FEW_ROWS, move |tx| edit::set_priority(tx, task, priority)).await
+    }
+
+    /// One event on one task, decided by `task::step`.
+    ///
+    /// # Errors
+    /// `NotFound`; [`StoreError::Refused`] when the event cannot happen to it.
+    pub async fn apply(&self, task: TaskId, event: Event, actor: Actor) -> Result<Applied, StoreError> {
+        self.write(FEW_ROWS, move |tx| apply::apply(tx, task, &event, actor)).await
+    }
+
+    /// The same event on many tasks, in chunks between which others get in.
+    pub async fn apply_all(&self, tasks: Vec<TaskId>, event: Event, actor: Actor) -> AppliedEach {
+        let mut results = Vec::with_capacity(tasks.len());
+        for chunk in tasks.chunks(APPLY_CHUNK) {
+            let (part, event) = (chunk.to_vec(), event.clone());
+            match self.write(part.len(), move |tx| apply::apply_each(tx, &part, &event, actor)).await {
+                Ok(done) => results.extend(done),
+                Err(error) => results.extend(chunk.iter().map(|task| (*task, Err(error.clone())))),
+            }
+        }
+        results
+    }
+
+    /// Claims up to `most` tasks that `queue::admit` lets start, in the order of the queue,
+    /// in one transaction: attempt and session rows, `Claimed` events.
+    ///
+    /// # Errors
+    /// When it is not stored.
+    pub async fn claim(&self, limits: Limits, most: usize) -> Result<Vec<Claim>, StoreError> {
+        self.write(most.max(FEW_ROWS), move |tx| claim::claim(tx, &limits, most)).await
+    }
+
+    /// `Started`, with the argument vector and the keeper's and session's columns.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when the attempt is not the current one, or an order to end
+    /// it is out.
+    pub async fn start_attempt(
+        &self,
+        attempt: AttemptId,
+        argv: Vec<String>,
+        keeper_pid: u32,
+        size: (u16, u16),
+    ) -> Result<Applied, StoreError> {
+        self.write(FEW_ROWS, move |tx| sessions::start_attempt(tx, attempt, &argv, keeper_pid, size)).await
+    }
+
+    /// `Ended` and, as nothing has to be collected, `Settled`, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when the attempt is not the current one or has ended.
+    pub async fn end_attempt(&self, attempt: AttemptId, end: AttemptEnd) -> Result<Applied, StoreError> {
+        self.write(FEW_ROWS, move |tx| sessions::end_attempt(tx, attempt, end)).await
+    }
+}
