@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::target::{self, SessionArg};
-use super::{Context, Status, detach};
+use super::{Context, Status};
 use crate::client::find;
 use crate::id::SessionName;
 use crate::protocol::Fault;
@@ -44,7 +44,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     let session = target::live(ctx, &args.target.session)?;
     let (mut link, _) = find::connect(&ctx.paths, &session)?;
     let question = ToKeeper::Screen { ansi: args.ansi };
-    let (columns, rows, text) = detach::ask(&mut link, &session, &question, |message| match message {
+    let (columns, rows, text) = target::ask(&mut link, &session, &question, |message| match message {
         FromKeeper::Screen { columns, rows, text } => Some((columns, rows, text)),
         _ => None,
     })?;

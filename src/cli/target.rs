@@ -1,11 +1,18 @@
 //! Which session a user means: found without the daemon where it lives, else asked for.
 
+use std::io;
+use std::time::Duration;
+
 use super::{Context, complete};
-use crate::client::find;
-use crate::client::unexpected;
+use crate::client::keeper_link::Link;
+use crate::client::{find, unexpected};
 use crate::id::{SessionName, TaskId};
+use crate::protocol::keeper::{FromKeeper, ToKeeper};
 use crate::protocol::view::{SessionState, SessionView};
 use crate::protocol::{Fault, FaultCode, Reply, Request};
+
+/// How long a keeper may take to answer: it never waits for anything itself.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// The argument that names a session, for verbs that need one.
 #[derive(Debug, clap::Args)]
@@ -61,13 +68,36 @@ pub fn live(ctx: &Context, target: &str) -> Result<SessionName, Fault> {
     }
 }
 
+/// Asks a session's keeper something.
+///
+/// # Errors
+/// `Conflict` when it refuses or leaves, `Unreachable` when it does not answer.
+pub(super) fn ask<T>(
+    link: &mut Link,
+    session: &SessionName,
+    question: &ToKeeper,
+    pick: impl FnMut(FromKeeper) -> Option<T>,
+) -> Result<T, Fault> {
+    link.ask(question, ANSWER_LIMIT, pick).map_err(|error| {
+        let code = match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::InvalidData => FaultCode::Unreachable,
+            // It refuses, or has left: most likely the session has just ended.
+            _ => FaultCode::Conflict,
+        };
+        Fault::new(code, format!("session {session}: {error}")).hint(printed(session))
+    })
+}
+
+fn printed(session: &SessionName) -> String {
+    format!("what it printed: autodev logs {session}")
+}
+
 fn not_live(name: &SessionName, state: SessionState, task: Option<TaskId>) -> Fault {
-    let printed = || format!("what it printed: autodev logs {name}");
     let (what, hint) = match (state, task) {
         (SessionState::Starting, Some(task)) => ("has not started yet", format!("how it stands: autodev show {task}")),
         (SessionState::Starting, None) => ("has not started yet", "how it stands: autodev sessions".to_owned()),
-        (SessionState::Lost, _) => ("was lost: its keeper died", printed()),
-        _ => ("has ended", printed()),
+        (SessionState::Lost, _) => ("was lost: its keeper died", printed(name)),
+        _ => ("has ended", printed(name)),
     };
     Fault::conflict(format!("session {name} {what}")).hint(hint)
 }

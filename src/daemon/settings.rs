@@ -147,17 +147,16 @@ impl Settings {
             mode: claim.spec.mode,
             size: claim.spec.size,
         };
-        self.launch(paths, &request, &identity).map_err(|error| {
-            let outcome = match error {
-                LaunchError::NotInstalled { .. } => Outcome::NotInstalled,
-                _ => Outcome::LaunchFailed,
-            };
-            (outcome, error.to_string())
-        })
+        self.launch(paths, &request, &identity).map_err(end_of)
     }
 
     /// The same for a session without a task.
-    pub fn launch_open(&self, daemon: &Daemon, open: &Open, session: &StoredSession) -> Result<Launch, Fault> {
+    pub fn launch_open(
+        &self,
+        daemon: &Daemon,
+        open: &Open,
+        session: &StoredSession,
+    ) -> Result<Launch, (Outcome, String)> {
         let socket = daemon.socket_path();
         let dir = daemon.paths.session_directory(&session.name, session.uid);
         let environment: BTreeMap<String, String> = open.environment.iter().cloned().collect();
@@ -187,7 +186,7 @@ impl Settings {
             mode: Mode::Interactive,
             size: open.size,
         };
-        self.launch(&daemon.paths, &request, &identity).map_err(|error| Fault::conflict(error.to_string()))
+        self.launch(&daemon.paths, &request, &identity).map_err(end_of)
     }
 
     fn launch(
@@ -237,6 +236,15 @@ impl Settings {
     fn read(&self) -> RwLockReadGuard<'_, Current> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How something ends that cannot be launched.
+fn end_of(error: LaunchError) -> (Outcome, String) {
+    let outcome = match error {
+        LaunchError::NotInstalled { .. } => Outcome::NotInstalled,
+        _ => Outcome::LaunchFailed,
+    };
+    (outcome, error.to_string())
 }
 
 /// Who the session is.

@@ -1,9 +1,12 @@
 //! A transaction under way, as the jobs in it see it.
 
+use std::convert::Infallible;
+
 use rusqlite::Connection;
 
 use super::failure::Failure;
 use crate::clock::Timestamp;
+use crate::protocol::fault::Fault;
 use crate::protocol::view::EventView;
 
 /// Where the history and the numbers stand.
@@ -75,5 +78,20 @@ impl Tx<'_> {
         }
         self.conn.prepare_cached("RELEASE job")?.execute([])?;
         result
+    }
+
+    /// Runs `work` to see what would come of it, and leaves nothing of it behind.
+    pub(super) fn trial<T>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+        let lone = std::mem::replace(&mut self.lone, false);
+        let mut seen = None;
+        let tried = self.savepoint::<Infallible>(|tx| {
+            seen = Some(work(tx)?);
+            Err(Fault::internal("it was only tried").into())
+        });
+        self.lone = lone;
+        match (seen, tried) {
+            (Some(seen), _) => Ok(seen),
+            (None, Err(failure)) => Err(failure),
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use super::{Context, Status, complete, detach, target};
+use super::{Context, Status, complete, target};
 use crate::client::find;
 use crate::protocol::Fault;
 use crate::protocol::keeper::{FromKeeper, ToKeeper};
@@ -59,7 +59,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     let session = target::live(ctx, &args.session)?;
     let (mut link, _) = find::connect(&ctx.paths, &session)?;
     for message in messages {
-        detach::ask(&mut link, &session, &message, |answer| matches!(answer, FromKeeper::Done).then_some(()))?;
+        target::ask(&mut link, &session, &message, |answer| matches!(answer, FromKeeper::Done).then_some(()))?;
     }
     Ok(Status::OK)
 }

@@ -134,7 +134,8 @@ impl Attendant {
                     self.daemon.store.end_attempt(attempt, end).await.map(drop)
                 }
                 None => {
-                    let state = if record.is_some() { SessionState::Ended } else { SessionState::Lost };
+                    let lost = matches!(outcome, Outcome::Lost | Outcome::Interrupted | Outcome::Unknown);
+                    let state = if lost && record.is_none() { SessionState::Lost } else { SessionState::Ended };
                     self.daemon.store.end_session(self.uid, state, error.clone(), record.clone()).await
                 }
             };

@@ -26,12 +26,8 @@ pub(crate) fn spawn_claimed(daemon: &Arc<Daemon>, claim: Claim) {
     let mut attendant = Attendant::new(daemon, &name, claim.session_uid, dir, marker);
     attendant.attempt = Some(claim.attempt);
     attendant.limit = Limit::new(claim.spec.timeout);
-    tokio::spawn(async move {
-        match attendant.daemon.settings.launch_attempt(&attendant.daemon, &claim) {
-            Ok(launch) => attendant.launch(launch).await,
-            Err((outcome, why)) => attendant.finish(End::Without(outcome, why), None).await,
-        }
-    });
+    let owner = Arc::clone(daemon);
+    tokio::spawn(attendant.launch(move || owner.settings.launch_attempt(&owner, &claim)));
 }
 
 /// What is to be launched.
@@ -45,17 +41,32 @@ pub(crate) struct Launch {
     pub argv: Vec<String>,
 }
 
+/// Why there is no keeper.
+enum Trouble {
+    /// The tool cannot be run so.
+    Tool(Outcome, String),
+    /// The machine.
+    Machine(io::Error),
+}
+
 impl Attendant {
-    /// Makes the keeper, commits the start, says Go, looks after the session.
-    pub async fn launch(mut self, launch: Launch) {
+    /// Makes the keeper of what `prepare` finds, commits the start, says Go, looks after
+    /// the session.
+    pub async fn launch(mut self, prepare: impl FnOnce() -> Result<Launch, (Outcome, String)> + Send + 'static) {
         if let Err(error) = names::publish(&self.dir, &self.name) {
             tracing::warn!(session = %self.name, %error, "it has no link in sessions/live");
         }
-        let (dir, spec, files) = (self.dir.clone(), launch.spec.clone(), launch.files);
-        let launched = tokio::task::spawn_blocking(move || session::launch(&dir, &spec, &files)).await;
-        let launched = match launched.map_err(io::Error::other).and_then(|r| r) {
+        let dir = self.dir.clone();
+        // The tool is looked for among the user's files, which may lie far away.
+        let launched = tokio::task::spawn_blocking(move || {
+            let launch = prepare().map_err(|(outcome, why)| Trouble::Tool(outcome, why))?;
+            let launched = session::launch(&dir, &launch.spec, &launch.files).map_err(Trouble::Machine)?;
+            Ok((launch, launched))
+        });
+        let (launch, launched) = match launched.await.unwrap_or_else(|e| Err(Trouble::Machine(io::Error::other(e)))) {
             Ok(launched) => launched,
-            Err(error) => {
+            Err(Trouble::Tool(outcome, why)) => return self.finish(End::Without(outcome, why), None).await,
+            Err(Trouble::Machine(error)) => {
                 let why = format!("the session's keeper cannot be started: {error}");
                 let outcome = self.blame(&error);
                 return self.finish(End::Without(outcome, why), None).await;

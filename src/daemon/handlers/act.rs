@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{change, fault, named, submit};
+use super::{aside, change, fault, named, submit};
 use crate::daemon::Daemon;
 use crate::id::TaskId;
 use crate::protocol::reply::{Acted, Change};
 use crate::protocol::request::{Act, Action, Admission, Edit};
 use crate::protocol::{Fault, Reply};
 use crate::store::{Applied, StoreError};
-use crate::task::{Actor, Event, Refused, Status as State, TaskSpec};
+use crate::task::{Actor, Event, Refused, Status as State};
 
 pub(super) async fn act(daemon: &Arc<Daemon>, order: Act) -> Result<Reply, Fault> {
     if let Action::Priority(priority) = order.action {
@@ -87,16 +87,12 @@ fn acted(task: TaskId, result: Result<Applied, StoreError>) -> Acted {
 
 pub(super) async fn edit(daemon: &Arc<Daemon>, edit: Edit) -> Result<Reply, Fault> {
     let task = edit.task;
-    let owner = Arc::clone(daemon);
-    let check = move |spec: &TaskSpec| {
-        submit::check(spec)?;
-        owner.settings.check_run(spec).map(drop)
-    };
-    let result = daemon.store.edit(edit, check).await;
-    if let Err(error) = result {
-        return Err(named(error, &format!("task {task}")));
-    }
-    Ok(Reply::Acted(vec![acted(task, result)]))
+    let fault = |error| named(error, &format!("task {task}"));
+    let spec = daemon.store.edited(edit.clone()).await.map_err(fault)?;
+    submit::check(&spec)?;
+    aside(daemon, move |daemon| daemon.settings.check_run(&spec)).await?;
+    let applied = daemon.store.edit(edit).await.map_err(fault)?;
+    Ok(Reply::Acted(vec![acted(task, Ok(applied))]))
 }
 
 pub(super) async fn admission(

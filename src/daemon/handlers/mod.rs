@@ -56,6 +56,17 @@ async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Reply, Fault> 
     }
 }
 
+/// Does what looks at the user's files where it holds up nobody else: a file system behind
+/// a network may not answer for hours.
+async fn aside<T: Send + 'static>(
+    daemon: &Arc<Daemon>,
+    work: impl FnOnce(&Daemon) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let daemon = Arc::clone(daemon);
+    let done = tokio::task::spawn_blocking(move || work(&daemon)).await;
+    done.unwrap_or_else(|error| Err(Fault::internal(format!("a check has failed: {error}"))))
+}
+
 /// A store's error as a client sees it.
 pub(crate) fn fault(error: StoreError) -> Fault {
     named(error, "it")

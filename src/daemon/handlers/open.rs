@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{fault, sessions, submit};
+use super::{aside, fault, sessions, submit};
 use crate::daemon::Daemon;
 use crate::daemon::attend::Attendant;
 use crate::daemon::settings::DEFAULT_SIZE;
@@ -22,10 +22,14 @@ pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Faul
     if open.name.as_ref().is_some_and(|name| name.attempt().is_some()) {
         return Err(Fault::usage("names such as 42.1 belong to tasks: choose another name"));
     }
-    let dir = Path::new(&open.dir);
-    if !dir.is_absolute() || !dir.is_dir() {
-        return Err(Fault::usage(format!("'{}' is not a directory", open.dir)));
-    }
+    let open = aside(daemon, move |_| {
+        let dir = Path::new(&open.dir);
+        if !dir.is_absolute() || !dir.is_dir() {
+            return Err(Fault::usage(format!("'{}' is not a directory", open.dir)));
+        }
+        Ok(open)
+    })
+    .await?;
     let session = NewSession {
         name: open.name.clone(),
         tool: tool(&open),
@@ -35,31 +39,25 @@ pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Faul
     };
     let stored = daemon.store.new_session(session).await.map_err(fault)?;
     // From here to the roster nothing is waited for: a daemon that leaves knows of all.
-    let leaving = daemon.leaving.borrow().is_some();
-    let launch = match daemon.settings.launch_open(daemon, &open, &stored) {
-        Ok(_) if leaving => Err(Fault::conflict("the daemon is leaving").hint("repeat it: another one is started")),
-        launch => launch,
-    };
-    let launch = match launch {
-        Ok(launch) => launch,
-        Err(why) => {
-            let ended = daemon.store.end_session(stored.uid, SessionState::Ended, Some(why.message.clone()), None);
-            ended.await.map_err(fault)?;
-            return Err(why);
-        }
-    };
+    if daemon.leaving.borrow().is_some() {
+        let why = Fault::conflict("the daemon is leaving").hint("repeat it: another one is started");
+        let ended = daemon.store.end_session(stored.uid, SessionState::Ended, Some(why.message.clone()), None);
+        ended.await.map_err(fault)?;
+        return Err(why);
+    }
     let dir = daemon.paths.session_directory(&stored.name, stored.uid);
     let marker = process::marker(daemon.paths.instance_number(), stored.number);
     let mut attendant = Attendant::new(daemon, &stored.name, stored.uid, dir, marker);
     let (opener, opened) = tokio::sync::oneshot::channel();
     attendant.opener = Some(opener);
-    tokio::spawn(attendant.launch(launch));
+    let (owner, uid, name) = (Arc::clone(daemon), stored.uid, stored.name.clone());
+    tokio::spawn(attendant.launch(move || owner.settings.launch_open(&owner, &open, &stored)));
     // Once the program runs the client may attach. That it could not be started is the
     // answer to the one who asked for it: nobody looks for it in a list.
     if let Ok(Err(why)) = opened.await {
-        return Err(Fault::conflict(format!("session {} could not be started: {why}", stored.name)));
+        return Err(Fault::conflict(format!("session {} could not be started: {why}", name)));
     }
-    let session = daemon.store.session_of(stored.uid).await.map_err(fault)?;
+    let session = daemon.store.session_of(uid).await.map_err(fault)?;
     sessions::view(daemon, session).await
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::fault;
+use super::{aside, fault};
 use crate::daemon::Daemon;
 use crate::protocol::request::{Submit, SubmitChunk};
 use crate::protocol::{Fault, Reply};
@@ -19,7 +19,11 @@ const MAX_KEY: usize = 200;
 pub(super) async fn submit(daemon: &Arc<Daemon>, task: Submit) -> Result<Reply, Fault> {
     check_key(&task.key)?;
     check(&task.spec)?;
-    let warnings = daemon.settings.check_task(&task.spec)?;
+    let (task, warnings) = aside(daemon, move |daemon| {
+        let warnings = daemon.settings.check_task(&task.spec)?;
+        Ok((task, warnings))
+    })
+    .await?;
     let mut stored = daemon.store.submit(task).await.map_err(fault)?;
     stored.warnings.extend(warnings);
     Ok(Reply::Submitted(stored))
@@ -30,12 +34,17 @@ pub(super) async fn chunk(daemon: &Arc<Daemon>, chunk: SubmitChunk) -> Result<Re
     if chunk.tasks.len() > SubmitChunk::MAX_TASKS {
         return Err(Fault::usage(format!("a chunk holds at most {} tasks", SubmitChunk::MAX_TASKS)));
     }
-    for (index, spec) in chunk.tasks.iter().enumerate() {
-        let number = u64::from(chunk.first) + index as u64 + 1;
-        let place = |fault: Fault| Fault { message: format!("task {number} of the batch: {}", fault.message), ..fault };
-        check(spec).map_err(place)?;
-        daemon.settings.check_task(spec).map_err(place)?;
-    }
+    let chunk = aside(daemon, move |daemon| {
+        for (index, spec) in chunk.tasks.iter().enumerate() {
+            let number = u64::from(chunk.first) + index as u64 + 1;
+            let place =
+                |fault: Fault| Fault { message: format!("task {number} of the batch: {}", fault.message), ..fault };
+            check(spec).map_err(place)?;
+            daemon.settings.check_task(spec).map_err(place)?;
+        }
+        Ok(chunk)
+    })
+    .await?;
     daemon.store.submit_chunk(chunk).await.map(Reply::BatchStored).map_err(fault)
 }
 

@@ -1,7 +1,6 @@
 //! Tasks: stored, changed, claimed, begun, ended.
 
 use crate::id::{AttemptId, TaskId};
-use crate::protocol::fault::Fault;
 use crate::protocol::reply::{BatchStored, Submitted};
 use crate::protocol::request::{Edit, Submit, SubmitChunk};
 use crate::queue::Limits;
@@ -47,18 +46,23 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound` for the task or one it is to wait for, `Conflict` when it does not wait
-    /// or would wait for itself; what `check` says of the task as it would be.
-    pub async fn edit(
-        &self,
-        edit: Edit,
-        check: impl FnOnce(&TaskSpec) -> Result<(), Fault> + Send + 'static,
-    ) -> Result<Applied, StoreError> {
-        let change = move |tx: &mut Tx<'_>| {
-            let applied = edit::edit(tx, &edit)?;
-            check(&submit::spec(tx, edit.task)?)?;
-            Ok(applied)
+    /// or would wait for itself.
+    pub async fn edit(&self, edit: Edit) -> Result<Applied, StoreError> {
+        self.write(FEW_ROWS, move |tx| edit::edit(tx, &edit)).await
+    }
+
+    /// The task as an edit would leave it.
+    ///
+    /// # Errors
+    /// As [`Self::edit`].
+    pub async fn edited(&self, edit: Edit) -> Result<TaskSpec, StoreError> {
+        let try_it = move |tx: &mut Tx<'_>| {
+            tx.trial(|tx| {
+                edit::edit(tx, &edit)?;
+                submit::spec(tx, edit.task)
+            })
         };
-        self.write(FEW_ROWS, change).await
+        self.write(FEW_ROWS, try_it).await
     }
 
     /// Gives a task that has not ended another place in the queue.

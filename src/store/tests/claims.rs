@@ -141,11 +141,9 @@ async fn heads_of_lanes_follow_every_change() {
             3 => drop(store.apply(task, Event::Held, Actor::User).await),
             4 => drop(store.apply(task, Event::Released, Actor::User).await),
             5 => drop(store.set_priority(task, next(9) as i32 - 4).await),
-            6 => drop(
-                store
-                    .edit(Edit { provider: Some(["p", "q"][next(2) as usize].into()), ..no_change(task) }, |_| Ok(()))
-                    .await,
-            ),
+            6 => {
+                drop(store.edit(Edit { provider: Some(["p", "q"][next(2) as usize].into()), ..no_change(task) }).await)
+            }
             _ => drop(store.claim(limits(next(40) as u32), 1).await),
         }
         let (kept, right) = heads(&stranger);

@@ -158,11 +158,11 @@ async fn circles_are_refused() {
     let third = children(&store, second, When::Ok, 1).await[0];
     for (task, on) in [(first, third), (first, first), (second, third)] {
         let edit = Edit { after: Some(after(on, When::Any)), ..no_change(task) };
-        assert_eq!(fault(store.edit(edit, |_| Ok(())).await.unwrap_err()).code, FaultCode::Conflict, "{task} on {on}");
+        assert_eq!(fault(store.edit(edit).await.unwrap_err()).code, FaultCode::Conflict, "{task} on {on}");
     }
     // What was refused has left nothing behind.
     assert_eq!(view(&store, second).await.task.after, after(first, When::Ok));
     assert_eq!(claim(&store, 9).await, [first]);
     let edit = Edit { after: Some(after(TaskId(99), When::Any)), ..no_change(third) };
-    assert_eq!(fault(store.edit(edit, |_| Ok(())).await.unwrap_err()).code, FaultCode::NotFound);
+    assert_eq!(fault(store.edit(edit).await.unwrap_err()).code, FaultCode::NotFound);
 }

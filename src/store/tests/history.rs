@@ -51,7 +51,7 @@ async fn texts_are_not_in_it() {
     let secret = "hunter2hunter2";
     let task = submit(&store, TaskSpec { description: secret.into(), ..spec(secret) }).await;
     let edit = Edit { title: Some(format!("{secret}!")), description: Some(format!("{secret}?")), ..no_change(task) };
-    store.edit(edit, |_| Ok(())).await.unwrap();
+    store.edit(edit).await.unwrap();
     claim(&store, 1).await;
     let end = AttemptEnd { error: Some(secret.into()), ..ended(Outcome::AgentFailed) };
     store.end_attempt(attempt(task, 1), end).await.unwrap();

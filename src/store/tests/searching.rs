@@ -52,7 +52,7 @@ async fn words_are_found_before_and_after_indexing() {
     }
 
     // Changed text is found at once, and what it was is not.
-    store.edit(Edit { description: Some("Rewrite the lexer".into()), ..no_change(parser) }, |_| Ok(())).await.unwrap();
+    store.edit(Edit { description: Some("Rewrite the lexer".into()), ..no_change(parser) }).await.unwrap();
     claim(&store, 1).await;
     let end = AttemptEnd { error: Some("segmentation fault".into()), ..ended(Outcome::AgentFailed) };
     store.end_attempt(attempt(parser, 1), end).await.unwrap();

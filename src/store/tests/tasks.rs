@@ -178,7 +178,7 @@ async fn a_waiting_task_can_be_changed() {
         labels: Some(vec!["new".into()]),
         ..no_change(task)
     };
-    store.edit(edit, |_| Ok(())).await.unwrap();
+    store.edit(edit).await.unwrap();
     let seen = view(&store, task).await.task;
     assert_eq!((seen.title.as_str(), seen.description.as_str()), ("two", "another prompt"));
     assert_eq!((seen.provider.as_str(), seen.model.as_deref(), seen.mode), ("codex", Some("m"), Mode::Interactive));
@@ -193,13 +193,13 @@ async fn a_waiting_task_can_be_changed() {
         timeout: Some(Span::default()),
         ..no_change(task)
     };
-    store.edit(back, |_| Ok(())).await.unwrap();
+    store.edit(back).await.unwrap();
     let seen = view(&store, task).await.task;
     assert_eq!((seen.model, seen.after.len(), seen.due_at, seen.timeout), (None, 0, None, None));
     assert_eq!(seen.provider, "codex");
     assert_eq!(claim(&store, 9).await, [task], "it is ready in its new lane");
     let late = Edit { title: Some("x".into()), ..no_change(task) };
-    assert_eq!(fault(store.edit(late, |_| Ok(())).await.unwrap_err()).code, FaultCode::Conflict);
+    assert_eq!(fault(store.edit(late).await.unwrap_err()).code, FaultCode::Conflict);
 }
 
 #[tokio::test]

@@ -7,6 +7,18 @@ use crate::store::witness::Witness;
 use crate::store::writer::{End, Writer};
 
 #[tokio::test]
+async fn the_death_of_a_thread_is_told() {
+    let (_home, store) = fresh();
+    let answer = store.write::<(), _>(FEW_ROWS, |_| panic!("a defect")).await;
+    assert!(matches!(answer, Err(StoreError::NotStored(_))), "{answer:?}");
+    store.thread_ended().await;
+    let (_home, store) = fresh();
+    let answer = store.read::<(), _>(|_| panic!("a defect")).await;
+    assert!(answer.is_err(), "{answer:?}");
+    store.thread_ended().await;
+}
+
+#[tokio::test]
 async fn what_arrives_together_is_committed_together() {
     let (_home, store) = fresh();
     // Holds the writer until everything else is in its queue.
