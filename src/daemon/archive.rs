@@ -18,9 +18,6 @@ use crate::recovery::gather;
 use crate::socket::private_directory;
 use crate::store::Store;
 
-/// Recordings up to this many bytes go into a pack: most tasks leave less, and a file
-/// each would cost a block and an inode.
-const MAX_PACKED: u64 = 16 * 1024;
 /// Sessions in one batch.
 const MOST_AT_ONCE: usize = 64;
 
@@ -132,7 +129,8 @@ fn find_places(done: &Path, mut sessions: Vec<Ended>) -> Vec<Place> {
     let now = Timestamp::now();
     // An attempt may end before it has a directory.
     sessions.retain(|session| session.dir.path().exists() && is_its_own(session));
-    let (small, large): (Vec<_>, Vec<_>) = sessions.into_iter().partition(|session| session.bytes <= MAX_PACKED);
+    let (small, large): (Vec<_>, Vec<_>) =
+        sessions.into_iter().partition(|session| session.bytes <= recording::pack::LIMIT);
     let mut places = pack(&recording::pack::path(done, now), small);
     let day: String = now.to_string().chars().take(10).collect();
     let to = done.join(day);

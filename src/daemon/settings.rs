@@ -19,10 +19,8 @@ use crate::protocol::{Fault, FaultCode};
 use crate::provider::{LaunchError, LaunchRequest, Registry, Remarks};
 use crate::queue::{Closed, Limits};
 use crate::store::{Claim, StoredSession};
+use crate::task::spec::DEFAULT_SIZE;
 use crate::task::{Mode, Outcome, TaskSpec};
-
-/// Size of a screen when nobody's terminal says another.
-pub(super) const DEFAULT_SIZE: (u16, u16) = (120, 40);
 
 #[derive(Debug)]
 struct Current {

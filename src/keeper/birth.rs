@@ -19,12 +19,8 @@ use crate::lock::FileLock;
 use crate::paths::{KeeperFile, SessionDir};
 use crate::process::{KEEPER_COMM, ProcessId};
 use crate::protocol::keeper::VERSION;
-use crate::protocol::launch::LaunchSpec;
+use crate::protocol::launch::{LaunchSpec, MAX_FILE};
 use crate::socket;
-
-/// Longest launch specification read, in bytes: the longest prompt in arguments, a large
-/// environment, and the escapes of both.
-const MAX_SPEC: u64 = 16 * 1024 * 1024;
 
 /// What a keeper is born with.
 #[derive(Debug)]
@@ -136,8 +132,8 @@ fn isolate() -> io::Result<Inherited> {
 
 fn read_spec(path: &Path) -> io::Result<LaunchSpec> {
     let length = fs::metadata(path)?.len();
-    if length > MAX_SPEC {
-        return Err(io::Error::other(format!("{length} bytes are over the limit of {MAX_SPEC}")));
+    if length > MAX_FILE {
+        return Err(io::Error::other(format!("{length} bytes are over the limit of {MAX_FILE}")));
     }
     Ok(serde_json::from_slice(&fs::read(path)?)?)
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::Complaint;
+use super::{Complaint, KEEP_BYTES};
 use crate::clock::Timestamp;
 use crate::paths::SessionDir;
 use crate::protocol::exit::ExitRecord;
@@ -26,8 +26,6 @@ const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 const RESUME_BYTES: usize = QUEUE_BYTES / 2;
 /// Orders (sizes, gaps, flushes) that may wait; senders are clients, which are few.
 const QUEUE_ITEMS: usize = 64 * 1024;
-/// A buffer larger than this is given back after use.
-const KEEP_BYTES: usize = 64 * 1024;
 /// Enough for a hash, a path and a JSON record, several times.
 const STACK: usize = 128 * 1024;
 /// Pause between tries to write the exit record to a disk that fails.

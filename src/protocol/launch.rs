@@ -11,6 +11,9 @@ use crate::task::Mode;
 
 /// Version of the file's form. Readers accept what they know and ignore added fields.
 pub const VERSION: u32 = 1;
+/// Longest file that is read: the longest prompt in arguments, a large environment, and the
+/// escapes of both.
+pub const MAX_FILE: u64 = 16 * 1024 * 1024;
 
 /// What to run in one session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

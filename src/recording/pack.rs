@@ -17,8 +17,8 @@ use super::reader;
 use crate::clock::Timestamp;
 use crate::id::Uid;
 
-/// Most bytes of output, and of index, that go into a pack: a file system's smallest
-/// files waste most.
+/// Most bytes of output, and of index, that go into a pack: most tasks leave less, and a
+/// file each would cost a block and an inode.
 pub const LIMIT: u64 = 16 * 1024;
 
 const MAGIC: [u8; 8] = *b"ADVPACK1";

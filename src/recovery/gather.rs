@@ -10,11 +10,8 @@ use crate::id::{SessionName, Uid};
 use crate::lock::FileLock;
 use crate::paths::{KeeperFile, Paths, SessionDir};
 use crate::process;
-use crate::protocol::launch::LaunchSpec;
-
-/// Longest file of ours that is read whole: the longest launch specification that a keeper
-/// takes.
-const MAX_FILE: u64 = 16 * 1024 * 1024;
+// No other file in a session's directory is as long.
+use crate::protocol::launch::{LaunchSpec, MAX_FILE};
 
 /// A directory in `sessions/live/`.
 #[derive(Clone, Debug)]

@@ -12,11 +12,8 @@ use super::{Claim, dependents, rows};
 use crate::id::{AttemptId, TaskId, Uid};
 use crate::protocol::view::SessionState;
 use crate::queue::{self, LaneId, Limits, Usage};
+use crate::task::spec::DEFAULT_SIZE;
 use crate::task::{Actor, Event};
-
-/// Columns and rows of a terminal nobody has asked a size for: wide enough that agents
-/// do not fold their lines.
-const DEFAULT_SIZE: (u16, u16) = (120, 40);
 
 /// The ready task that goes first in a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,12 +23,12 @@ use crate::protocol::view::EventView;
 
 /// Most jobs in one transaction. Twice as many as clients may be connected by default.
 const MAX_JOBS: usize = 512;
-/// Most rows, as jobs estimate them, in one transaction: two chunks of a batch. This is
-/// what another job may have to wait for, besides the disk.
-const MAX_ROWS: usize = 512;
-/// Pages in the write-ahead log after which it is copied into the database: 8 MiB. Less
-/// copies hot pages more often, more makes the copying longer.
-const CHECKPOINT_PAGES: i32 = 2_048;
+/// Rows, as jobs estimate them, after which a transaction takes no more jobs: a chunk of a
+/// batch. What another job may have to wait for, twice, besides the disk.
+const MAX_ROWS: usize = 256;
+/// Pages in the write-ahead log after which it is copied into the database: 4 MiB. Less
+/// copies hot pages more often, more makes the copying longer, for which others wait.
+const CHECKPOINT_PAGES: i32 = 1_024;
 /// Before chores are tried again that failed, as on a full disk.
 const CHORES_PAUSE: Duration = Duration::from_secs(5);
 /// Text is indexed when nobody has asked for anything for this long…

@@ -27,6 +27,10 @@ pub const MAX_RETRIES: u32 = 100;
 /// All names and values of a task's environment together, in bytes.
 pub const MAX_ENVIRONMENT: usize = 256 * 1024;
 
+/// Columns and rows of a terminal nobody has asked a size for: wide enough that agents do
+/// not fold their lines.
+pub const DEFAULT_SIZE: (u16, u16) = (120, 40);
+
 /// A value that begins with this names a variable of the daemon's environment, which is
 /// read when the task is started: such values are never written down.
 pub const REFERENCE: &str = "env:";

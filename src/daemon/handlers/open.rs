@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::{aside, fault, sessions, submit};
 use crate::daemon::Daemon;
 use crate::daemon::attend::Attendant;
-use crate::daemon::settings::DEFAULT_SIZE;
 use crate::process;
 use crate::protocol::request::Open;
 use crate::protocol::view::SessionState;
 use crate::protocol::{Fault, Reply};
 use crate::store::NewSession;
 use crate::task::Mode;
+use crate::task::spec::DEFAULT_SIZE;
 
 pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Fault> {
     if let Some(provider) = &open.provider {
