@@ -223,6 +223,16 @@ fn nothing_inside_a_session_starts_a_daemon() {
 }
 
 #[test]
+fn in_a_session_the_command_line_finds_its_own_instance() {
+    let instance = Instance::new();
+    let script = format!("{} show $AUTODEV_TASK_ID --json > seen", env!("CARGO_BIN_EXE_autodev"));
+    let task = instance.submit(&["--title", "looks at itself"], &script);
+    assert_eq!(instance.wait(task), "passed");
+    let seen = std::fs::read_to_string(instance.work().join("seen")).unwrap();
+    assert!(seen.contains("looks at itself"), "{seen}");
+}
+
+#[test]
 fn daemonize_returns_when_it_is_ready() {
     let instance = Instance::new();
     assert!(instance.program("autodevd").arg("--daemonize").status().unwrap().success());

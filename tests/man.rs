@@ -72,6 +72,13 @@ no colours
 .TP
 COLUMNS
 the width of tables
+.PP
+A program in a session finds in its environment AUTODEV_SESSION, the session's name; for a
+task also AUTODEV_TASK_ID and AUTODEV_ATTEMPT, its number and that of the attempt; AUTODEV_SOCKET,
+the daemon's socket at its start; AUTODEV_STATE, the directory of the instance; and AUTODEV_HOME
+where that is set. With them
+.B autodev
+in a session means the instance the session belongs to.
 "#;
 
 /// What a page says about another page.

@@ -201,6 +201,10 @@ impl Settings {
         for step in &mut made.steps {
             // With the session's name it tells orphans of one instance from another's.
             step.environment.insert("AUTODEV_STATE".into(), paths.state.to_string_lossy().into_owned());
+            // 'autodev' in the session means the instance that the session belongs to.
+            if let Some(home) = own_environment("AUTODEV_HOME") {
+                step.environment.insert("AUTODEV_HOME".into(), home);
+            }
         }
         let (columns, rows) = identity.size.unwrap_or(DEFAULT_SIZE);
         let spec = LaunchSpec {
