@@ -15,6 +15,10 @@ use crate::task::Mode;
 use crate::task::spec::DEFAULT_SIZE;
 
 pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Fault> {
+    if let Some(problem) = daemon.settings.problem() {
+        return Err(Fault::conflict(format!("nothing is started while the configuration is wrong: {problem}"))
+            .hint("'autodev config check' shows what is wrong; mended, 'autodev daemon restart' reads it again"));
+    }
     if let Some(provider) = &open.provider {
         daemon.settings.check_provider(provider)?;
     }
