@@ -13,9 +13,17 @@ use autodev::paths::Paths;
 use autodev::protocol::ready::Ready;
 use autodev::socket::private_directory;
 use clap::Parser;
+use nix::sys::signal::{SIGCHLD, SigHandler, signal};
+use nix::sys::stat::{Mode, umask};
 
 // Parsed, and perhaps forked, before any thread or runtime exists.
 fn main() -> ExitCode {
+    // Whoever started us may have left it ignored; then no child's end would be heard of.
+    // SAFETY: the default runs no handler of ours.
+    if let Err(error) = unsafe { signal(SIGCHLD, SigHandler::SigDfl) } {
+        drop(writeln!(io::stderr(), "autodevd: {error}"));
+        return ExitCode::FAILURE;
+    }
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == "keeper") {
         // Started by the daemon for each session: no time is spent on a parser.
@@ -51,8 +59,11 @@ fn fork(line: Autodevd) -> anyhow::Result<ExitCode> {
     private_directory(&paths.state)?;
     let log = OpenOptions::new().append(true).create(true).mode(0o600).open(paths.daemon_log())?;
     let (reader, writer) = io::pipe()?;
+    // The daemon makes its own stricter, and passes on to programs what it was started with.
+    let mask = umask(Mode::empty());
+    umask(mask);
     let background =
-        daemonize::Daemonize::new().working_directory("/").umask(0o077).stdout(log.try_clone()?).stderr(log);
+        daemonize::Daemonize::new().working_directory("/").umask(mask.bits()).stdout(log.try_clone()?).stderr(log);
     match background.execute() {
         daemonize::Outcome::Parent(parent) => {
             parent?;

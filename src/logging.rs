@@ -32,6 +32,8 @@ pub fn start(filter: &str, form: Form) {
         .with_env_filter(filter)
         .with_timer(Clock)
         .with_writer(std::io::stderr)
+        // It would be told on standard error, and that this fails as well ends the thread.
+        .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     let result = match form {
         Form::Text => builder.try_init(),

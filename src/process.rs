@@ -138,8 +138,9 @@ impl Stat {
 /// # Errors
 /// When there is no such process.
 pub fn stat(pid: u32) -> io::Result<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    parse_stat(&text)
+    // A program's name is any bytes, and cut after fifteen of them.
+    let text = fs::read(format!("/proc/{pid}/stat"))?;
+    parse_stat(&String::from_utf8_lossy(&text))
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is unreadable")))
 }
 
@@ -281,6 +282,19 @@ mod tests {
             ('S', 1, 7, 110, 999, 77)
         );
         assert!(parse_stat("7 (x").is_none());
+    }
+
+    #[test]
+    fn a_name_cut_in_the_middle_of_a_character_hides_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("test-日本語です");
+        std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
+        let mut child = std::process::Command::new(&program).arg("1000").spawn().unwrap();
+        let found = (stat(child.id()).unwrap().parent, ProcessId::of(child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found.0, std::process::id());
+        assert!(found.1.is_some());
     }
 
     #[test]

@@ -205,18 +205,20 @@ fn the_runtime_directory_may_vanish() {
 #[test]
 fn nothing_inside_a_session_starts_a_daemon() {
     let instance = Instance::new();
-    let (begun, done) = (instance.fifo("begun"), instance.fifo("done"));
+    let (begun, done, tried) = (instance.fifo("begun"), instance.fifo("done"), instance.fifo("tried"));
     let autodev = env!("CARGO_BIN_EXE_autodev");
     let autodevd = env!("CARGO_BIN_EXE_autodevd");
     let script = format!(
-        "echo > {}; read x < {}; {autodev} status; echo status=$?; env -u AUTODEV_SESSION {autodev} status; echo wiped=$?; {autodevd}; echo daemon=$?",
+        "echo > {}; read x < {}; {autodev} status; echo status=$?; env -u AUTODEV_SESSION {autodev} status; echo wiped=$?; {autodevd}; echo daemon=$?; echo > {}",
         begun.path(),
-        done.path()
+        done.path(),
+        tried.path()
     );
     let task = instance.submit(&[], &script);
     begun.read();
     instance.kill_daemon();
     done.write("go\n");
+    tried.read();
     assert_eq!(instance.wait(task), "passed");
     let log = instance.ok(&["logs", "1"]);
     assert!(log.contains("status=3") && log.contains("wiped=3") && log.contains("daemon=1"), "{log}");
@@ -230,6 +232,42 @@ fn in_a_session_the_command_line_finds_its_own_instance() {
     assert_eq!(instance.wait(task), "passed");
     let seen = std::fs::read_to_string(instance.work().join("seen")).unwrap();
     assert!(seen.contains("looks at itself"), "{seen}");
+}
+
+#[test]
+fn programs_find_the_world_as_it_was_when_the_daemon_was_started() {
+    use std::os::unix::process::CommandExt;
+    let instance = Instance::new();
+    let mut daemon = instance.program("autodevd");
+    // SAFETY: two system calls with integers.
+    unsafe {
+        daemon.arg("--daemonize").pre_exec(|| {
+            libc::umask(0o027);
+            // Left so by a careless parent, children would end unheard.
+            libc::signal(libc::SIGCHLD, libc::SIG_IGN);
+            Ok(())
+        });
+    }
+    assert!(daemon.status().unwrap().success());
+    let mask = |task: i64| {
+        assert_eq!(instance.wait(task), "passed");
+        instance.ok(&["logs", &task.to_string()])
+    };
+    assert_eq!(mask(instance.submit(&[], "umask")), "0027\n");
+    instance.ok(&["daemon", "restart"]);
+    assert_eq!(mask(instance.submit(&[], "umask")), "0027\n", "after a restart in place");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let instance = Instance::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut daemon = instance.program("autodevd").stderr(full).spawn().unwrap();
+    assert_eq!(instance.wait(instance.submit(&[], "true")), "passed");
+    let serves = instance.daemon_pid();
+    instance.ok(&["daemon", "stop"]);
+    assert!(daemon.wait().unwrap().success());
+    assert_eq!(serves, daemon.id());
 }
 
 #[test]

@@ -28,14 +28,14 @@ pub use start::{Options, run};
 
 use crate::clock::Timestamp;
 use crate::crash;
-use crate::id::AttemptId;
+use crate::id::{AttemptId, TaskId};
 use crate::lock::FileLock;
 use crate::paths::Paths;
 use crate::protocol::keeper::How;
 use crate::queue::{Closed, Limits};
 use crate::session::{Order, Roster};
 use crate::store::{Applied, Store};
-use crate::task::Effect;
+use crate::task::{Effect, Refused, Status};
 
 /// Nothing is started for this long after the machine had no room for a session.
 const REST: Duration = Duration::from_secs(10);
@@ -73,6 +73,8 @@ pub(crate) struct Daemon {
     pub since: Timestamp,
     /// Says who serves this instance, and where.
     pub lock: FileLock,
+    /// File mode mask for programs: the one the daemon was started with.
+    pub umask: u32,
     /// Where clients reach us now.
     pub socket: Mutex<PathBuf>,
     /// Something other than the queue itself may let a task start.
@@ -110,6 +112,18 @@ impl Daemon {
                 Effect::Launch | Effect::Go | Effect::Collect => {}
             }
         }
+    }
+
+    /// Gives an order again that a task has been given before, by what it says of being asked
+    /// again. It may never have arrived: when the disk failed in the middle of its commit.
+    pub fn carry_out_again(&self, task: TaskId, refused: &Refused) {
+        let order = match refused {
+            Refused::Stopping(stop) => Order::Stop(attend::how(*stop)),
+            Refused::Already(Status::Paused) => Order::Freeze(true),
+            Refused::Already(Status::Running) => Order::Freeze(false),
+            _ => return,
+        };
+        self.roster.order_task(task, order);
     }
 
     fn order(&self, attempt: AttemptId, order: Order) {

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
@@ -93,7 +94,8 @@ pub(crate) async fn run_due(daemon: Arc<Daemon>) -> io::Result<()> {
         let next = next_due(&daemon).await;
         let trouble = next.is_err();
         match next {
-            Ok(Some(due)) => timer.get_ref().set(due)?,
+            Ok(Some(due)) if !timer.get_ref().set(due)? => continue,
+            Ok(Some(_)) => {}
             Ok(None) => timer.get_ref().0.unset()?,
             Err(error) => tracing::error!(%error, "due dates cannot be kept"),
         }
@@ -125,11 +127,16 @@ async fn next_due(daemon: &Daemon) -> Result<Option<Timestamp>, StoreError> {
 struct Timer(TimerFd);
 
 impl Timer {
-    fn set(&self, due: Timestamp) -> io::Result<()> {
+    /// `false` when the clock was set since it was looked at last.
+    fn set(&self, due: Timestamp) -> io::Result<bool> {
         // Zero would disarm it; a moment long past fires at once all the same.
         let at = Duration::from_millis(u64::try_from(due.0).unwrap_or(1).max(1));
         let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
-        Ok(self.0.set(Expiration::OneShot(TimeSpec::from_duration(at)), flags)?)
+        match self.0.set(Expiration::OneShot(TimeSpec::from_duration(at)), flags) {
+            Ok(()) => Ok(true),
+            Err(Errno::ECANCELED) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Reads off what made it readable: an expiry, or ECANCELED for a clock that was set.

@@ -145,7 +145,7 @@ impl Settings {
             mode: claim.spec.mode,
             size: claim.spec.size,
         };
-        self.launch(paths, &request, &identity).map_err(end_of)
+        self.launch(daemon, &request, &identity).map_err(end_of)
     }
 
     /// The same for a session without a task.
@@ -184,17 +184,22 @@ impl Settings {
             mode: Mode::Interactive,
             size: open.size,
         };
-        self.launch(&daemon.paths, &request, &identity).map_err(end_of)
+        self.launch(daemon, &request, &identity).map_err(end_of)
     }
 
     fn launch(
         &self,
-        paths: &Paths,
+        daemon: &Daemon,
         request: &LaunchRequest<'_>,
         identity: &Identity<'_>,
     ) -> Result<Launch, LaunchError> {
-        let now = self.read();
-        let mut made = now.registry.launch(request, &own_environment)?;
+        let paths = &daemon.paths;
+        let (registry, recording, attach) = {
+            let now = self.read();
+            (Arc::clone(&now.registry), now.config.recording.clone(), now.config.attach.clone())
+        };
+        // Looks for the tool, which may take long: nothing is locked meanwhile.
+        let mut made = registry.launch(request, &own_environment)?;
         for warning in &made.warnings {
             tracing::warn!(session = %identity.name, "{warning}");
         }
@@ -219,12 +224,10 @@ impl Settings {
             columns,
             rows,
             marker: process::marker(paths.instance_number(), identity.number),
-            recording: RecordingLimits {
-                max_bytes: now.config.recording.max_bytes,
-                segment_bytes: now.config.recording.segment_bytes,
-            },
-            history_bytes: now.config.attach.history_bytes,
+            recording: RecordingLimits { max_bytes: recording.max_bytes, segment_bytes: recording.segment_bytes },
+            history_bytes: attach.history_bytes,
             socket_directory: paths.runtime.clone(),
+            umask: daemon.umask,
             withholds: !made.secrets.0.is_empty(),
         };
         Ok(Launch {

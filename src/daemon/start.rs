@@ -10,6 +10,7 @@ use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -97,7 +98,7 @@ fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> 
             "a daemon is never started inside a session: {why}; start it from a shell of your own"
         )));
     }
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let before = umask(Mode::from_bits_truncate(0o077));
     let paths = Paths::from_env().map_err(failure)?;
     let settings = Settings::load(&paths);
     let (filter, form) = settings.log();
@@ -123,7 +124,7 @@ fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> 
         let signals = Signals::take().map_err(failure)?;
         let (listener, path) = listener::bind(&paths).map_err(failure)?;
         write_lock_file(&lock, &path, store.generation()).map_err(failure)?;
-        let daemon = assemble(paths, settings, store, path, lock).await?;
+        let daemon = assemble(paths, settings, store, path, lock, before.bits()).await?;
         let leave = live(&daemon, listener, signals, ready).await;
         daemon.store.close().await;
         Ok::<_, Failure>((daemon, leave))
@@ -134,7 +135,11 @@ fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> 
     drop(fs::remove_file(daemon.socket_path()));
     Ok(match leave? {
         Leave::Failed => return Err(failure("it cannot do its work any more; its log says why")),
-        Leave::Restart => Some(daemon.lock.bequeath().map_err(failure)?),
+        Leave::Restart => {
+            // As it was found, for who comes next to find it.
+            umask(before);
+            Some(daemon.lock.bequeath().map_err(failure)?)
+        }
         Leave::Stop | Leave::StopAll => None,
     })
 }
@@ -164,6 +169,7 @@ async fn assemble(
     store: Store,
     socket: PathBuf,
     lock: FileLock,
+    umask: u32,
 ) -> Result<Arc<Daemon>, Failure> {
     let admission = Switch::load(&store).await.map_err(failure)?;
     let archiver = Archiver::start(&paths, &store);
@@ -173,6 +179,7 @@ async fn assemble(
         archiver,
         since: Timestamp::now(),
         lock,
+        umask,
         socket: Mutex::new(socket),
         reschedule: Notify::new(),
         rests_until: Mutex::new(None),
@@ -202,10 +209,7 @@ async fn live(
         tokio::select! {
             _ = terminate.recv() => daemon.leave(Leave::Stop),
             _ = interrupt.recv() => daemon.leave(Leave::Stop),
-            _ = reload.recv() => match daemon.settings.reload(&daemon.paths) {
-                Ok(_) => daemon.reschedule.notify_one(),
-                Err(fault) => tracing::error!(error = fault.message, "the configuration is wrong; the last good one stays"),
-            },
+            _ = reload.recv() => drop(tokio::spawn(reload_settings(Arc::clone(daemon)))),
             () = daemon.store.thread_ended() => {
                 tracing::error!("a thread of the database has ended");
                 daemon.leave(Leave::Failed);
@@ -233,6 +237,18 @@ async fn live(
         end_all(daemon).await;
     }
     Ok(how)
+}
+
+/// Reads the settings again, where a file system that does not answer holds up nobody.
+async fn reload_settings(daemon: Arc<Daemon>) {
+    let owner = Arc::clone(&daemon);
+    match tokio::task::spawn_blocking(move || owner.settings.reload(&owner.paths)).await {
+        Ok(Ok(_)) => daemon.reschedule.notify_one(),
+        Ok(Err(fault)) => {
+            tracing::error!(error = fault.message, "the configuration is wrong; the last good one stays");
+        }
+        Err(error) => tracing::error!(%error, "the settings cannot be read again"),
+    }
 }
 
 /// Runs a part of the daemon. Without it the daemon would be there and not do its work, so

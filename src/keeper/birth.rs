@@ -41,7 +41,7 @@ pub struct Birth {
     _lock: FileLock,
 }
 
-/// What the keeper changes for itself and restores for the program.
+/// What the program gets instead of the keeper's own.
 #[derive(Clone, Copy, Debug)]
 pub struct Inherited {
     /// File mode mask.
@@ -60,7 +60,7 @@ pub fn birth(arguments: &[OsString]) -> io::Result<Option<Birth>> {
     // SAFETY: changes flags of descriptors, closes none.
     unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
     let control = control.map(control_stream).transpose()?;
-    let inherited = isolate()?;
+    let core = isolate()?;
     let signals = Signals::take()?;
     let dir = SessionDir(std::path::absolute(directory)?);
     // No mount is kept busy by us.
@@ -77,6 +77,7 @@ pub fn birth(arguments: &[OsString]) -> io::Result<Option<Birth>> {
         }
     }
     let process = ProcessId::current()?;
+    let inherited = Inherited { umask: spec.umask, core };
     Ok(Some(Birth { dir, spec, process, control, inherited, signals, _lock: lock }))
 }
 
@@ -106,16 +107,17 @@ fn control_stream(fd: RawFd) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// Cuts the ties to who started us, and makes this process a keeper.
-fn isolate() -> io::Result<Inherited> {
+/// Cuts the ties to who started us, and makes this process a keeper. Gives back the limits
+/// of core files as they were.
+fn isolate() -> io::Result<(rlim_t, rlim_t)> {
     let own = nix::unistd::getpid();
     if nix::unistd::getsid(None)? != own {
         // Away from the daemon's session and terminal, whose end is not ours.
         nix::unistd::setsid()?;
     }
-    let inherited =
-        Inherited { umask: umask(Mode::from_bits_truncate(0o077)).bits(), core: getrlimit(Resource::RLIMIT_CORE)? };
-    setrlimit(Resource::RLIMIT_CORE, 0, inherited.core.1)?;
+    umask(Mode::from_bits_truncate(0o077));
+    let core = getrlimit(Resource::RLIMIT_CORE)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, core.1)?;
     let name = std::ffi::CString::new(KEEPER_COMM)?;
     // One arena: the recorder's few allocations are not worth a heap of their own.
     // SAFETY: called while there is one thread; integers, and a string that outlives the call.
@@ -127,7 +129,7 @@ fn isolate() -> io::Result<Inherited> {
         // Whatever a program leaves behind becomes our child, so that it can be ended.
         nix::errno::Errno::result(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1))?;
     }
-    Ok(inherited)
+    Ok(core)
 }
 
 fn read_spec(path: &Path) -> io::Result<LaunchSpec> {

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
 use super::event_loop::{Keeper, Stage};
+use super::tree::Killed;
 use super::{child, log, tree};
 use crate::clock::Timestamp;
 use crate::crash;
@@ -163,6 +164,7 @@ impl Keeper {
     pub(super) fn settle(&mut self, now: Instant) {
         let Stage::Ending(ending) = &mut self.stage else { return };
         if tree::has_children() {
+            let mut alone = false;
             match ending.kill_at {
                 None => {
                     ending.leftovers = tree::signal(&[], libc::SIGTERM);
@@ -171,12 +173,17 @@ impl Keeper {
                 }
                 Some(at) if at <= now || ending.killed => {
                     ending.killed = true;
-                    ending.leftovers = ending.leftovers.max(tree::kill());
+                    let Killed { reached, out_of_reach } = tree::kill();
+                    ending.leftovers = ending.leftovers.max(reached + out_of_reach);
                     ending.kill_at = Some(now + KILL_AGAIN);
+                    // What nobody here may end is not waited for.
+                    alone = reached == 0 && out_of_reach > 0;
                 }
                 Some(_) => {}
             }
-            return;
+            if !alone {
+                return;
+            }
         }
         if ending.hold.is_some_and(|until| now < until) {
             return;
@@ -225,8 +232,13 @@ impl Keeper {
     pub(super) fn shut_down(&mut self, now: Instant) {
         self.shutdown = true;
         match &mut self.stage {
-            // Nothing was started, nothing is to be told.
-            Stage::Waiting | Stage::Over(_) => self.leave(now),
+            // Nothing was started, nothing is to be told; and nothing will be started by an
+            // order that came with the signal.
+            Stage::Waiting => {
+                self.orders.latched = true;
+                self.leave(now);
+            }
+            Stage::Over(_) => self.leave(now),
             Stage::Running { .. } => self.stop(By::Shutdown, How::Gently, now),
             Stage::Ending(ending) => {
                 if ending.hold.take().is_some() {
@@ -268,7 +280,9 @@ impl Keeper {
         match rung {
             Rung::Interrupted => drop(tree::signal(&groups, libc::SIGINT)),
             Rung::Terminated => drop(tree::signal(&groups, libc::SIGTERM)),
-            Rung::Killed => drop(tree::kill()),
+            Rung::Killed => {
+                tree::kill();
+            }
         }
         // A stopped process hears nothing but a kill.
         if rung != Rung::Killed {

@@ -297,7 +297,8 @@ impl Keeper {
             self.output.flush_at(),
             self.paint_deadline(),
             self.ending_deadline(),
-            self.typing.deadline(),
+            // Nothing is due while the terminal takes no more.
+            self.typing.deadline().filter(|_| !self.terminal.wants_write()),
             self.alone_until(),
             self.leave_at,
             self.accept_at,

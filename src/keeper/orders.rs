@@ -16,7 +16,7 @@ pub struct Orders {
     /// Highest order of the connection that gives them.
     last: u64,
     /// Stopped before the program was started: it never will be.
-    latched: bool,
+    pub(super) latched: bool,
 }
 
 /// What is ordered.

@@ -1,5 +1,8 @@
 //! The session's processes: everything below this one, which adopts what they leave.
 
+use std::collections::HashSet;
+use std::io;
+
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 
@@ -69,22 +72,32 @@ pub fn signal(groups: &[i32], signal: i32) -> usize {
     alive.len()
 }
 
+/// What a kill has met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Killed {
+    /// Processes that were sent the signal.
+    pub reached: usize,
+    /// Processes of another user, as `sudo` makes them: we may not end them.
+    pub out_of_reach: usize,
+}
+
 /// Kills everything in the tree, again until a look finds nothing new.
-pub fn kill() -> usize {
-    let mut killed = std::collections::HashSet::new();
+pub fn kill() -> Killed {
+    let (mut reached, mut out_of_reach) = (HashSet::new(), HashSet::new());
     for _ in 0..PASSES {
-        let before = killed.len();
+        let before = reached.len() + out_of_reach.len();
         for (pid, start) in alive() {
-            if let Some(handle) = handle(pid) {
-                drop(handle.signal(libc::SIGKILL));
-                killed.insert((pid, start));
-            }
+            let Some(handle) = handle(pid) else { continue };
+            match handle.signal(libc::SIGKILL) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => out_of_reach.insert((pid, start)),
+                _ => reached.insert((pid, start)),
+            };
         }
-        if killed.len() == before {
+        if reached.len() + out_of_reach.len() == before {
             break;
         }
     }
-    killed.len()
+    Killed { reached: reached.len(), out_of_reach: out_of_reach.len() }
 }
 
 /// Stops the whole tree, or lets it run on.

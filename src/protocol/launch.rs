@@ -47,11 +47,19 @@ pub struct LaunchSpec {
     pub history_bytes: u64,
     /// Directory for the keeper's socket.
     pub socket_directory: PathBuf,
+    /// File mode mask of the programs: the daemon's own is stricter.
+    #[serde(default = "usual_umask")]
+    pub umask: u32,
     /// The program also gets variables that are not written here. They come from the
     /// daemon that launches it, over the keeper's first connection; another daemon does
     /// not have them.
     #[serde(default)]
     pub withholds: bool,
+}
+
+/// That of specifications from before there was one in them.
+fn usual_umask() -> u32 {
+    0o022
 }
 
 /// One program to run.

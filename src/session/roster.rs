@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::id::{AttemptId, SessionName, Uid};
+use crate::id::{AttemptId, SessionName, TaskId, Uid};
 use crate::protocol::keeper::{How, KeeperStatus};
 use crate::protocol::view::SessionState;
 
@@ -74,6 +74,12 @@ impl Roster {
     pub fn order_attempt(&self, attempt: AttemptId, order: Order) -> bool {
         let name = attempt.session();
         self.lock().values().any(|entry| entry.live.name == name && entry.orders.send(order).is_ok())
+    }
+
+    /// Gives an order to the session of a task's current attempt; `false` when none lives.
+    pub fn order_task(&self, task: TaskId, order: Order) -> bool {
+        let is_its = |name: &SessionName| name.attempt().is_some_and(|attempt| attempt.task == task);
+        self.lock().values().any(|entry| is_its(&entry.live.name) && entry.orders.send(order).is_ok())
     }
 
     /// Gives an order to a session; `false` when it does not live.

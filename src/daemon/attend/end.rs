@@ -85,21 +85,24 @@ impl Attendant {
 
     fn clear_up(mut self, bytes: u64) {
         self.reap();
-        let name = self.daemon.roster.get(self.uid).map_or(self.name, |live| live.name);
+        let name = self.daemon.roster.get(self.uid).map_or_else(|| self.name.clone(), |live| live.name);
         if let Err(error) = names::withdraw(&self.dir, &name) {
             tracing::warn!(session = %name, %error, "its name cannot be taken out of sessions/live");
         }
         self.daemon.roster.leave(self.uid);
         self.daemon.session_left.notify_waiters();
-        self.daemon.archiver.add(self.uid, self.dir, bytes, self.barred);
+        self.daemon.archiver.add(self.uid, self.dir.clone(), bytes, self.barred.take());
     }
 
     async fn sweep(&self) {
+        // What its processes were given: the name may have changed since, and the state
+        // directory may be called otherwise now.
+        let given = self.look().spec;
+        let state = given.as_ref().and_then(|spec| spec.steps.first()?.environment.get("AUTODEV_STATE").cloned());
         let quarry = Quarry {
-            // The name may have changed since.
-            session: self.look().spec.map_or_else(|| self.name.clone(), |spec| spec.session),
-            state: self.daemon.paths.state.to_string_lossy().into_owned(),
-            marker: self.marker,
+            state: state.unwrap_or_else(|| self.daemon.paths.state.to_string_lossy().into_owned()),
+            marker: given.as_ref().map_or(self.marker, |spec| spec.marker),
+            session: given.map_or_else(|| self.name.clone(), |spec| spec.session),
         };
         loop {
             let quarry = quarry.clone();

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::Daemon;
+use super::{Daemon, Leave};
 use crate::crash;
 use crate::id::{AttemptId, SessionName, Uid};
 use crate::lock::FileLock;
@@ -79,6 +79,15 @@ pub(super) struct Attendant {
     /// Held when the session was called never started: a keeper that comes late finds its
     /// lock taken and leaves.
     barred: Option<FileLock>,
+}
+
+impl Drop for Attendant {
+    fn drop(&mut self) {
+        // Its session has nobody now. The next daemon takes it up again.
+        if std::thread::panicking() {
+            self.daemon.leave(Leave::Failed);
+        }
+    }
 }
 
 impl Attendant {
@@ -308,6 +317,8 @@ impl Attendant {
             }
             Err(StoreError::Refused(refused)) => {
                 tracing::debug!(%attempt, %refused, "the time limit came too late");
+                self.out_of_time |= matches!(refused, Refused::Stopping(Stop::Timeout));
+                self.daemon.carry_out_again(attempt.task, &refused);
                 self.limit.lift();
             }
             Err(error) => {
@@ -318,7 +329,7 @@ impl Attendant {
     }
 }
 
-fn how(stop: Stop) -> How {
+pub(super) fn how(stop: Stop) -> How {
     match stop {
         Stop::Kill => How::Now,
         Stop::Cancel | Stop::Timeout => How::Gently,

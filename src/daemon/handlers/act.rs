@@ -29,7 +29,14 @@ pub(super) async fn act(daemon: &Arc<Daemon>, order: Act) -> Result<Reply, Fault
         return Ok(Reply::Acted(found.collect()));
     }
     let results = match event(order.action) {
-        Ok(event) => store.apply_all(tasks, event, Actor::User).await,
+        Ok(event) => {
+            let carry_out = |task, result: &Result<Applied, StoreError>| match result {
+                Ok(applied) => daemon.carry_out(applied),
+                Err(StoreError::Refused(refused)) => daemon.carry_out_again(task, refused),
+                Err(_) => {}
+            };
+            store.apply_all(tasks, event, Actor::User, carry_out).await
+        }
         Err(priority) => {
             let mut results = Vec::with_capacity(tasks.len());
             for task in tasks {
@@ -38,13 +45,7 @@ pub(super) async fn act(daemon: &Arc<Daemon>, order: Act) -> Result<Reply, Fault
             results
         }
     };
-    let acted = results.into_iter().map(|(task, result)| {
-        if let Ok(applied) = &result {
-            daemon.carry_out(applied);
-        }
-        acted(task, result)
-    });
-    Ok(Reply::Acted(acted.collect()))
+    Ok(Reply::Acted(results.into_iter().map(|(task, result)| acted(task, result)).collect()))
 }
 
 /// The event of an action; a priority is none.

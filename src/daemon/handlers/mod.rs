@@ -50,7 +50,7 @@ async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Reply, Fault> 
         Request::Session { target } => sessions::one(daemon, target).await,
         Request::Rename { session, name } => sessions::rename(daemon, session, name).await,
         Request::Providers => status::providers(daemon).await,
-        Request::Reload => status::reload(daemon),
+        Request::Reload => status::reload(daemon).await,
         // Streams; taken by `handle`.
         Request::Wait(_) | Request::Watch { .. } => Err(Fault::internal("a stream asked for as a reply")),
     }

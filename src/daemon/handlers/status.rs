@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::fault;
+use super::{aside, fault};
 use crate::daemon::Daemon;
 use crate::protocol::hello::BUILD;
 use crate::protocol::view::StatusView;
@@ -38,8 +38,8 @@ pub(super) async fn providers(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
     views.map(Reply::Providers).map_err(|e| Fault::internal(e.to_string()))
 }
 
-pub(super) fn reload(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
-    let restart_needed = daemon.settings.reload(&daemon.paths)?;
+pub(super) async fn reload(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
+    let restart_needed = aside(daemon, |daemon| daemon.settings.reload(&daemon.paths)).await?;
     daemon.reschedule.notify_one();
     Ok(Reply::Reloaded { restart_needed })
 }

@@ -81,15 +81,24 @@ impl Store {
         self.write(FEW_ROWS, move |tx| apply::apply(tx, task, &event, actor)).await
     }
 
-    /// The same event on many tasks, in chunks between which others get in.
-    pub async fn apply_all(&self, tasks: Vec<TaskId>, event: Event, actor: Actor) -> AppliedEach {
+    /// The same event on many tasks, in chunks between which others get in; `then` is done
+    /// about each as soon as its chunk is stored.
+    pub async fn apply_all(
+        &self,
+        tasks: Vec<TaskId>,
+        event: Event,
+        actor: Actor,
+        then: impl Fn(TaskId, &Result<Applied, StoreError>),
+    ) -> AppliedEach {
         let mut results = Vec::with_capacity(tasks.len());
         for chunk in tasks.chunks(APPLY_CHUNK) {
             let (part, event) = (chunk.to_vec(), event.clone());
-            match self.write(part.len(), move |tx| apply::apply_each(tx, &part, &event, actor)).await {
-                Ok(done) => results.extend(done),
-                Err(error) => results.extend(chunk.iter().map(|task| (*task, Err(error.clone())))),
-            }
+            let done = match self.write(part.len(), move |tx| apply::apply_each(tx, &part, &event, actor)).await {
+                Ok(done) => done,
+                Err(error) => chunk.iter().map(|task| (*task, Err(error.clone()))).collect(),
+            };
+            done.iter().for_each(|(task, result)| then(*task, result));
+            results.extend(done);
         }
         results
     }

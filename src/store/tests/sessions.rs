@@ -170,6 +170,7 @@ async fn strangers_are_taken_in() {
         history_bytes: 1,
         socket_directory: "/run".into(),
         withholds: false,
+        umask: 0o022,
     };
     let mut names = Vec::new();
     for session in ["claude-1", "claude-1", "7.1"] {

@@ -147,7 +147,7 @@ async fn many_at_once_each_get_their_answer() {
         tasks.push(submit(&store, TaskSpec { hold: number % 2 == 0, ..spec("one") }).await);
     }
     tasks.push(TaskId(999));
-    let results = store.apply_all(tasks.clone(), Event::Held, Actor::User).await;
+    let results = store.apply_all(tasks.clone(), Event::Held, Actor::User, |_, _| ()).await;
     assert_eq!(results.iter().map(|(task, _)| *task).collect::<Vec<_>>(), tasks);
     for (place, (_, result)) in results.iter().enumerate() {
         match result {
