@@ -159,6 +159,14 @@ fn parse_stat(text: &str) -> Option<Stat> {
     })
 }
 
+/// Whether an error says that the machine has no room now, for processes, descriptors,
+/// memory or on the disk, and not that anything was asked for that cannot be.
+pub fn is_no_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{OutOfMemory, QuotaExceeded, ResourceBusy, StorageFull, WouldBlock};
+    matches!(error.kind(), OutOfMemory | QuotaExceeded | ResourceBusy | StorageFull | WouldBlock)
+        || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EIO))
+}
+
 /// This boot's id.
 ///
 /// # Errors

@@ -118,11 +118,11 @@ async fn directory(
     names: &mut HashMap<SessionName, SessionDir>,
 ) -> &'static str {
     let Some(spec) = found.spec.clone() else {
+        let Dir::Present { held: false, started: false, .. } = found.facts else { return "left alone" };
         // Its daemon died while writing it: nothing was ever started in it.
-        if let Dir::Present { held: false, started: false, .. } = found.facts
-            && let Err(error) = std::fs::remove_dir_all(found.dir.path())
-        {
+        if let Err(error) = std::fs::remove_dir_all(found.dir.path()) {
             tracing::warn!(session = %name, %error, "an unfinished directory cannot be removed");
+            return "left alone";
         }
         return "removed";
     };

@@ -15,6 +15,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::birth::Inherited;
 use crate::paths::SessionDir;
+use crate::process::is_no_room;
 use crate::protocol::launch::{LaunchStep, Stdin};
 
 /// Where programs are looked for when the step's environment has no `PATH`.
@@ -31,23 +32,33 @@ pub struct Started {
     pub start: u64,
 }
 
+/// Why a program was not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotStarted {
+    /// For a person.
+    pub why: String,
+    /// The machine lacked something: another time it will do.
+    pub no_room: bool,
+}
+
 /// Starts a step's program: leader of its own session with `tty` as controlling terminal,
 /// killed when this process dies, marked as part of the session. Must be called from the
 /// main thread, whose end counts as this process's.
 ///
 /// # Errors
-/// Why not, for a person.
+/// Why not.
 pub fn start(
     step: &LaunchStep,
     dir: &SessionDir,
     tty: &File,
     marker: u64,
     inherited: Inherited,
-) -> Result<Started, String> {
+) -> Result<Started, NotStarted> {
     let name = step.argv.first().map(String::as_str).unwrap_or_default();
-    let fail = |why: &str| format!("cannot start '{name}': {why}");
+    let fail = |why: &str| NotStarted { why: format!("cannot start '{name}': {why}"), no_room: false };
     if name.is_empty() {
-        return Err(format!("cannot start step '{}': it names no program", step.name));
+        let why = format!("cannot start step '{}': it names no program", step.name);
+        return Err(NotStarted { why, no_room: false });
     }
     match fs::metadata(&step.directory) {
         Ok(found) if found.is_dir() => {}
@@ -62,7 +73,8 @@ pub fn start(
     let marker = marker.min(hard_limit(Resource::RLIMIT_MSGQUEUE));
     let keeper = std::process::id();
 
-    let copy = || tty.try_clone().map(Stdio::from).map_err(|e| fail(&plain(&e)));
+    let copy =
+        || tty.try_clone().map(Stdio::from).map_err(|e| NotStarted { no_room: is_no_room(&e), ..fail(&plain(&e)) });
     let stdin = match &step.stdin {
         Stdin::Terminal => copy()?,
         Stdin::Null => Stdio::null(),
@@ -86,7 +98,7 @@ pub fn start(
             let start = crate::process::stat(pid).map_or(0, |stat| stat.start);
             Ok(Started { pid, start })
         }
-        Err(error) => Err(fail(&explain(&error, &program, step))),
+        Err(error) => Err(NotStarted { no_room: is_no_room(&error), ..fail(&explain(&error, &program, step)) }),
     }
 }
 

@@ -5,11 +5,13 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
+use super::child::NotStarted;
 use super::event_loop::{Keeper, Stage};
 use super::tree::Killed;
 use super::{child, log, tree};
 use crate::clock::Timestamp;
 use crate::crash;
+use crate::process::is_no_room;
 use crate::protocol::exit::{self, ExitReason, ExitRecord};
 use crate::protocol::keeper::{FromKeeper, How, Role};
 use crate::task::Exit;
@@ -74,7 +76,8 @@ impl Keeper {
     pub(super) fn start(&mut self, now: Instant) {
         let mark = self.birth.dir.started();
         if let Err(error) = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&mark) {
-            return self.launch_failed(format!("cannot mark the session as started: {}: {error}", mark.display()), now);
+            let why = format!("cannot mark the session as started: {}: {error}", mark.display());
+            return self.not_started(NotStarted { why, no_room: is_no_room(&error) }, now);
         }
         crash::point("keeper:marked");
         self.start_step(0, now);
@@ -83,7 +86,8 @@ impl Keeper {
     fn start_step(&mut self, step: usize, now: Instant) {
         let birth = &self.birth;
         let Some(launch) = birth.spec.steps.get(step) else {
-            return self.launch_failed("there is nothing to start: the session has no steps".into(), now);
+            let why = "there is nothing to start: the session has no steps".to_owned();
+            return self.not_started(NotStarted { why, no_room: false }, now);
         };
         let tty = self.terminal.slave();
         match child::start(launch, &birth.dir, tty, birth.spec.marker, birth.inherited) {
@@ -93,13 +97,16 @@ impl Keeper {
                 crash::point("keeper:started");
                 self.tell_controllers(&FromKeeper::Started { pid, start });
             }
-            Err(why) => self.launch_failed(why, now),
+            // A step before it has run: this is not as if nothing had happened.
+            Err(why) if step > 0 => self.not_started(NotStarted { no_room: false, ..why }, now),
+            Err(why) => self.not_started(why, now),
         }
     }
 
-    fn launch_failed(&mut self, why: String, now: Instant) {
+    fn not_started(&mut self, NotStarted { why, no_room }: NotStarted, now: Instant) {
         log(&why);
-        self.end(ExitReason::LaunchFailed, Exit::default(), Some(why), None, now);
+        let reason = if no_room { ExitReason::NoRoom } else { ExitReason::LaunchFailed };
+        self.end(reason, Exit::default(), Some(why), None, now);
     }
 
     /// Nothing was started and nothing will be.

@@ -95,7 +95,7 @@ impl Keeper {
         let output = Output::new(birth.spec.columns, birth.spec.rows, birth.spec.history_bytes);
         let (columns, rows) = output.size();
         let terminal = Terminal::open(columns, rows)?;
-        let recorder = Recorder::start(birth.dir.clone(), birth.spec.recording)?;
+        let recorder = Recorder::start(&birth.dir, birth.spec.recording)?;
         recorder.resize(columns, rows);
         let (listener, socket) = birth::bind(&birth.dir, &birth.spec, &birth.process)?;
         let control = birth.control.take();

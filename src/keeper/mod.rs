@@ -27,10 +27,12 @@ mod tree;
 mod typing;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::clock::Timestamp;
+use crate::process;
+use crate::protocol::exit::EXIT_NO_ROOM;
 
 /// Exit status of a keeper that finds the session's lock held by another.
 pub const EXIT_HELD: u8 = 75;
@@ -46,20 +48,19 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     match birth::birth(arguments) {
         Ok(Some(birth)) => match event_loop::Keeper::new(birth).and_then(event_loop::Keeper::run) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                log(&format!("the keeper ends: {error}"));
-                ExitCode::FAILURE
-            }
+            Err(error) => failed("the keeper ends", &error),
         },
         Ok(None) => {
             log("another keeper holds this session's lock");
             ExitCode::from(EXIT_HELD)
         }
-        Err(error) => {
-            log(&format!("the keeper cannot start: {error}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => failed("the keeper cannot start", &error),
     }
+}
+
+fn failed(what: &str, error: &io::Error) -> ExitCode {
+    log(&format!("{what}: {error}"));
+    if process::is_no_room(error) { ExitCode::from(EXIT_NO_ROOM) } else { ExitCode::FAILURE }
 }
 
 /// The last of one kind of failure. What fails again and again says so once, until it fails

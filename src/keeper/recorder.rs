@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,7 +24,8 @@ const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// After an overflow the queue must have drained to this, so that gaps are few and long
 /// rather than many and short.
 const RESUME_BYTES: usize = QUEUE_BYTES / 2;
-/// Orders (sizes, gaps, flushes) that may wait; senders are clients, which are few.
+/// Items that may wait before a new size is left out. Output and gaps have the bound of
+/// their bytes; flushes come from clients, which are few.
 const QUEUE_ITEMS: usize = 64 * 1024;
 /// Enough for a hash, a path and a JSON record, several times.
 const STACK: usize = 128 * 1024;
@@ -86,16 +87,17 @@ impl Recorder {
     /// Starts the thread. The clock of the recording begins now.
     ///
     /// # Errors
-    /// When there can be no thread.
-    pub fn start(dir: SessionDir, limits: RecordingLimits) -> io::Result<Recorder> {
+    /// When there can be no thread, or the directory cannot be opened.
+    pub fn start(dir: &SessionDir, limits: RecordingLimits) -> io::Result<Recorder> {
         let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), event });
         let theirs = Arc::clone(&shared);
-        let writer = Writer::new(dir.path().to_owned(), limits, Timestamp::now());
+        let place = Place::of(dir)?;
+        let writer = Writer::new(place.dir.path().to_owned(), limits, Timestamp::now());
         std::thread::Builder::new()
             .name("recorder".into())
             .stack_size(STACK)
-            .spawn(move || work(&theirs, writer, &dir))?;
+            .spawn(move || work(&theirs, writer, &place))?;
         Ok(Recorder { shared, began: Instant::now(), overflowed: false })
     }
 
@@ -189,8 +191,29 @@ impl Shared {
     }
 }
 
+/// The session's directory, wherever it is moved: by a name that leads through our own
+/// descriptor.
+#[derive(Debug)]
+struct Place {
+    open: File,
+    dir: SessionDir,
+}
+
+impl Place {
+    fn of(dir: &SessionDir) -> io::Result<Self> {
+        let open = File::open(dir.path())?;
+        let dir = SessionDir(format!("/proc/self/fd/{}", open.as_raw_fd()).into());
+        Ok(Place { open, dir })
+    }
+
+    /// It was removed: nothing can ever be written there again.
+    fn is_gone(&self) -> bool {
+        self.open.metadata().is_ok_and(|found| found.nlink() == 0)
+    }
+}
+
 /// The thread. Takes all that waits at once, so that a slow disk gets few large writes.
-fn work(shared: &Shared, mut writer: Writer, dir: &SessionDir) {
+fn work(shared: &Shared, mut writer: Writer, place: &Place) {
     let mut batch = Queue::default();
     let mut complaint = Complaint::default();
     loop {
@@ -254,7 +277,11 @@ fn work(shared: &Shared, mut writer: Writer, dir: &SessionDir) {
             record.recording_lost = writer.lost();
             // Plain fields: this cannot fail.
             let json = serde_json::to_vec_pretty(&*record).unwrap_or_default();
-            while let Err(error) = write_durably(&dir.exit(), &json) {
+            while let Err(error) = write_durably(&place.dir.exit(), &json) {
+                if place.is_gone() {
+                    complaint.log(format!("the exit record cannot be written, its directory was removed: {error}"));
+                    break;
+                }
                 complaint.log(format!("the exit record cannot be written, trying again and again: {error}"));
                 std::thread::park_timeout(RECORD_RETRY);
             }
@@ -321,7 +348,7 @@ mod tests {
         let pipe = crate::recording::segment(dir.path(), 1);
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let limits = RecordingLimits { max_bytes: 1 << 30, segment_bytes: 1 << 20 };
-        let mut recorder = Recorder::start(SessionDir(dir.path().to_owned()), limits).unwrap();
+        let mut recorder = Recorder::start(&SessionDir(dir.path().to_owned()), limits).unwrap();
         let part = vec![b'x'; 1 << 20];
         for _ in 0..20 {
             recorder.output(&part);
@@ -346,10 +373,30 @@ mod tests {
     }
 
     #[test]
+    fn the_record_follows_a_directory_that_is_moved_and_is_told_when_it_is_gone() {
+        let limits = RecordingLimits { max_bytes: 1 << 30, segment_bytes: 1 << 20 };
+        for gone in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+            std::fs::create_dir(&here).unwrap();
+            let mut recorder = Recorder::start(&SessionDir(here.clone()), limits).unwrap();
+            if gone {
+                std::fs::remove_dir_all(&here).unwrap();
+            } else {
+                std::fs::rename(&here, &there).unwrap();
+            }
+            recorder.output(b"hello");
+            recorder.finish(record());
+            wait(&recorder, |progress| progress.exited.is_some());
+            assert_eq!(there.join("exit.json").exists(), !gone);
+        }
+    }
+
+    #[test]
     fn a_flush_is_told_when_all_before_it_is_in_the_files() {
         let dir = tempfile::tempdir().unwrap();
         let limits = RecordingLimits { max_bytes: 1 << 30, segment_bytes: 1 << 20 };
-        let mut recorder = Recorder::start(SessionDir(dir.path().to_owned()), limits).unwrap();
+        let mut recorder = Recorder::start(&SessionDir(dir.path().to_owned()), limits).unwrap();
         recorder.output(b"hello");
         recorder.flush();
         wait(&recorder, |progress| progress.flushed == Some(5));

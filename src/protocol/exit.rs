@@ -53,6 +53,7 @@ impl ExitRecord {
             // decides; else the daemon could not go on with it.
             ExitReason::StoppedBeforeStart => Outcome::NeverStarted,
             ExitReason::LaunchFailed => Outcome::LaunchFailed,
+            ExitReason::NoRoom => Outcome::NeverStarted,
             ExitReason::Shutdown => Outcome::Interrupted,
         }
     }
@@ -71,6 +72,10 @@ impl ExitRecord {
     }
 }
 
+/// Exit status of a keeper that could not become ready because the machine has no room.
+/// (EX_OSERR of sysexits.h.)
+pub const EXIT_NO_ROOM: u8 = 71;
+
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +88,8 @@ pub enum ExitReason {
     StoppedBeforeStart,
     /// The program could not be executed; `error` says why.
     LaunchFailed,
+    /// The machine had no room to start the program; `error` says what it lacked.
+    NoRoom,
     /// The keeper was told by the system to leave.
     Shutdown,
 }

@@ -2,7 +2,7 @@
 
 use autodev::lock::FileLock;
 use autodev::protocol::exit::ExitReason;
-use autodev::protocol::keeper::{FromKeeper, Phase};
+use autodev::protocol::keeper::{FromKeeper, Phase, ToKeeper};
 use autodev::protocol::launch::{LaunchStep, Stdin};
 use autodev::task::Exit;
 
@@ -116,6 +116,35 @@ fn a_program_that_cannot_be_started_is_a_plain_sentence() {
     let mut home = Home::program(&["/bin/cat"]);
     home.spec.steps[0].stdin = Stdin::File("../secret".into());
     expect(home, "/bin/cat", "is not the name of a file");
+}
+
+/// No descriptor is left just when the program is to be started. It was not, and another
+/// time it will be.
+#[test]
+fn a_machine_without_room_is_not_the_programs_fault() {
+    let mut session = Home::script("true").keep();
+    let pid = i32::try_from(session.keeper.id()).unwrap();
+    let limit = |soft: u64| {
+        let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: structures on this stack.
+        unsafe {
+            assert_eq!(libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut before), 0);
+            let now = libc::rlimit { rlim_cur: soft, ..before };
+            assert_eq!(libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const now, std::ptr::null_mut()), 0);
+        }
+        before.rlim_cur
+    };
+    let free = (0..).find(|fd| !std::path::Path::new(&format!("/proc/{pid}/fd/{fd}")).exists()).unwrap();
+    let before = limit(free);
+    session.go();
+    // Answered when Go has been dealt with.
+    session.control.send(&ToKeeper::Screen { ansi: false });
+    session.control.wait(|m| matches!(m, FromKeeper::Screen { .. }).then_some(()));
+    limit(before);
+    let record = session.exit();
+    assert_eq!((record.reason, record.started_at), (ExitReason::NoRoom, None));
+    assert!(record.error.unwrap().contains("open files"));
+    assert!(session.acknowledge().success());
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 use super::{code, json, one_slot, refused, running, text};
@@ -56,7 +57,16 @@ fn still_pending_is_8_and_any_returns_with_the_first() {
 fn an_interrupt_is_130() {
     let instance = one_slot();
     let (task, gate) = running(&instance, "gate");
-    let waiter = instance.autodev(&["wait", &task.to_string()]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut waiter = instance.autodev(&["wait", &task.to_string()]);
+    // Whoever runs the tests in the background may have it ignored, and 'wait' respects that.
+    // SAFETY: one system call with integers.
+    unsafe {
+        waiter.pre_exec(|| {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        });
+    }
+    let waiter = waiter.stdout(Stdio::piped()).spawn().unwrap();
     // It has connected once the daemon counts its connection; any moment will do, though.
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(waiter.id().try_into().unwrap()), nix::sys::signal::SIGINT)
         .unwrap();

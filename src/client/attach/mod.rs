@@ -82,8 +82,8 @@ impl Left {
 
 fn ending(record: &ExitRecord) -> String {
     match (record.reason, &record.error) {
-        (ExitReason::LaunchFailed, Some(error)) => format!("could not be started: {error}"),
-        (ExitReason::LaunchFailed, None) => "could not be started".to_owned(),
+        (ExitReason::LaunchFailed | ExitReason::NoRoom, Some(error)) => format!("could not be started: {error}"),
+        (ExitReason::LaunchFailed | ExitReason::NoRoom, None) => "could not be started".to_owned(),
         (ExitReason::StoppedBeforeStart, _) => "was stopped before it started".to_owned(),
         (ExitReason::Shutdown, _) => "was interrupted by a shutdown".to_owned(),
         (ExitReason::Ended | ExitReason::Stopped, _) => record.exit.to_string(),

@@ -42,8 +42,11 @@ impl Attendant {
             End::Record(record) => record.recording_bytes,
             End::Without(..) => u64::MAX,
         };
+        if matches!(&end, End::Record(record) if record.reason == ExitReason::NoRoom) {
+            self.daemon.rest();
+        }
         let told = match &end {
-            End::Record(record) if record.reason != ExitReason::LaunchFailed => Ok(()),
+            End::Record(record) if !matches!(record.reason, ExitReason::LaunchFailed | ExitReason::NoRoom) => Ok(()),
             End::Record(record) => Err(record.problem().unwrap_or_default()),
             End::Without(_, why) => Err(why.clone()),
         };

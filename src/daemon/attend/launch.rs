@@ -11,6 +11,7 @@ use super::{Attendant, LEAVE_LIMIT, Limit, how};
 use crate::crash;
 use crate::daemon::Daemon;
 use crate::process;
+use crate::protocol::exit;
 use crate::protocol::keeper::{How, ToKeeper};
 use crate::protocol::launch::LaunchSpec;
 use crate::session::{self, Link, LinkError, names};
@@ -95,10 +96,7 @@ impl Attendant {
     /// What is to blame for a launch that failed: the task, or a machine that has no room
     /// now and will have some again.
     fn blame(&self, error: &io::Error) -> Outcome {
-        use io::ErrorKind::{OutOfMemory, QuotaExceeded, ResourceBusy, StorageFull, WouldBlock};
-        let no_room = matches!(error.kind(), OutOfMemory | QuotaExceeded | ResourceBusy | StorageFull | WouldBlock)
-            || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EIO));
-        if !no_room {
+        if !process::is_no_room(error) {
             return Outcome::LaunchFailed;
         }
         tracing::warn!(session = %self.name, %error, "no session can be started now; others wait");
@@ -113,6 +111,10 @@ impl Attendant {
         let ended = !silent && self.keeper_ends(LEAVE_LIMIT).await;
         let status = self.child.as_mut().filter(|_| ended).and_then(|child| child.try_wait().ok().flatten());
         self.kill_keeper().await;
+        if status.and_then(|status| status.code()) == Some(i32::from(exit::EXIT_NO_ROOM)) {
+            self.daemon.rest();
+            return End::Without(Outcome::NeverStarted, self.keeper_words(error));
+        }
         match status.and_then(|status| status.signal()) {
             // Somebody's wish, not its fault: the next one will do.
             Some(libc::SIGKILL | libc::SIGTERM | libc::SIGINT | libc::SIGHUP) => {
