@@ -1,6 +1,9 @@
 //! `autodev daemon`.
 
-use super::{json, refused, running};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use super::{json, refused, running, text};
 use crate::common::{Instance, dies};
 
 #[test]
@@ -47,4 +50,43 @@ fn its_log() {
     assert!(path.ends_with("autodevd.log\n"));
     assert_eq!(instance.json(&["daemon", "logs", "--path"])["path"], path.trim_end());
     refused(&instance, &[(2, &["daemon", "sleep"], &["unrecognized subcommand"])]);
+}
+
+#[test]
+fn stopped_it_stays_stopped_whoever_waits() {
+    let instance = Instance::new();
+    let (_, _gate) = running(&instance, "gate");
+    let begin = |args: &[&str]| instance.autodev(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut watch = begin(&["watch", "--after", "0"]);
+    let mut list = begin(&["list", "--watch"]);
+    // Both streams are open once something has come.
+    for child in [&mut watch, &mut list] {
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty());
+    }
+    let wait = begin(&["wait", "1"]);
+    while !waits_at_socket(wait.id()) {
+        std::thread::yield_now();
+    }
+    // Its question was there before this one.
+    instance.json(&["status"]);
+    let pid = instance.daemon_pid();
+    instance.ok(&["daemon", "stop"]);
+    dies(pid);
+    for child in [watch, list, wait] {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(text(&output.stderr).contains("the daemon was stopped"), "{output:?}");
+    }
+    refused(&instance, &[(3, &["daemon", "status"], &["no daemon runs"])]);
+}
+
+/// The process sleeps, and has a socket: it has asked something and waits for the answer.
+fn waits_at_socket(pid: u32) -> bool {
+    let sleeps = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") S ");
+    let is_socket = |fd: std::fs::DirEntry| {
+        std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
+    };
+    sleeps && std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten().any(is_socket)
 }
