@@ -70,13 +70,15 @@ impl Left {
     /// What it says below the picture.
     pub fn message(&self) -> String {
         let session = &self.session;
-        match &self.how {
+        let message = match &self.how {
             How::Detached(None) => format!("[detached {session}]"),
             How::Detached(Some(reason)) => format!("[detached {session}: {reason}]"),
             How::Exited(record) => format!("[{session} {}]", ending(record)),
             How::Lost => format!("[{session} is lost: its keeper has ended]"),
             How::Signal(_) => String::new(),
-        }
+        };
+        // Errors may quote what a program wrote; it must not reach the terminal as it is.
+        message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 }
 
