@@ -78,8 +78,9 @@ fn messages(args: &Args) -> Result<Vec<ToKeeper>, Fault> {
         None => args.text.join(" ").into_bytes(),
     };
     if text.len() > MAX_BYTES {
-        let message = format!("{} bytes are too many to send at once; the limit is {MAX_BYTES}", text.len());
-        return Err(Fault::usage(message).hint("have the program read a file"));
+        // How many it is nobody knows: a file is not read any further.
+        return Err(Fault::usage(format!("more than {MAX_BYTES} bytes cannot be sent at once"))
+            .hint("have the program read a file"));
     }
     if text.is_empty() && keys.is_empty() && !args.enter {
         return Err(Fault::usage("there is nothing to send").hint("give a text, --key or --enter"));
