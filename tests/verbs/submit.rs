@@ -228,3 +228,20 @@ fn a_secret_the_daemon_does_not_have_is_said() {
     assert!(said.contains("warning: MY_TOKEN is left out: the daemon's environment has no MY_TOKEN"), "{said}");
     assert_eq!(instance.ok(&["logs", "1"]), "token=\n");
 }
+
+#[test]
+fn attaching_is_for_people() {
+    let instance = Instance::new();
+    for words in [["--json", "submit", "--attach", "--", "true"], ["submit", "--json", "--attach", "--", "true"]] {
+        let error = instance.fails(2, &words);
+        assert!(error.contains("--attach cannot be used with --json"), "{error}");
+    }
+    assert_eq!(instance.ok(&["list", "--all", "-q"]), "");
+}
+
+#[test]
+fn a_time_limit_is_exact_in_json() {
+    let instance = Instance::new();
+    instance.submit(&["--hold", "--timeout", "90061s"], "true");
+    assert_eq!(instance.task(1)["timeout"], "1d 1h 1m 1s");
+}

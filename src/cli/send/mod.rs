@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::{Context, Status, complete, target};
 use crate::client::find;
 use crate::protocol::Fault;
@@ -60,6 +62,9 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     let (mut link, _) = find::connect(&ctx.paths, &session)?;
     for message in messages {
         target::ask(&mut link, &session, &message, |answer| matches!(answer, FromKeeper::Done).then_some(()))?;
+    }
+    if ctx.output.is_json() {
+        ctx.output.json(&json!({ "session": session }))?;
     }
     Ok(Status::OK)
 }
