@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use super::{json, refused, running, text};
+use super::{json, refused, running, text, waits_at_socket};
 use crate::common::{Instance, dies};
 
 #[test]
@@ -66,9 +66,7 @@ fn stopped_it_stays_stopped_whoever_waits() {
         assert!(!line.is_empty());
     }
     let wait = begin(&["wait", "1"]);
-    while !waits_at_socket(wait.id()) {
-        std::thread::yield_now();
-    }
+    waits_at_socket(wait.id());
     // Its question was there before this one.
     instance.json(&["status"]);
     let pid = instance.daemon_pid();
@@ -80,13 +78,4 @@ fn stopped_it_stays_stopped_whoever_waits() {
         assert!(text(&output.stderr).contains("the daemon was stopped"), "{output:?}");
     }
     refused(&instance, &[(3, &["daemon", "status"], &["no daemon runs"])]);
-}
-
-/// The process sleeps, and has a socket: it has asked something and waits for the answer.
-fn waits_at_socket(pid: u32) -> bool {
-    let sleeps = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") S ");
-    let is_socket = |fd: std::fs::DirEntry| {
-        std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
-    };
-    sleeps && std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten().any(is_socket)
 }

@@ -117,6 +117,8 @@ fn what_is_wrong_is_said_and_nothing_is_stored() {
     fs::write(instance.work().join("file"), "x").unwrap();
     fs::write(instance.work().join("binary"), b"a\xff").unwrap();
     fs::write(instance.work().join("huge"), "x".repeat(2 * 1024 * 1024)).unwrap();
+    let error = instance.fails(2, &["submit", "--provider", "\x1b[2Jx", "x"]);
+    assert!(error.starts_with("error: ' [2Jx' cannot be a provider"), "what is quoted moves no terminal: {error:?}");
     refused(
         &instance,
         &[
