@@ -169,3 +169,15 @@ fn open(paths: &Paths, session: &SessionName, how: Attach) -> Result<(Link, Vec<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_below_the_picture_moves_no_terminal() {
+        let how = How::Detached(Some("by \u{1b}[2J\u{9b}nobody\r\n".to_owned()));
+        let left = Left { session: "s".parse().unwrap(), how };
+        assert_eq!(left.message(), "[detached s: by  [2J nobody  ]");
+    }
+}
