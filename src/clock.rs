@@ -127,7 +127,7 @@ impl fmt::Display for Span {
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         if out.is_human_readable() {
-            out.collect_str(self)
+            out.serialize_str(&exact(self.0))
         } else {
             u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX).serialize(out)
         }
@@ -142,6 +142,20 @@ impl<'de> Deserialize<'de> for Span {
             u64::deserialize(input).map(|ms| Span(Duration::from_millis(ms)))
         }
     }
+}
+
+/// A duration in as many units as it takes, for who reckons with it: `1d 1h 1m 1s`.
+fn exact(length: Duration) -> String {
+    let seconds = length.as_secs();
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds % 86_400 / 3_600, "h"),
+        (seconds % 3_600 / 60, "m"),
+        (seconds % 60, "s"),
+        (u64::from(length.subsec_millis()), "ms"),
+    ];
+    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
 /// A duration in at most two units, as tables show it: `1h 5m`, `12s`, `340ms`.
@@ -263,6 +277,24 @@ mod tests {
         for bad in ["", "-1s", "soon", "1x", "1 month 1"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn spans_in_json_are_exact() {
+        for (ms, text) in [
+            (0, "0s"),
+            (340, "340ms"),
+            (90_061_000, "1d 1h 1m 1s"),
+            (3_661_001, "1h 1m 1s 1ms"),
+            (172_800_000, "2d"),
+            (300_000, "5m"),
+        ] {
+            let span = Span(Duration::from_millis(ms));
+            let json = serde_json::to_string(&span).unwrap();
+            assert_eq!(json, format!("\"{text}\""));
+            assert_eq!(serde_json::from_str::<Span>(&json).unwrap(), span);
+        }
+        assert_eq!(serde_json::from_str::<Span>("\"1d 1h\"").unwrap().0.as_secs(), 90_000, "as it was written before");
     }
 
     #[test]

@@ -40,8 +40,11 @@ impl Way {
 /// # Errors
 /// The daemon's fault; `Usage` when a question cannot be asked.
 pub fn run(ctx: &Context, action: Action, mut select: Select, way: Way) -> Result<Status, Fault> {
+    // Of a task named by number its owner learns why nothing can be done.
+    let named = !select.tasks.is_empty() || !select.ranges.is_empty();
     if let Some(filter) = &mut select.filter
         && filter.states.is_empty()
+        && !named
     {
         filter.states = State::ALL.into_iter().filter(|state| concerns(action, *state)).collect();
     }

@@ -1,5 +1,7 @@
 //! `autodev config`: shows, checks and changes settings.
 
+use std::collections::BTreeMap;
+
 use clap::Subcommand;
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::ArgValueCandidates;
@@ -10,7 +12,7 @@ use super::table::{Column, Table};
 use super::{Context, Status};
 use crate::client::{Client, Start, unexpected};
 use crate::config::problem::{Place, Problem};
-use crate::config::{self, ConfigError, Loaded, Origin, SETTINGS, Setting};
+use crate::config::{self, Config, ConfigError, Loaded, Origin, SETTINGS, Setting};
 use crate::paths::Paths;
 use crate::protocol::{Fault, Reply, Request};
 use crate::provider::Registry;
@@ -172,8 +174,7 @@ fn get(ctx: &Context, key: &str) -> Result<Status, Fault> {
     config::named(key).map_err(|problem| refused(problem.into()))?;
     let values = load(ctx)?.config.values();
     let value = values.get(key).ok_or_else(|| {
-        Fault::not_found(format!("'{key}' is not set"))
-            .hint("the provider's own table counts: 'autodev providers --json'")
+        Fault::not_found(format!("'{key}' is not set")).hint(own_table(&Registry::load(&ctx.paths), key))
     })?;
     if ctx.output.is_json() {
         ctx.output.json(value)?;
@@ -187,6 +188,35 @@ fn get(ctx: &Context, key: &str) -> Result<Status, Fault> {
         ctx.output.line(&text)?;
     }
     Ok(Status::OK)
+}
+
+/// What counts where a provider's limit is not set.
+fn own_table(registry: &Registry, key: &str) -> String {
+    let (slots, per_directory) = registry.limits(&BTreeMap::new());
+    let limit = match key.strip_prefix("providers.").and_then(|rest| rest.rsplit_once('.')) {
+        Some((provider, "slots")) => slots.get(provider),
+        Some((provider, "per_directory")) => per_directory.get(provider),
+        _ => None,
+    };
+    match limit {
+        Some(Some(limit)) => format!("the provider's own table counts, and says {limit}"),
+        Some(None) => "the provider's own table counts, and says that there is no limit".to_owned(),
+        None => "there is no such provider: 'autodev providers' lists them".to_owned(),
+    }
+}
+
+/// Warns of settings that name a provider which does not exist, of those that `meant`
+/// picks. They are no error: its table may come later.
+fn warn_of_unknown_providers(ctx: &Context, config: &Config, meant: impl Fn(&str) -> bool) {
+    let registry = Registry::load(&ctx.paths);
+    let limits = config.providers.keys().map(|name| (format!("providers.{name}"), name.as_str()));
+    let submit = ("submit.provider".to_owned(), config.submit.provider.as_str());
+    for (setting, name) in limits.chain([submit]) {
+        if !name.is_empty() && meant(&setting) && registry.get(name).is_none() {
+            let near = registry.nearest(name).map(|name| format!(": did you mean '{name}'?")).unwrap_or_default();
+            ctx.output.note(&format!("warning: {setting} is set, but there is no provider '{name}'{near}"));
+        }
+    }
 }
 
 /// Tells the person and a daemon that runs. None is started for it.
@@ -204,9 +234,15 @@ fn changed(ctx: &Context, key: &str, value: Option<&str>) -> Result<Status, Faul
     } else {
         Vec::new()
     };
-    let origin = config::load(&ctx.paths).ok().map(|loaded| loaded.origin(key).clone());
-    if let Some(Origin::Variable(name)) = origin {
-        ctx.output.note(&format!("note: {name} is set in this shell, and wins"));
+    if let Ok(loaded) = config::load(&ctx.paths) {
+        if let Origin::Variable(name) = loaded.origin(key) {
+            ctx.output.note(&format!("note: {name} is set in this shell, and wins"));
+        }
+        if value.is_some() {
+            warn_of_unknown_providers(ctx, &loaded.config, |setting| {
+                key.strip_prefix(setting).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            });
+        }
     }
     if restart.iter().any(|name| name == key) {
         ctx.output.note("note: takes effect after 'autodev daemon restart'; agents go on meanwhile");
@@ -226,7 +262,10 @@ fn changed(ctx: &Context, key: &str, value: Option<&str>) -> Result<Status, Faul
 
 fn check(ctx: &Context) -> Result<Status, Fault> {
     let mut problems = match config::load(&ctx.paths) {
-        Ok(_) => Vec::new(),
+        Ok(loaded) => {
+            warn_of_unknown_providers(ctx, &loaded.config, |_| true);
+            Vec::new()
+        }
         Err(error) => error.problems.iter().map(ToString::to_string).collect(),
     };
     problems.extend(Registry::load(&ctx.paths).problems());

@@ -1,5 +1,7 @@
 //! `autodev detach`: sends away the terminals attached to a session.
 
+use serde_json::json;
+
 use super::target::{self, SessionArg};
 use super::{Context, Status};
 use crate::client::find;
@@ -30,5 +32,8 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     target::ask(&mut link, &session, &ToKeeper::DetachAll, |message| {
         matches!(message, FromKeeper::Done).then_some(())
     })?;
+    if ctx.output.is_json() {
+        ctx.output.json(&json!({ "session": session }))?;
+    }
     Ok(Status::OK)
 }

@@ -13,7 +13,8 @@ use crate::protocol::{Fault, Reply, Request};
 /// What is to be ended.
 #[derive(Debug, clap::Args)]
 pub struct EndArgs {
-    /// Tasks (42, 3-9, or 3,5,7-9), or sessions without a task by their names
+    /// Tasks (42, 3-9, or 3,5,7-9; with --label and the like only those of them that match),
+    /// or sessions without a task by their names
     #[arg(value_name = "TASK|SESSION", add = complete::tasks_and_sessions())]
     targets: Vec<String>,
     #[command(flatten)]

@@ -1,12 +1,12 @@
 //! `autodev list`: the tasks that are not finished.
 
-use super::output::Form;
+use super::output::{Form, window_size};
 use super::page::{self, Window};
 use super::select::{FilterArgs, note_unknown_provider, past};
 use super::{Context, Status};
-use crate::client::unexpected;
+use crate::client::{Client, Start, unexpected};
 use crate::protocol::request::{Filter, ListQuery, Listing};
-use crate::protocol::{Fault, Reply, Request};
+use crate::protocol::{Fault, FaultCode, Reply, Request};
 
 /// Tasks shown when no number is given: about a screen.
 const DEFAULT_LIMIT: u64 = 50;
@@ -28,9 +28,9 @@ pub struct Args {
     /// Only tasks submitted since then: 2h, yesterday, 09:00, 2026-11-22
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Show at most this many; 0 shows all
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_LIMIT)]
-    limit: u64,
+    /// Show at most this many, else 50, or with --watch at a terminal what fits; 0 shows all
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
     /// Continue where an earlier list ended
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
@@ -70,10 +70,11 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     let listing = if args.all || ended { Listing::All } else { Listing::Live };
     let filtered = filter != Filter::default();
     let query = ListQuery { listing, filter, limit: 0, cursor: None };
-    let window = Window { limit: Some(args.limit).filter(|limit| *limit > 0), cursor: args.cursor };
     if args.watch {
-        return watch(ctx, &query, &window);
+        return watch(ctx, &query, args.limit);
     }
+    let limit = Some(args.limit.unwrap_or(DEFAULT_LIMIT)).filter(|limit| *limit > 0);
+    let window = Window { limit, cursor: args.cursor };
     let rest = page::write(ctx, &mut ctx.client()?, query, window)?;
     if rest.shown == 0 && !ctx.output.is_json() && !ctx.output.is_quiet() {
         ctx.output.note(if filtered {
@@ -91,7 +92,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
 
 /// Shows the list, and again after each change. Events that come while it is drawn are
 /// taken together.
-fn watch(ctx: &Context, query: &ListQuery, window: &Window) -> Result<Status, Fault> {
+fn watch(ctx: &Context, query: &ListQuery, limit: Option<u64>) -> Result<Status, Fault> {
     let mut events = ctx.client()?;
     // The stream begins before the first list is read, so no change falls between them.
     let mut after = match events.call(&Request::Status)? {
@@ -101,14 +102,11 @@ fn watch(ctx: &Context, query: &ListQuery, window: &Window) -> Result<Status, Fa
     loop {
         events.begin(&Request::Watch { after: Some(after) })?;
         'stream: loop {
-            if ctx.output.terminal {
-                ctx.output.text(CLEAR)?;
+            match draw(ctx, query, limit) {
+                // The daemon has gone; whether it comes back is for the stream to say.
+                Err(fault) if fault.code == FaultCode::Unreachable && events.has_more()? => {}
+                drawn => drawn?,
             }
-            let rest = page::write(ctx, &mut ctx.client()?, query.clone(), window.clone())?;
-            if rest.shown == 0 {
-                ctx.output.note("no task now");
-            }
-            page::more(ctx, &rest);
             loop {
                 match events.next_reply()? {
                     Some(Reply::Event(event)) => after = event.seq,
@@ -120,5 +118,44 @@ fn watch(ctx: &Context, query: &ListQuery, window: &Window) -> Result<Status, Fa
                 }
             }
         }
+    }
+}
+
+/// Shows the list once. No daemon is started for it: one that was stopped stays so.
+fn draw(ctx: &Context, query: &ListQuery, limit: Option<u64>) -> Result<(), Fault> {
+    let mut client = Client::connect(&ctx.paths, Start::Never)?;
+    let rows = if ctx.output.terminal { window_size().map(|(_, rows)| rows) } else { None };
+    if ctx.output.terminal {
+        ctx.output.text(CLEAR)?;
+    }
+    let window = Window { limit: at_once(limit, rows), cursor: None };
+    let rest = page::write(ctx, &mut client, query.clone(), window)?;
+    match rest.next {
+        _ if rest.shown == 0 => ctx.output.note("no task now"),
+        Some(_) => ctx.output.note("there are more: --limit N shows N of them"),
+        None => {}
+    }
+    Ok(())
+}
+
+/// How many tasks are shown: as many as asked for, else what a terminal has room for below
+/// the titles and above a note and the cursor. The first ones, those that run, stay visible.
+fn at_once(asked: Option<u64>, rows: Option<u16>) -> Option<u64> {
+    let fits = |rows: u16| u64::from(rows.saturating_sub(3).max(1));
+    let limit = asked.unwrap_or_else(|| rows.map_or(DEFAULT_LIMIT, fits));
+    Some(limit).filter(|limit| *limit > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watched_list_fits_the_terminal_unless_asked_for_more() {
+        assert_eq!(at_once(None, Some(24)), Some(21));
+        assert_eq!(at_once(None, Some(2)), Some(1));
+        assert_eq!(at_once(None, None), Some(DEFAULT_LIMIT));
+        assert_eq!(at_once(Some(100), Some(24)), Some(100));
+        assert_eq!(at_once(Some(0), Some(24)), None);
     }
 }

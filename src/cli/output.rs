@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+use super::table::plain_lines;
 use super::{Global, Status};
 use crate::client::terminal;
 use crate::protocol::Fault;
@@ -113,9 +114,10 @@ impl Output {
         self.line(&text)
     }
 
-    /// Says something for people on standard error. Nobody listening is no error.
+    /// Says something for people on standard error. Nobody listening is no error. What a
+    /// program has written may be in it, and must not reach the terminal as it is.
     pub fn note(&self, text: &str) {
-        drop(writeln!(io::stderr(), "{text}"));
+        drop(writeln!(io::stderr(), "{}", plain_lines(text)));
     }
 
     /// Tells the fault, if there is one, and gives the program's exit status.

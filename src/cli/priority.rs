@@ -10,7 +10,8 @@ use crate::task::spec::MAX_PRIORITY;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES, override_usage = "autodev priority [OPTIONS] [TASK]... N")]
 pub struct Args {
-    /// Tasks (42, 3-9, 3,5) and, at the end, the priority: -100 to 100, higher goes first
+    /// Tasks (42, 3-9, 3,5; with --label and the like only those of them that match) and, at
+    /// the end, the priority: -100 to 100, higher goes first
     #[arg(value_name = "TASK... N", required = true, num_args = 1.., allow_negative_numbers = true, add = super::complete::tasks())]
     words: Vec<String>,
     #[command(flatten)]

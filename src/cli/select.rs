@@ -11,7 +11,7 @@ use crate::task::Status as State;
 /// Tasks by number or by what they are.
 #[derive(Debug, Default, clap::Args)]
 pub struct SelectArgs {
-    /// Tasks: 42, 3-9, or 3,5,7-9
+    /// Tasks: 42, 3-9, or 3,5,7-9; with --label and the like only those of them that match
     #[arg(value_name = "TASK", add = super::complete::tasks())]
     pub tasks: Vec<String>,
     #[command(flatten)]

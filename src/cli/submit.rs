@@ -127,6 +127,11 @@ pub(super) fn modes() -> impl clap::builder::TypedValueParser<Value = Mode> {
 /// # Errors
 /// `Usage` for what makes no sense, and what the daemon refuses.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
+    // Not left to clap, which overlooks global options that stand before the verb.
+    if args.attach && ctx.output.is_json() {
+        return Err(Fault::usage("--attach cannot be used with --json: it is for people")
+            .hint("without --attach, '--json' prints the task, and 'autodev attach' shows its session"));
+    }
     if args.attach && !attach::has_terminal() {
         return Err(Fault::usage("--attach needs a terminal").hint("'--wait' waits for the end without one"));
     }

@@ -183,6 +183,11 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// As [`plain`], for text of several lines.
+pub fn plain_lines(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +236,11 @@ mod tests {
         let mut table = Table::new(&[Column::new("A"), Column::new("B").optional()]);
         table.row(vec!["x\ty\n\u{1b}[2J".into(), "".into()]);
         assert_eq!(table.tabs(), "x y  [2J\t\n");
+    }
+
+    #[test]
+    fn what_is_said_may_have_lines_but_moves_nothing() {
+        assert_eq!(plain_lines("a\n\u{1b}[2Jb\r\u{9b}c\u{7}"), "a\n [2Jb  c ");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Args {
 const EXAMPLES: &str = "\
 Exit status: 0 if all passed; else the worst, in this order: 130 interrupted, 3 no daemon,
 1 failed, 7 rejected, 9 cancelled, 124 its own time limit, 75 provider limit, 8 still
-pending. A restart of the daemon meanwhile does no harm.
+pending. A restart of the daemon meanwhile does no harm; when it is stopped, that is 3.
 
 Examples:
   autodev wait 42

@@ -18,6 +18,7 @@ pub struct Args {
 
 const EXAMPLES: &str = "\
 Ends when interrupted. A restart of the daemon meanwhile does no harm: nothing is missed.
+It ends with status 3 when the daemon is stopped.
 
 Examples:
   autodev watch
@@ -30,7 +31,14 @@ Examples:
 /// What the daemon refuses.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     let mut client = ctx.client()?;
-    let mut after = args.after;
+    // Known from the beginning, so that a restart before the first event costs none.
+    let mut after = match args.after {
+        Some(after) => Some(after),
+        None => match client.call(&Request::Status)? {
+            Reply::Status(status) => Some(status.last_event),
+            other => return Err(unexpected(&other)),
+        },
+    };
     let mut reply = client.call_or_reconnect(&Request::Watch { after })?;
     loop {
         reply = match reply {

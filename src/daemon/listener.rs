@@ -59,7 +59,12 @@ pub(crate) async fn run(daemon: Arc<Daemon>, mut listener: UnixListener, mut reb
                 }
                 continue;
             }
-            () = door.daemon.is_leaving() => return Ok(()),
+            () = door.daemon.is_leaving() => {
+                // Those who wait for an answer were woken as well. They are told before the
+                // daemon goes on to end: it waits for us.
+                tokio::task::yield_now().await;
+                return Ok(());
+            }
         };
         match accepted {
             Ok((stream, _)) => door.admit(stream),

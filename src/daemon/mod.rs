@@ -156,6 +156,12 @@ impl Daemon {
         drop(self.leaving.subscribe().wait_for(Option::is_some).await);
     }
 
+    /// Waits until the daemon is told to stay away, so that nobody waits for it to come back.
+    pub async fn is_stopping(&self) {
+        let stops = |how: &Option<Leave>| matches!(how, Some(Leave::Stop | Leave::StopAll));
+        drop(self.leaving.subscribe().wait_for(stops).await);
+    }
+
     pub fn leave(&self, how: Leave) {
         self.leaving.send_if_modified(|now| {
             let change = *now < Some(how);

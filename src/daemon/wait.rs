@@ -12,7 +12,7 @@ use super::handlers::fault;
 use crate::protocol::reply::Waited;
 use crate::protocol::request::{EventsQuery, ListQuery, Wait};
 use crate::protocol::view::{Brief, EventView};
-use crate::protocol::{Fault, Reply};
+use crate::protocol::{Fault, FaultCode, Reply};
 
 /// Waits for tasks to end, the client to leave, or the time to be over.
 pub(crate) async fn wait(daemon: &Arc<Daemon>, wait: Wait, connection: &mut Connection) -> io::Result<()> {
@@ -64,6 +64,7 @@ pub(crate) async fn wait(daemon: &Arc<Daemon>, wait: Wait, connection: &mut Conn
                 Err(RecvError::Closed) => return Ok(()),
             },
             () = &mut over => break true,
+            () = daemon.is_stopping() => return connection.reply(&stopped()).await,
             () = connection.client_left() => return Ok(()),
         }
     };
@@ -107,9 +108,16 @@ pub(crate) async fn watch(daemon: &Arc<Daemon>, after: Option<i64>, connection: 
                 Err(RecvError::Lagged(_)) => behind = true,
                 Err(RecvError::Closed) => return Ok(()),
             },
+            () = daemon.is_stopping() => return connection.reply(&stopped()).await,
             () = connection.client_left() => return Ok(()),
         }
     }
+}
+
+/// To a client that would else take it for a restart, and start the daemon again.
+fn stopped() -> Reply {
+    let fault = Fault::new(FaultCode::Unreachable, "the daemon was stopped");
+    Reply::Fault(fault.hint("'autodev daemon start' starts it; then the same command can be given again"))
 }
 
 async fn send(connection: &mut Connection, event: EventView, last: i64) -> io::Result<i64> {

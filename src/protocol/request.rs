@@ -248,14 +248,16 @@ pub enum Action {
     Priority(i32),
 }
 
-/// Which tasks something is done to: those named and those that the filter finds.
+/// Which tasks something is done to: those named, or those that the filter finds, or with
+/// both those of the named ones that the filter admits.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Select {
     /// By number.
     pub tasks: Vec<TaskId>,
-    /// By ranges of numbers, both ends included; numbers without a task are skipped.
+    /// By ranges of numbers, both ends included; numbers without a task are skipped, but a
+    /// range must have one.
     pub ranges: Vec<(TaskId, TaskId)>,
-    /// By what they are; `None` finds nothing.
+    /// By what they are; `None` leaves it at the named ones.
     pub filter: Option<Filter>,
 }
 

@@ -23,8 +23,12 @@ pub(super) fn edit(tx: &mut Tx<'_>, edit: &Edit) -> Result<Applied, Failure> {
     let mut current = Current::of(tx, task)?;
     let status = current.state.status;
     if !matches!(status, Status::Queued | Status::Held) {
+        // Only of a task that has ended is another one made.
+        let cancel = if status.is_final() { String::new() } else { format!("after 'autodev cancel {task}' ") };
         return Err(Fault::conflict(format!("task {task} cannot be changed: it is {status}"))
-            .hint("only a task that waits can be changed; 'autodev resubmit' makes a new one")
+            .hint(format!(
+                "only a task that waits can be changed; {cancel}'autodev resubmit {task}' makes a new one like it"
+            ))
             .into());
     }
     let mut changes = Map::new();

@@ -1,6 +1,7 @@
 //! Pages of tasks. A page is found by walking an index from where the last one ended,
 //! so its cost does not depend on how many tasks there are or how far one has paged.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -332,7 +333,8 @@ fn candidates(conn: &Connection, tasks: &[i64]) -> Result<Vec<Candidate>, Failur
     Ok(found)
 }
 
-/// The tasks a selection means, in order of number.
+/// The tasks a selection means, in order of number: with a filter beside numbers, those of
+/// the numbered ones that it admits.
 pub(super) fn select(conn: &mut Connection, select: &Select) -> Result<Vec<TaskId>, Failure> {
     let mut ids = Vec::new();
     for task in &select.tasks {
@@ -344,10 +346,23 @@ pub(super) fn select(conn: &mut Connection, select: &Select) -> Result<Vec<TaskI
     for (first, last) in &select.ranges {
         let mut statement = conn.prepare_cached("SELECT id FROM tasks WHERE id BETWEEN ?1 AND ?2")?;
         let found = statement.query_map([first.0, last.0], |row| row.get(0))?;
+        let before = ids.len();
         ids.extend(found.collect::<rusqlite::Result<Vec<i64>>>()?);
+        if ids.len() == before {
+            return Err(rows::no_task_between(*first, *last).into());
+        }
     }
     if let Some(filter) = &select.filter {
-        ids.extend(matching(conn, filter)?);
+        let named = !select.tasks.is_empty() || !select.ranges.is_empty();
+        ids = match (named, &filter.search) {
+            (false, _) => matching(conn, filter)?,
+            (true, None) => admitted(conn, filter, &ids)?,
+            (true, Some(_)) => {
+                let found: HashSet<i64> = matching(conn, filter)?.into_iter().collect();
+                ids.retain(|id| found.contains(id));
+                ids
+            }
+        };
     }
     ids.sort_unstable();
     ids.dedup();
@@ -364,14 +379,7 @@ fn matching(conn: &mut Connection, filter: &Filter) -> Result<Vec<i64>, Failure>
                 .hint("search for more words, or name a state, label or range of numbers as well")
                 .into());
         }
-        let rules = Rules::new(conn, filter)?;
-        let mut ids = Vec::new();
-        for candidate in candidates(conn, &hits.tasks)? {
-            if rules.admit(conn, &candidate)? && rules.within(Listing::All, &candidate) {
-                ids.push(candidate.id);
-            }
-        }
-        return Ok(ids);
+        return admitted(conn, filter, &hits.tasks);
     }
     let rules = Rules::new(conn, filter)?;
     let mut page = Page::default();
@@ -380,4 +388,16 @@ fn matching(conn: &mut Connection, filter: &Filter) -> Result<Vec<i64>, Failure>
     let mut found = statement.query(params_from_iter(values))?;
     page.fill(conn, &rules, None, &mut found)?;
     Ok(page.tasks)
+}
+
+/// Those of these tasks that a filter admits, a search aside.
+fn admitted(conn: &Connection, filter: &Filter, tasks: &[i64]) -> Result<Vec<i64>, Failure> {
+    let rules = Rules::new(conn, filter)?;
+    let mut ids = Vec::new();
+    for candidate in candidates(conn, tasks)? {
+        if rules.admit(conn, &candidate)? && rules.within(Listing::All, &candidate) {
+            ids.push(candidate.id);
+        }
+    }
+    Ok(ids)
 }

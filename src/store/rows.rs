@@ -64,6 +64,11 @@ pub(super) fn no_task(task: TaskId) -> Fault {
     Fault::not_found(format!("there is no task {task}")).hint("'autodev list --all' shows all tasks")
 }
 
+/// A range of numbers none of which is a task's.
+pub(super) fn no_task_between(first: TaskId, last: TaskId) -> Fault {
+    Fault::not_found(format!("there is no task from {first} to {last}")).hint("'autodev list --all' shows all tasks")
+}
+
 /// What is under way: a few rows, found by status.
 pub(super) fn usage(conn: &Connection) -> rusqlite::Result<Usage> {
     let mut statement = conn.prepare_cached(

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::rows::word;
 use super::tx::Tx;
 use super::{Applied, AttemptEnd, NewSession, StoredSession};
-use crate::id::{AttemptId, MAX_SESSION_NAME, SessionName, TaskId, Uid};
+use crate::id::{AttemptId, MAX_SESSION_NAME, SessionName, Uid};
 use crate::protocol::exit::ExitRecord;
 use crate::protocol::fault::Fault;
 use crate::protocol::launch::LaunchSpec;
@@ -155,11 +155,17 @@ fn insert(tx: &mut Tx<'_>, row: Row<'_>, kind: &str) -> Result<StoredSession, Fa
     Ok(StoredSession { name: row.name, uid: row.uid, number })
 }
 
-/// A name that is taken, or that would be mistaken for a task or an attempt.
+/// Only such characters as numbers of tasks (42), attempts (42.1) and ranges (3-9) are made
+/// of: where tasks and sessions can be named, it would mean tasks.
+fn reads_as_numbers(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-'))
+}
+
+/// A name that is taken, or that would be mistaken for tasks or an attempt.
 fn refuse_name(tx: &Tx<'_>, name: &SessionName) -> Result<(), Failure> {
-    if name.attempt().is_some() || name.as_str().parse::<TaskId>().is_ok() {
+    if reads_as_numbers(name.as_str()) {
         return Err(Fault::usage(format!("a session without a task cannot be named '{name}'"))
-            .hint("numbers such as 42 and 42.1 name tasks and their attempts; put a letter in front")
+            .hint("42, 42.1 and 3-9 name tasks and their attempts; put a letter in front")
             .into());
     }
     if find(tx, name)?.is_some_and(|s| s.live) {
@@ -202,7 +208,7 @@ fn name_word(tool: &str) -> String {
         .take(LONGEST)
         .collect();
     let word = plain.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    if word.is_empty() { "session".to_owned() } else { word.to_owned() }
+    if reads_as_numbers(word) { "session".to_owned() } else { word.to_owned() }
 }
 
 struct Found {

@@ -53,3 +53,35 @@ fn wrong_words_change_nothing() {
     let path = instance.ok(&["config", "path"]);
     assert!(path.ends_with("config/config.toml\n"), "{path}");
 }
+
+#[test]
+fn a_provider_that_does_not_exist_is_warned_of() {
+    let instance = Instance::new();
+    let said = |args: &[&str]| {
+        let output = instance.run(args);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        text(&output.stderr)
+    };
+    let limit = "warning: providers.cluade is set, but there is no provider 'cluade': did you mean 'claude'?\n";
+    let default = "warning: submit.provider is set, but there is no provider 'codxe': did you mean 'codex'?\n";
+    assert_eq!(said(&["config", "set", "providers.cluade.slots", "2"]), limit);
+    assert_eq!(said(&["config", "set", "submit.provider", "codxe"]), default);
+    assert_eq!(said(&["config", "set", "providers.claude.slots", "2"]), "", "only of what is being set");
+    assert_eq!(said(&["config", "check"]), format!("{limit}{default}"));
+    instance.ok(&["config", "unset", "providers.cluade.slots"]);
+    instance.ok(&["config", "unset", "submit.provider"]);
+    assert_eq!(said(&["config", "check"]), "");
+}
+
+#[test]
+fn a_limit_that_is_not_set_is_the_tables() {
+    let instance = Instance::new();
+    refused(
+        &instance,
+        &[
+            (4, &["config", "get", "providers.claude.per_directory"], &["is not set", "own table counts, and says 1"]),
+            (4, &["config", "get", "providers.claude.slots"], &["is not set", "there is no limit"]),
+            (4, &["config", "get", "providers.cluade.slots"], &["is not set", "no such provider"]),
+        ],
+    );
+}

@@ -1,6 +1,9 @@
 //! `autodev daemon`.
 
-use super::{json, refused, running};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use super::{json, refused, running, text, waits_at_socket};
 use crate::common::{Instance, dies};
 
 #[test]
@@ -47,4 +50,32 @@ fn its_log() {
     assert!(path.ends_with("autodevd.log\n"));
     assert_eq!(instance.json(&["daemon", "logs", "--path"])["path"], path.trim_end());
     refused(&instance, &[(2, &["daemon", "sleep"], &["unrecognized subcommand"])]);
+}
+
+#[test]
+fn stopped_it_stays_stopped_whoever_waits() {
+    let instance = Instance::new();
+    let (_, _gate) = running(&instance, "gate");
+    let begin = |args: &[&str]| instance.autodev(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut watch = begin(&["watch", "--after", "0"]);
+    let mut list = begin(&["list", "--watch"]);
+    // Both streams are open once something has come.
+    for child in [&mut watch, &mut list] {
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty());
+    }
+    let wait = begin(&["wait", "1"]);
+    waits_at_socket(wait.id());
+    // Its question was there before this one.
+    instance.json(&["status"]);
+    let pid = instance.daemon_pid();
+    instance.ok(&["daemon", "stop"]);
+    dies(pid);
+    for child in [watch, list, wait] {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(text(&output.stderr).contains("the daemon was stopped"), "{output:?}");
+    }
+    refused(&instance, &[(3, &["daemon", "status"], &["no daemon runs"])]);
 }

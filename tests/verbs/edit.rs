@@ -50,7 +50,11 @@ fn what_cannot_be_changed() {
     refused(
         &instance,
         &[
-            (6, &["edit", "1", "--title", "x"], &["it is running", "only a task that waits"]),
+            (
+                6,
+                &["edit", "1", "--title", "x"],
+                &["it is running", "only a task that waits", "after 'autodev cancel 1'"],
+            ),
             (6, &["edit", "2", "--after", "2"], &["wait for itself"]),
             (6, &["edit", "2", "--after", "3"], &["wait"]),
             (4, &["edit", "9", "--title", "x"], &["no task 9"]),

@@ -1,4 +1,4 @@
-use super::{refused, state};
+use super::{refused, state, text};
 use crate::common::{Instance, dies};
 
 #[test]
@@ -24,4 +24,22 @@ fn a_program_that_ignores_everything_is_gone_at_once() {
             (2, &["kill"], &["no task is named"]),
         ],
     );
+}
+
+#[test]
+fn a_filter_beside_numbers_narrows_them() {
+    let instance = Instance::new();
+    for label in ["keep", "other", "keep", "keep"] {
+        instance.submit(&["--hold", "-l", label], "true");
+    }
+    assert_eq!(instance.ok(&["kill", "1-2", "--label", "keep", "-q"]), "1\n");
+    assert_eq!((state(&instance, 2), state(&instance, 3)), ("held".into(), "held".into()));
+    assert_eq!(instance.ok(&["kill", "2,3", "4", "--state", "held", "--label", "keep", "-q"]), "3\n4\n");
+    // Who names a task by its number hears why nothing can be done to it.
+    let ended = instance.run(&["kill", "1,2", "--label", "keep"]);
+    assert_eq!(ended.status.code(), Some(6));
+    assert!(text(&ended.stderr).contains("task 1 has ended"), "{ended:?}");
+    let none = instance.run(&["kill", "2", "--label", "keep"]);
+    assert_eq!((none.status.code(), text(&none.stderr)), (Some(0), "no task matches\n".into()));
+    assert_eq!(state(&instance, 2), "held");
 }

@@ -37,6 +37,19 @@ fn text_last_lines_and_bytes() {
 }
 
 #[test]
+fn a_long_line_is_one_object() {
+    let instance = Instance::new();
+    instance.submit(&[], "head -c 20000 /dev/zero | tr '\\0' x; echo; seq 60; printf end");
+    instance.wait(1);
+    let out = instance.ok(&["logs", "--json", "1"]);
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 62);
+    assert_eq!(lines[0]["line"].as_str().map(str::len), Some(20_000));
+    assert_eq!((lines[1]["line"].as_str(), lines[61]["line"].as_str()), (Some("1"), Some("end")));
+    assert_eq!(instance.ok(&["logs", "--json", "-f", "1"]), out);
+}
+
+#[test]
 fn follow_goes_on_to_the_end_also_from_before_the_start() {
     let instance = Instance::new();
     instance.ok(&["pause"]);

@@ -108,3 +108,14 @@ fn column(list: &Value, name: &str) -> Vec<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     list.as_array().unwrap().iter().map(|item| text(&item[name])).collect()
 }
+
+/// Waits until the process sleeps and has a socket: it has asked something, and waits for
+/// the answer.
+fn waits_at_socket(pid: u32) {
+    let is_socket =
+        |fd: fs::DirEntry| fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
+    let sleeps = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") S ");
+    while !(sleeps() && fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten().any(is_socket)) {
+        std::thread::yield_now();
+    }
+}

@@ -22,6 +22,8 @@ fn a_session_without_a_task() {
             (6, &["open", "--name", "mine", "--", "cat"], &["'mine' is there already", "autodev attach mine"]),
             (6, &["open", "--", "/no/such/program"], &["could not be started", "/no/such/program"]),
             (2, &["open", "--name", "42", "--", "cat"], &["cannot be named '42'"]),
+            (2, &["open", "--name", "3-9", "--", "cat"], &["cannot be named '3-9'", "put a letter in front"]),
+            (2, &["open", "--name", "1.", "--", "cat"], &["cannot be named '1.'"]),
             (2, &["open", "--name", "A B", "--", "cat"], &["cannot be a session's name"]),
             (2, &["open", "shell", "--", "cat"], &["not both"]),
             (2, &["open", "--model", "x"], &["PROVIDER"]),

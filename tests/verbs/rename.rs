@@ -15,6 +15,9 @@ fn a_session_without_a_task_gets_another_name() {
             (4, &["rename", "one", "x"], &["no session 'one'"]),
             (6, &["rename", "first", "two"], &["'two' is there already"]),
             (6, &["rename", "1.1", "x"], &["named after its task"]),
+            (2, &["rename", "first", "77"], &["cannot be named '77'"]),
+            (2, &["rename", "first", "1.5"], &["cannot be named '1.5'"]),
+            (2, &["rename", "first", "3-9"], &["cannot be named '3-9'"]),
             (2, &["rename", "first", "A B"], &["cannot be a session's name"]),
         ],
     );

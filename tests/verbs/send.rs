@@ -14,7 +14,7 @@ fn text_and_keys_arrive() {
     instance.ok(&["send", "s", "typed"]);
     instance.ok(&["send", "s", "--key", "Enter"]);
     assert_eq!(heard.read(), "<typed>\n");
-    instance.ok(&["send", "s", "wrong", "--key", "C-u"]);
+    assert_eq!(instance.json(&["send", "s", "wrong", "--key", "C-u"])["session"], "s");
     instance.ok(&["send", "s", "right", "--enter"]);
     assert_eq!(heard.read(), "<right>\n", "C-u took the line away");
     std::fs::write(instance.work().join("text"), "from a file\n").unwrap();
@@ -22,6 +22,7 @@ fn text_and_keys_arrive() {
     assert_eq!(heard.read(), "<from a file>\n");
     let screen = instance.ok(&["screen", "s"]);
     assert!(screen.starts_with("ready\n") && screen.contains("right") && !screen.contains('\x1b'), "{screen:?}");
+    assert_eq!(instance.json(&["detach", "s"])["session"], "s");
     let view = instance.json(&["screen", "s"]);
     assert_eq!(
         (view["session"].as_str(), view["columns"].as_i64(), view["rows"].as_i64()),
@@ -34,6 +35,7 @@ fn text_and_keys_arrive() {
             (2, &["send", "s"], &["nothing to send"]),
             (2, &["send", "s", "--key", "Entr"], &["no key 'Entr'", "Enter"]),
             (2, &["send", "s", "-f", "none"], &["none cannot be read"]),
+            (2, &["send", "s", "-f", "/dev/zero"], &["more than 1048512 bytes cannot be sent"]),
             (4, &["send", "nobody", "x"], &["no session 'nobody'"]),
             (4, &["send", "9", "x"], &["no task 9"]),
             (4, &["screen", "nobody"], &["no session 'nobody'"]),

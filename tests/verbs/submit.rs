@@ -117,6 +117,8 @@ fn what_is_wrong_is_said_and_nothing_is_stored() {
     fs::write(instance.work().join("file"), "x").unwrap();
     fs::write(instance.work().join("binary"), b"a\xff").unwrap();
     fs::write(instance.work().join("huge"), "x".repeat(2 * 1024 * 1024)).unwrap();
+    let error = instance.fails(2, &["submit", "--provider", "\x1b[2Jx", "x"]);
+    assert!(error.starts_with("error: ' [2Jx' cannot be a provider"), "what is quoted moves no terminal: {error:?}");
     refused(
         &instance,
         &[
@@ -227,4 +229,21 @@ fn a_secret_the_daemon_does_not_have_is_said() {
     let said = text(&output.stderr);
     assert!(said.contains("warning: MY_TOKEN is left out: the daemon's environment has no MY_TOKEN"), "{said}");
     assert_eq!(instance.ok(&["logs", "1"]), "token=\n");
+}
+
+#[test]
+fn attaching_is_for_people() {
+    let instance = Instance::new();
+    for words in [["--json", "submit", "--attach", "--", "true"], ["submit", "--json", "--attach", "--", "true"]] {
+        let error = instance.fails(2, &words);
+        assert!(error.contains("--attach cannot be used with --json"), "{error}");
+    }
+    assert_eq!(instance.ok(&["list", "--all", "-q"]), "");
+}
+
+#[test]
+fn a_time_limit_is_exact_in_json() {
+    let instance = Instance::new();
+    instance.submit(&["--hold", "--timeout", "90061s"], "true");
+    assert_eq!(instance.task(1)["timeout"], "1d 1h 1m 1s");
 }

@@ -90,7 +90,8 @@ fn wrong_words() {
             (2, &["wait", "1", "--timeout", "soon"], &["not a length of time"]),
         ],
     );
-    let none = instance.run(&["wait", "5-9"]);
+    refused(&instance, &[(4, &["wait", "5-9"], &["no task from 5 to 9", "list --all"])]);
+    let none = instance.run(&["wait", "--label", "none"]);
     assert_eq!(none.status.code(), Some(0));
     assert!(text(&none.stderr).contains("nothing to wait for"));
 }

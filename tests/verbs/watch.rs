@@ -1,8 +1,11 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
+use super::waits_at_socket;
 use crate::common::Instance;
 
 /// A `watch` that is read line by line, and ends with the test.
@@ -81,4 +84,22 @@ fn lines_for_people_have_tabs_when_nobody_looks() {
     assert_eq!((cells[0], cells[2], cells[3], cells[4], cells[5]), ("1", "1", "submitted", "held", "user"));
     let mut quiet = Watch::new(&instance, &["-q", "--after", "0"]);
     assert_eq!(quiet.line(), "1\n");
+}
+
+#[test]
+fn a_restart_before_the_first_event_costs_none() {
+    let instance = Instance::new();
+    instance.ok(&["daemon", "start"]);
+    let mut watch = Watch::new(&instance, &["--jsonl"]);
+    waits_at_socket(watch.0.id());
+    // Whatever it asked first was answered before these.
+    instance.json(&["status"]);
+    instance.json(&["status"]);
+    let pid = Pid::from_raw(watch.0.id().try_into().unwrap());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    instance.kill_daemon();
+    instance.submit(&[], "true");
+    assert_eq!(instance.wait(1), "passed");
+    kill(pid, Signal::SIGCONT).unwrap();
+    assert_eq!(watch.until("settled")[0]["seq"], 1);
 }

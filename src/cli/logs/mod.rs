@@ -78,7 +78,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         (false, _) => Form::Text(Plain::new(recorded.rows())),
     };
     let first = recorded.reader().first();
-    let mut printer = Printer { ctx, recorded, form, at: first, told: first };
+    let mut printer = Printer { ctx, recorded, form, at: first, told: first, unfinished: Vec::new() };
     match args.lines {
         None => printer.print_to(known)?,
         Some(lines) => printer.print_last(lines, known)?,
@@ -194,6 +194,8 @@ struct Printer<'a> {
     at: u64,
     /// Up to here it was said what is missing.
     told: u64,
+    /// Under --json the beginning of a line whose end has not come.
+    unfinished: Vec<u8>,
 }
 
 impl Printer<'_> {
@@ -327,24 +329,37 @@ impl Printer<'_> {
             plain.finish(&mut out);
         }
         self.print(&out)?;
+        self.print_objects(&self.unfinished)?;
         // Lost at the end, as on a full disk.
         self.missing(self.recorded.written());
         Ok(())
     }
 
-    /// Prints `out`: under --json each line, of which text consists, as an object.
-    fn print(&self, out: &[u8]) -> Result<(), Fault> {
+    /// Prints `out`: under --json each line, of which text consists, as an object once it
+    /// is whole.
+    fn print(&mut self, out: &[u8]) -> Result<(), Fault> {
         if !self.ctx.output.is_json() {
             return self.ctx.output.bytes(out);
         }
+        self.unfinished.extend_from_slice(out);
+        let whole = match memchr::memrchr(b'\n', &self.unfinished) {
+            // A line without end must not take all memory.
+            None if self.unfinished.len() > MAX_TAIL => self.unfinished.len(),
+            newline => newline.map_or(0, |newline| newline + 1),
+        };
+        let lines: Vec<u8> = self.unfinished.drain(..whole).collect();
+        self.print_objects(&lines)
+    }
+
+    /// Prints lines as objects.
+    fn print_objects(&self, lines: &[u8]) -> Result<(), Fault> {
+        if lines.is_empty() {
+            return Ok(());
+        }
         let mut text = String::new();
-        for line in out.strip_suffix(b"\n").unwrap_or(out).split(|byte| *byte == b'\n') {
-            if !out.is_empty() {
-                text.push_str(
-                    &json!({ "session": self.recorded.session(), "line": String::from_utf8_lossy(line) }).to_string(),
-                );
-                text.push('\n');
-            }
+        for line in lines.strip_suffix(b"\n").unwrap_or(lines).split(|byte| *byte == b'\n') {
+            let object = json!({ "session": self.recorded.session(), "line": String::from_utf8_lossy(line) });
+            text.push_str(&format!("{object}\n"));
         }
         self.ctx.output.text(&text)
     }

@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::{Context, Status, complete, target};
 use crate::client::find;
 use crate::protocol::Fault;
@@ -61,6 +63,9 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     for message in messages {
         target::ask(&mut link, &session, &message, |answer| matches!(answer, FromKeeper::Done).then_some(()))?;
     }
+    if ctx.output.is_json() {
+        ctx.output.json(&json!({ "session": session }))?;
+    }
     Ok(Status::OK)
 }
 
@@ -78,8 +83,9 @@ fn messages(args: &Args) -> Result<Vec<ToKeeper>, Fault> {
         None => args.text.join(" ").into_bytes(),
     };
     if text.len() > MAX_BYTES {
-        let message = format!("{} bytes are too many to send at once; the limit is {MAX_BYTES}", text.len());
-        return Err(Fault::usage(message).hint("have the program read a file"));
+        // How many it is nobody knows: a file is not read any further.
+        return Err(Fault::usage(format!("more than {MAX_BYTES} bytes cannot be sent at once"))
+            .hint("have the program read a file"));
     }
     if text.is_empty() && keys.is_empty() && !args.enter {
         return Err(Fault::usage("there is nothing to send").hint("give a text, --key or --enter"));

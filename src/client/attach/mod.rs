@@ -70,13 +70,15 @@ impl Left {
     /// What it says below the picture.
     pub fn message(&self) -> String {
         let session = &self.session;
-        match &self.how {
+        let message = match &self.how {
             How::Detached(None) => format!("[detached {session}]"),
             How::Detached(Some(reason)) => format!("[detached {session}: {reason}]"),
             How::Exited(record) => format!("[{session} {}]", ending(record)),
             How::Lost => format!("[{session} is lost: its keeper has ended]"),
             How::Signal(_) => String::new(),
-        }
+        };
+        // Errors may quote what a program wrote; it must not reach the terminal as it is.
+        message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 }
 
@@ -165,5 +167,17 @@ fn open(paths: &Paths, session: &SessionName, how: Attach) -> Result<(Link, Vec<
             FromKeeper::Exited(_) => exited = Some(message),
             message => first.push(message),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_below_the_picture_moves_no_terminal() {
+        let how = How::Detached(Some("by \u{1b}[2J\u{9b}nobody\r\n".to_owned()));
+        let left = Left { session: "s".parse().unwrap(), how };
+        assert_eq!(left.message(), "[detached s: by  [2J nobody  ]");
     }
 }

@@ -93,9 +93,9 @@ pub(super) async fn end(daemon: &Arc<Daemon>, session: &SessionName, now: bool) 
 /// Gives a session without a task another name; the old one may be used again.
 pub(super) async fn rename(daemon: &Arc<Daemon>, from: SessionName, to: SessionName) -> Result<Reply, Fault> {
     let found = daemon.store.session(from.to_string()).await.map_err(fault)?;
-    if found.task.is_some() || to.attempt().is_some() {
+    if found.task.is_some() {
         return Err(Fault::conflict(format!("session {from} is named after its task"))
-            .hint("only sessions without a task can be renamed, and not to a task's name"));
+            .hint("only sessions without a task can be renamed"));
     }
     daemon.store.rename_session(from.clone(), to.clone()).await.map_err(fault)?;
     daemon.roster.update(found.session_id, |live| live.name = to.clone());

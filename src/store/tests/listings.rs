@@ -132,9 +132,17 @@ async fn selections_are_numbers_ranges_and_filters() {
     assert_eq!(found.iter().map(|t| t.0).collect::<Vec<_>>(), [1, 2, 3, 5, 6]);
     let missing = Select { tasks: vec![TaskId(7)], ..Select::default() };
     assert_eq!(fault(store.select(missing).await.unwrap_err()).code, FaultCode::NotFound);
+    let empty = Select { ranges: vec![(TaskId(1), TaskId(2)), (TaskId(7), TaskId(9))], ..Select::default() };
+    assert_eq!(fault(store.select(empty).await.unwrap_err()).code, FaultCode::NotFound);
     assert!(store.select(Select::default()).await.unwrap().is_empty());
     let all = Select { filter: Some(Filter::default()), ..Select::default() };
     assert_eq!(store.select(all).await.unwrap().len(), 6);
+    let beside = |filter| Select { ranges: vec![(TaskId(2), TaskId(3))], filter: Some(filter), ..Select::default() };
+    assert_eq!(store.select(beside(Filter::default())).await.unwrap(), [TaskId(2), TaskId(3)]);
+    let labelled = Filter { labels: vec!["none".into()], ..Filter::default() };
+    assert!(store.select(beside(labelled)).await.unwrap().is_empty());
+    let found = Filter { search: Some("one".into()), ..Filter::default() };
+    assert!(store.select(beside(found)).await.unwrap().iter().all(|task| [2, 3].contains(&task.0)));
 }
 
 #[tokio::test]
