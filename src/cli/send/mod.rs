@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::{Context, Status, complete, target};
 use crate::client::find;
-use crate::protocol::Fault;
+use crate::id::SessionName;
 use crate::protocol::keeper::{FromKeeper, ToKeeper};
+use crate::protocol::{Fault, FaultCode};
 
 /// Bytes that may be typed at once: with its frame this fits into a keeper's message.
 const MAX_BYTES: usize = 1024 * 1024 - 64;
@@ -61,12 +62,22 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     let session = target::live(ctx, &args.session)?;
     let (mut link, _) = find::connect(&ctx.paths, &session)?;
     for message in messages {
-        target::ask(&mut link, &session, &message, |answer| matches!(answer, FromKeeper::Done).then_some(()))?;
+        target::ask(&mut link, &session, &message, |answer| matches!(answer, FromKeeper::Done).then_some(()))
+            .map_err(|fault| not_read(fault, &session))?;
     }
     if ctx.output.is_json() {
         ctx.output.json(&json!({ "session": session }))?;
     }
     Ok(Status::OK)
+}
+
+/// A keeper answers when the terminal has taken everything, and that a program may refuse.
+fn not_read(fault: Fault, session: &SessionName) -> Fault {
+    if fault.code != FaultCode::Unreachable {
+        return fault;
+    }
+    Fault::conflict(format!("session {session}: its program does not read what is typed"))
+        .hint("do not send it again: the rest is typed as soon as the program reads")
 }
 
 /// What to ask the keeper for: the text, the keys, and Enter.
