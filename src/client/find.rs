@@ -231,7 +231,10 @@ mod tests {
 
     fn describe(directory: &SessionDir, process: ProcessId, socket: &std::path::Path) {
         let file = KeeperFile { v: 1, process, socket: socket.to_owned(), protocol: keeper::VERSION };
-        fs::write(directory.keeper(), serde_json::to_vec(&file).unwrap()).unwrap();
+        // At once, as a keeper does it.
+        let temporary = directory.keeper().with_extension("tmp");
+        fs::write(&temporary, serde_json::to_vec(&file).unwrap()).unwrap();
+        fs::rename(temporary, directory.keeper()).unwrap();
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! then what it left is cleared up.
 
 use std::io;
-use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep, timeout};
@@ -173,14 +172,6 @@ impl Attendant {
             drop(timeout(LEAVE_LIMIT, handle.readable()).await);
         }
         self.reap();
-    }
-
-    /// Waits until the keeper has ended; `false` when it has not within `limit`.
-    pub(super) async fn keeper_ends(&self, limit: Duration) -> bool {
-        match self.keeper_handle() {
-            Some(handle) => timeout(limit, handle.readable()).await.is_ok(),
-            None => true,
-        }
     }
 
     /// Takes an ended keeper off the system's hands.

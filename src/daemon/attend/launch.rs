@@ -4,13 +4,13 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::end::End;
 use super::{Attendant, LEAVE_LIMIT, Limit, how};
 use crate::crash;
-use crate::daemon::Daemon;
-use crate::process;
+use crate::daemon::{Daemon, watched};
+use crate::process::{self, PidFd};
 use crate::protocol::exit;
 use crate::protocol::keeper::{How, ToKeeper};
 use crate::protocol::launch::LaunchSpec;
@@ -108,7 +108,12 @@ impl Attendant {
     async fn stillborn(&mut self, error: &LinkError) -> End {
         // One that has hung up is about to end by itself, and says how.
         let silent = matches!(error, LinkError::Silent);
-        let ended = !silent && self.keeper_ends(LEAVE_LIMIT).await;
+        // Not reaped yet, so its id is nobody else's; and it may be about to end just now.
+        let handle = self.child.as_ref().and_then(|child| watched(PidFd::open(child.id())?).ok());
+        let ended = match handle {
+            Some(handle) if !silent => timeout(LEAVE_LIMIT, handle.readable()).await.is_ok(),
+            _ => false,
+        };
         let status = self.child.as_mut().filter(|_| ended).and_then(|child| child.try_wait().ok().flatten());
         self.kill_keeper().await;
         if status.and_then(|status| status.code()) == Some(i32::from(exit::EXIT_NO_ROOM)) {
