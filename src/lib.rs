@@ -31,6 +31,9 @@ pub mod screen;
 pub mod session;
 pub mod store;
 
+// PEOPLE: a user's terminal tied to a session, made of the parts.
+pub mod attach;
+
 // PROGRAMS.
 pub mod cli;
 pub mod daemon;

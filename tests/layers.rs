@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up; a module may use those of lower layers, and itself.
-const LAYERS: [&[&str]; 5] = [
+const LAYERS: [&[&str]; 6] = [
     &["clock", "config", "crash", "id", "lock", "logging", "paths", "process", "socket"],
     &["task", "queue"],
     &["protocol"],
     &["client", "provider", "recording", "recovery", "screen", "session", "store"],
+    &["attach"],
     &["cli", "daemon", "keeper"],
 ];
 

@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use super::{Context, Status, complete, target};
-use crate::client::attach::{self, How, Options};
-use crate::client::keys::Prefix;
+use crate::attach::keys::Prefix;
+use crate::attach::{self, How, Options};
 use crate::client::{Client, Start, find};
 use crate::config::Config;
 use crate::id::SessionName;

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::table::plain_lines;
 use super::{Global, Status};
-use crate::client::terminal;
+use crate::attach::terminal;
 use crate::protocol::Fault;
 use crate::task::Status as State;
 

@@ -14,15 +14,10 @@ use crate::protocol::control::{Ask, Tell};
 use crate::protocol::hello::{self, Hello};
 use crate::protocol::{Fault, FaultCode, Kind, Reply, Request, codec};
 
-pub mod attach;
 mod connect;
 pub mod find;
 pub mod keeper_link;
-pub mod keys;
-mod notice;
-mod signals;
 mod start;
-pub mod terminal;
 mod wire;
 
 pub use connect::Start;

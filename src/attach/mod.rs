@@ -4,25 +4,29 @@
 //! the terminal as it is; neither direction waits for the other. A terminal that is slow
 //! makes us read less, and then the keeper leaves output out and sends a picture.
 
+pub mod keys;
+mod notice;
 mod queue;
 mod run;
+mod signals;
+pub mod terminal;
 
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::find;
-use super::keeper_link::Link;
-use super::keys::Prefix;
-use super::signals::Signals;
-use super::terminal::{Terminal, size};
+use crate::client::find;
+use crate::client::keeper_link::Link;
 use crate::id::SessionName;
 use crate::paths::Paths;
 use crate::protocol::exit::{ExitReason, ExitRecord};
 use crate::protocol::keeper::{Attach, FromKeeper, RefusedCode, ToKeeper};
 use crate::protocol::{Fault, FaultCode};
 
+use keys::Prefix;
 use run::Loop;
+use signals::Signals;
+use terminal::{Terminal, size};
 
 /// How long a keeper may take to send the first picture.
 const PICTURE_LIMIT: Duration = Duration::from_secs(5);
