@@ -4,10 +4,17 @@
 //! the terminal as it is; neither direction waits for the other. A terminal that is slow
 //! makes us read less, and then the keeper leaves output out and sends a picture.
 
+mod bar;
+mod chooser;
+mod command;
+mod cover;
 pub mod keys;
+mod line;
 mod notice;
 mod queue;
+mod replies;
 mod run;
+mod scroll;
 mod signals;
 pub mod terminal;
 
@@ -22,6 +29,7 @@ use crate::paths::Paths;
 use crate::protocol::exit::{ExitReason, ExitRecord};
 use crate::protocol::keeper::{Attach, FromKeeper, RefusedCode, ToKeeper};
 use crate::protocol::{Fault, FaultCode};
+use crate::screen;
 
 use keys::Prefix;
 use run::Loop;
@@ -44,8 +52,24 @@ pub struct Options {
     pub history_lines: u32,
     /// The session this program itself runs in: it cannot be shown within itself.
     pub inside: Option<SessionName>,
-    /// Escape sequences that put the terminal back from every mode a session may set.
-    pub leave: Vec<u8>,
+    /// Keep the lowest row for a line of ours.
+    pub status: bool,
+}
+
+impl Options {
+    /// How to attach a terminal of this size.
+    fn way(&self, (columns, rows): (u16, u16)) -> Attach {
+        // A terminal of one row has none to spare.
+        let spared = u16::from(self.status && rows > 1);
+        Attach {
+            read_only: self.read_only,
+            takeover: self.takeover,
+            pictures: self.status,
+            history_lines: self.history_lines,
+            columns,
+            rows: rows - spared,
+        }
+    }
 }
 
 /// Where and why attaching ended.
@@ -106,22 +130,15 @@ pub type End<'a> = &'a mut dyn FnMut(&SessionName) -> Result<(), Fault>;
 /// `Usage` when standard input and output are not a terminal, `NotFound` and `Unreachable`
 /// as [`find::connect`], `Conflict` when somebody else types there already.
 pub fn attach(paths: &Paths, session: SessionName, options: Options, end: End<'_>) -> Result<Left, Fault> {
-    let screen = size(io::stdout().as_fd());
-    let how = Attach {
-        read_only: options.read_only,
-        takeover: options.takeover,
-        history_lines: options.history_lines,
-        columns: screen.0,
-        rows: screen.1,
-    };
-    let (link, first) = open(paths, &session, how)?;
+    let size = size(io::stdout().as_fd());
+    let (link, first) = open(paths, &session, options.way(size))?;
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: io::Error| Fault::internal(format!("cannot {what}: {error}"))
     };
     let signals = Signals::take().map_err(failed("hold back signals"))?;
-    let terminal = Terminal::enter(options.leave.clone()).map_err(failed("use this terminal"))?;
-    let mut tied = Loop::new(paths, options, session, link, screen, signals, end);
+    let terminal = Terminal::enter(screen::leave()).map_err(failed("use this terminal"))?;
+    let mut tied = Loop::new(paths, options, session, link, size, signals, end);
     let how = tied.run(&terminal, first);
     let left = Left { session: tied.session().clone(), how };
     // Before signals take their usual effect again, which may be to end us.
@@ -129,7 +146,7 @@ pub fn attach(paths: &Paths, session: SessionName, options: Options, end: End<'_
         drop(terminal);
     } else {
         tied.flush(&terminal);
-        terminal.finish(&left.message());
+        terminal.finish(&left.message(), tied.below());
     }
     Ok(left)
 }

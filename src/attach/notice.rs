@@ -22,9 +22,21 @@ pub fn paint(lines: &[String], columns: u16, rows: u16) -> Vec<u8> {
     bytes
 }
 
+/// Escape sequences that paint `lines`, which are escape sequences themselves, from the top
+/// of a terminal with so many rows, and nothing else.
+pub(super) fn whole(lines: &[Vec<u8>], rows: u16) -> Vec<u8> {
+    let mut bytes = b"\x1b[?2026h\x1b[?25l".to_vec();
+    for row in 0..usize::from(rows) {
+        bytes.extend_from_slice(format!("\x1b[{};1H\x1b[0m\x1b[K", row + 1).as_bytes());
+        bytes.extend_from_slice(lines.get(row).map_or(&[][..], Vec::as_slice));
+    }
+    bytes.extend_from_slice(b"\x1b[0m\x1b[?2026l");
+    bytes
+}
+
 /// `text` cut or filled up to exactly `columns`. Control characters, which may come with
 /// a text from elsewhere, become blanks.
-fn fit(text: &str, columns: usize) -> String {
+pub(super) fn fit(text: &str, columns: usize) -> String {
     let mut fitted = String::new();
     let mut used = 0;
     for c in text.chars() {
@@ -38,6 +50,11 @@ fn fit(text: &str, columns: usize) -> String {
     }
     fitted.extend(std::iter::repeat_n(' ', columns - used));
     fitted
+}
+
+/// Columns that a text of ours takes.
+pub(super) fn width(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
 #[cfg(test)]

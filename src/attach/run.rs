@@ -10,17 +10,19 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::keys::{ESCAPE_WAIT, Key, Keys, PASTE_PAUSE};
+use super::cover::Cover;
+use super::keys::{ESCAPE_WAIT, Keys, PASTE_PAUSE};
 use super::queue::Queue;
+use super::replies::Replies;
 use super::signals::Signals;
 use super::terminal::{Terminal, write_within};
-use super::{End, How, Options, notice, open};
+use super::{End, How, Options, bar};
 use crate::client::find;
 use crate::client::keeper_link::Link;
+use crate::clock::Timestamp;
 use crate::id::SessionName;
 use crate::paths::Paths;
-use crate::protocol::Fault;
-use crate::protocol::keeper::{Attach, FromKeeper, ToKeeper};
+use crate::protocol::keeper::{Attach, FromKeeper, KeeperStatus, ToKeeper};
 
 /// Output taken from the keeper that the terminal has not taken yet. More only makes what
 /// is seen older.
@@ -32,37 +34,40 @@ const TYPED_SIZE: usize = 4096;
 /// How long the last output and the last keys may take on leaving.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-/// The loop goes on, or ends.
-type Flow = ControlFlow<How>;
+/// How often the line of ours is painted anew: it shows the minute.
+const BAR_EVERY: Duration = Duration::from_secs(15);
+/// How long the keeper may take to say where the cursor is left. One of an older version
+/// says nothing.
+const BELOW_LIMIT: Duration = Duration::from_millis(200);
 
-/// What of ours lies over the picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cover {
-    /// Nothing: output goes to the terminal.
-    None,
-    /// Something to read; any key takes it away.
-    Notice,
-    /// The question whether to end the session.
-    End,
-    /// Nothing any more, but the picture asked for has not come yet.
-    Lifted,
-}
+/// The loop goes on, or ends.
+pub(super) type Flow = ControlFlow<How>;
 
 /// A terminal tied to a session.
 pub(super) struct Loop<'a> {
-    paths: &'a Paths,
-    options: Options,
-    session: SessionName,
-    link: Link,
-    keys: Keys,
-    screen: (u16, u16),
+    pub(super) paths: &'a Paths,
+    pub(super) options: Options,
+    pub(super) session: SessionName,
+    pub(super) link: Link,
+    pub(super) keys: Keys,
+    /// The terminal's size.
+    pub(super) screen: (u16, u16),
     signals: Signals,
-    unshown: Queue,
-    unsent: Queue,
-    cover: Cover,
+    pub(super) replies: Replies,
+    pub(super) unshown: Queue,
+    pub(super) unsent: Queue,
+    pub(super) cover: Cover,
     /// Output was left out: the next picture makes what is not shown yet worthless.
-    skipped: bool,
-    end: End<'a>,
+    pub(super) skipped: bool,
+    /// How the session is, for the line of ours.
+    pub(super) status: KeeperStatus,
+    /// When that line is painted again.
+    bar_at: Option<Instant>,
+    /// The row below all that is shown, as the keeper said last.
+    below: Option<u16>,
+    /// It ended while the user looked at something else.
+    pub(super) ended: Option<How>,
+    pub(super) end: End<'a>,
 }
 
 impl<'a> Loop<'a> {
@@ -79,6 +84,13 @@ impl<'a> Loop<'a> {
         let mut unshown = Queue::default();
         // What the terminal shows goes up into its own history instead of being painted over.
         unshown.push(&b"\n".repeat(usize::from(screen.1)));
+        let replies = if options.read_only {
+            Replies::none()
+        } else {
+            let (questions, replies) = Replies::ask();
+            unshown.push(questions);
+            replies
+        };
         Loop {
             paths,
             keys: Keys::new(options.prefix),
@@ -87,10 +99,15 @@ impl<'a> Loop<'a> {
             link,
             screen,
             signals,
+            replies,
             unshown,
             unsent: Queue::default(),
             cover: Cover::None,
             skipped: false,
+            status: KeeperStatus::default(),
+            bar_at: None,
+            below: None,
+            ended: None,
             end,
         }
     }
@@ -102,12 +119,13 @@ impl<'a> Loop<'a> {
 
     /// Goes on until the user leaves or the program ends.
     pub(super) fn run(&mut self, terminal: &Terminal, first: Vec<FromKeeper>) -> How {
+        terminal.asked(self.replies.are_due());
         for message in first {
             if let Break(how) = self.message(message) {
                 return how;
             }
         }
-        if self.link.set_nonblocking().is_err() {
+        if self.link.set_nonblocking(true).is_err() {
             return How::Lost;
         }
         // What came together with the picture is here already and will not be announced.
@@ -133,24 +151,34 @@ impl<'a> Loop<'a> {
         }
 
         let wanted = |want: bool, event: PollFlags| if want { event } else { PollFlags::empty() };
+        let preview = match &self.cover {
+            Cover::Chooser(chooser) => chooser.fd(),
+            _ => None,
+        };
+        // One that is not there is asked nothing.
+        let (preview, previewed) = match preview {
+            Some(fd) => (fd, PollFlags::POLLIN),
+            None => (self.signals.as_fd(), PollFlags::empty()),
+        };
         let mut fds = [
             PollFd::new(terminal.input().as_fd(), wanted(self.unsent.rest().len() < MAX_UNSENT, PollFlags::POLLIN)),
             PollFd::new(
                 self.link.as_fd(),
-                wanted(self.unshown.rest().len() < MAX_UNSHOWN, PollFlags::POLLIN)
+                wanted(self.unshown.rest().len() < MAX_UNSHOWN && self.ended.is_none(), PollFlags::POLLIN)
                     | wanted(!self.unsent.rest().is_empty(), PollFlags::POLLOUT),
             ),
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(terminal.output().as_fd(), wanted(!self.unshown.rest().is_empty(), PollFlags::POLLOUT)),
+            PollFd::new(preview, previewed),
         ];
-        let limit = if self.keys.waits() { Some(ESCAPE_WAIT.saturating_sub(last_typed.elapsed())) } else { None };
-        let limit = limit.map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::ZERO));
+        let limit =
+            self.wait(*last_typed).map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::ZERO));
         match poll(&mut fds, limit) {
             Ok(_) => {}
             Err(Errno::EINTR) => return Continue(()),
             Err(_) => return Break(How::Signal(libc::SIGHUP)),
         }
-        let [typed, sent, signal, shown] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        let [typed, sent, signal, shown, previewed] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
 
         if signal.contains(PollFlags::POLLIN) {
             self.signals(terminal)?;
@@ -165,7 +193,9 @@ impl<'a> Loop<'a> {
             }
             *last_typed = Instant::now();
             self.typed(terminal)?;
-        } else if self.keys.waits() && last_typed.elapsed() >= ESCAPE_WAIT {
+        } else if self.holds_keys() && last_typed.elapsed() >= ESCAPE_WAIT {
+            let typed = self.replies.give_up();
+            self.keys_typed(&typed)?;
             let mut pass = Vec::new();
             let key = self.keys.give_up(&mut pass);
             self.pass(&pass);
@@ -173,10 +203,63 @@ impl<'a> Loop<'a> {
                 self.key(key)?;
             }
         }
-        if sent.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
+        if let (Cover::Chooser(chooser), true) = (&mut self.cover, !previewed.is_empty()) {
+            chooser.read();
+        }
+        self.repaint_cover();
+        if self.ended.is_none() && sent.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR) {
             self.sent()?;
         }
         Continue(())
+    }
+
+    /// The beginning of something longer waits, or a lone Escape.
+    fn holds_keys(&self) -> bool {
+        self.keys.waits() || self.replies.waits()
+    }
+
+    /// How long nothing need be done unless something happens; for ever without an answer.
+    fn wait(&self, last_typed: Instant) -> Option<Duration> {
+        let preview = match &self.cover {
+            Cover::Chooser(chooser) => chooser.paint_at(),
+            _ => None,
+        };
+        let escape = self.holds_keys().then(|| last_typed + ESCAPE_WAIT);
+        let next = [preview, escape, self.bar_at].into_iter().flatten().min();
+        // Rounded up, so that it is over then.
+        next.map(|at| at.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+    }
+
+    /// Paints anew what has changed in it by itself.
+    fn repaint_cover(&mut self) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
+        if let Cover::Chooser(chooser) = &self.cover
+            && due(chooser.paint_at())
+        {
+            self.paint_cover();
+        }
+        if due(self.bar_at) {
+            // Its answer paints it.
+            self.bar_at = Some(Instant::now() + BAR_EVERY);
+            self.send(&ToKeeper::Status);
+        }
+    }
+
+    /// Paints the line of ours, if there is one, now and from time to time.
+    pub(super) fn bar(&mut self) {
+        if !self.options.status {
+            self.bar_at = None;
+            return;
+        }
+        if self.bar_at.is_none() {
+            self.bar_at = Some(Instant::now());
+        }
+        if !self.cover.is_whole() {
+            let prefix = self.options.prefix.name();
+            let (session, status) = (&self.session, &self.status);
+            let painted = bar::paint(session, status, self.options.read_only, &prefix, Timestamp::now(), self.screen);
+            self.unshown.push(&painted);
+        }
     }
 
     fn signals(&mut self, terminal: &Terminal) -> Flow {
@@ -194,7 +277,7 @@ impl<'a> Loop<'a> {
                         return Break(How::Signal(libc::SIGHUP));
                     }
                     self.resized(terminal);
-                    self.lift();
+                    self.lift()?;
                 }
                 signal => return Break(How::Signal(signal as i32)),
             }
@@ -204,15 +287,19 @@ impl<'a> Loop<'a> {
 
     fn resized(&mut self, terminal: &Terminal) {
         self.screen = terminal.size();
-        let (columns, rows) = self.screen;
+        let Attach { columns, rows, .. } = self.way(false);
         self.send(&ToKeeper::Resize { columns, rows });
         // The terminal has moved lines about in its own way.
         self.send(&ToKeeper::Repaint);
+        if let Cover::Scroll(scroll) = &mut self.cover {
+            scroll.resize(self.screen);
+        }
+        self.paint_cover();
     }
 
     fn typed(&mut self, terminal: &Terminal) -> Flow {
         let mut buffer = [0; TYPED_SIZE];
-        let mut typed = match terminal.input().read(&mut buffer) {
+        let typed = match terminal.input().read(&mut buffer) {
             Ok(0) => return Break(How::Signal(libc::SIGHUP)),
             Ok(read) => &buffer[..read],
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
@@ -220,6 +307,15 @@ impl<'a> Loop<'a> {
             }
             Err(_) => return Break(How::Signal(libc::SIGHUP)),
         };
+        let (typed, looks) = self.replies.take(typed);
+        terminal.asked(self.replies.are_due());
+        if let Some(looks) = looks {
+            self.send(&ToKeeper::Looks(looks));
+        }
+        self.keys_typed(&typed)
+    }
+
+    fn keys_typed(&mut self, mut typed: &[u8]) -> Flow {
         while !typed.is_empty() {
             let mut pass = Vec::with_capacity(typed.len());
             let (used, key) = self.keys.feed(typed, &mut pass);
@@ -239,114 +335,7 @@ impl<'a> Loop<'a> {
         }
     }
 
-    /// A key of ours.
-    fn key(&mut self, key: Key) -> Flow {
-        match self.cover {
-            Cover::Notice => self.lift(),
-            Cover::End => {
-                let outcome = if matches!(key, Key::Char('y' | 'Y')) { (self.end)(&self.session) } else { Ok(()) };
-                match outcome {
-                    Ok(()) => self.lift(),
-                    Err(fault) => self.notice(&[fault.message]),
-                }
-            }
-            Cover::None | Cover::Lifted => return self.command(key),
-        }
-        Continue(())
-    }
-
-    fn command(&mut self, key: Key) -> Flow {
-        match key {
-            Key::Char('d') => return Break(How::Detached(None)),
-            Key::Char('n') => return self.switch_by(1),
-            Key::Char('p') => return self.switch_by(-1),
-            Key::Char('D') => {
-                self.send(&ToKeeper::Attach(self.way(true)));
-                self.cover = Cover::Lifted;
-            }
-            Key::Char('r') => self.lift(),
-            Key::Char('x') => {
-                self.notice(&[format!("end session {} and everything in it? (y/n)", self.session)]);
-                self.cover = Cover::End;
-            }
-            Key::Char('?') => self.help(),
-            Key::Escape => {}
-            Key::Char(_) | Key::Other => self.bell(),
-        }
-        Continue(())
-    }
-
-    fn help(&mut self) {
-        let prefix = self.options.prefix.name();
-        self.notice(&[
-            format!(" {}{}", self.session, if self.options.read_only { " (only watching)" } else { "" }),
-            format!(" {prefix} d       detach; the session runs on"),
-            format!(" {prefix} n, p    next, previous session"),
-            format!(" {prefix} r       paint the screen anew"),
-            format!(" {prefix} D       detach all others"),
-            format!(" {prefix} x       end the session"),
-            format!(" {prefix} {prefix}     send {prefix} to the program"),
-            " any key goes back".to_owned(),
-        ]);
-    }
-
-    fn bell(&mut self) {
-        self.unshown.push(b"\x07");
-    }
-
-    /// Shows lines of ours; output does not go to the terminal meanwhile.
-    fn notice(&mut self, lines: &[String]) {
-        self.unshown.push(&notice::paint(lines, self.screen.0, self.screen.1));
-        self.cover = Cover::Notice;
-        self.keys.ask();
-    }
-
-    /// Takes our lines away, and paints anew.
-    fn lift(&mut self) {
-        self.cover = Cover::Lifted;
-        self.send(&ToKeeper::Repaint);
-    }
-
-    fn switch_by(&mut self, steps: isize) -> Flow {
-        match find::neighbour(self.paths, &self.session, steps, self.options.inside.as_ref()) {
-            Ok(Some(next)) => return self.switch(next),
-            Ok(None) => self.bell(),
-            Err(fault) => self.notice(&[fault.message]),
-        }
-        Continue(())
-    }
-
-    /// How to attach once more.
-    fn way(&self, takeover: bool) -> Attach {
-        let (columns, rows) = self.screen;
-        Attach { read_only: self.options.read_only, takeover, history_lines: 0, columns, rows }
-    }
-
-    /// Attaches to another session.
-    fn switch(&mut self, to: SessionName) -> Flow {
-        match open(self.paths, &to, self.way(false)).and_then(|(link, first)| {
-            link.set_nonblocking().map_err(|e| Fault::internal(e.to_string()))?;
-            Ok((link, first))
-        }) {
-            Ok((link, first)) => {
-                // Typed for the old one; it takes it now or is stuck.
-                drop(self.unsent.write(|bytes| self.link.write(bytes)));
-                self.link = link;
-                self.session = to;
-                self.unsent.clear();
-                self.cover = Cover::None;
-                self.skipped = true;
-                for message in first {
-                    self.message(message)?;
-                }
-                self.messages(true)?;
-            }
-            Err(fault) => self.notice(&[fault.message]),
-        }
-        Continue(())
-    }
-
-    fn send(&mut self, message: &ToKeeper) {
+    pub(super) fn send(&mut self, message: &ToKeeper) {
         self.unsent.push(&message.encode());
     }
 
@@ -360,14 +349,26 @@ impl<'a> Loop<'a> {
     }
 
     /// Takes what was read from the keeper.
-    fn messages(&mut self, open: bool) -> Flow {
+    pub(super) fn messages(&mut self, open: bool) -> Flow {
         loop {
             match self.link.take() {
                 Ok(Some(message)) => self.message(message)?,
                 Ok(None) if open => return Continue(()),
-                _ => return Break(self.hung_up()),
+                _ => {
+                    let how = self.hung_up();
+                    return self.over(how);
+                }
             }
         }
+    }
+
+    /// There will be nothing more. Who scrolls back goes on until he has seen enough.
+    fn over(&mut self, how: How) -> Flow {
+        if !matches!(self.cover, Cover::Scroll(_)) {
+            return Break(how);
+        }
+        self.ended.get_or_insert(how);
+        Continue(())
     }
 
     fn hung_up(&self) -> How {
@@ -377,29 +378,54 @@ impl<'a> Loop<'a> {
         }
     }
 
-    fn message(&mut self, message: FromKeeper) -> Flow {
+    pub(super) fn message(&mut self, message: FromKeeper) -> Flow {
         match message {
-            FromKeeper::Output { bytes, .. } if self.cover == Cover::None => self.unshown.push(&bytes),
+            FromKeeper::Output { bytes, .. } if matches!(self.cover, Cover::None) => self.unshown.push(&bytes),
             FromKeeper::Picture { bytes, .. } if matches!(self.cover, Cover::None | Cover::Lifted) => {
                 if std::mem::take(&mut self.skipped) {
                     self.unshown.clear();
                 }
                 self.cover = Cover::None;
                 self.unshown.push(&bytes);
+                self.bar();
             }
+            FromKeeper::Status(status) => {
+                self.status = status;
+                self.bar();
+            }
+            FromKeeper::Below { row } => self.below = Some(row),
             FromKeeper::Skipped { .. } => self.skipped = true,
             FromKeeper::Detached { reason } => return Break(How::Detached(Some(reason))),
             FromKeeper::Exited(record) => {
-                return Break(match serde_json::from_slice(&record) {
+                let how = match serde_json::from_slice(&record) {
                     Ok(record) => How::Exited(Box::new(record)),
                     Err(_) => self.hung_up(),
-                });
+                };
+                return self.over(how);
             }
             // What was refused could not be shown without disturbing the picture; the
             // keeper's log has it. The rest is not for us.
             _ => {}
         }
         Continue(())
+    }
+
+    /// The row below all that the terminal will show once it is given back; `None` when
+    /// nobody says, or it is another's size that counts.
+    pub(super) fn below(&mut self) -> Option<u16> {
+        if self.below.is_none() && !self.options.read_only {
+            let deadline = Instant::now() + BELOW_LIMIT;
+            drop(self.link.set_nonblocking(false));
+            drop(self.link.send(&ToKeeper::Below));
+            while self.below.is_none() {
+                match self.link.receive(Some(deadline.saturating_duration_since(Instant::now()))) {
+                    Ok(FromKeeper::Below { row }) => self.below = Some(row),
+                    Ok(_) => {}
+                    Err(_) => break,
+                }
+            }
+        }
+        self.below.filter(|row| !self.options.read_only && *row < self.screen.1)
     }
 
     /// The last keys to the program and the last output to the user, before leaving.

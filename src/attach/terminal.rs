@@ -40,6 +40,8 @@ struct Saved {
     output: File,
     before: Termios,
     leave: Vec<u8>,
+    /// The terminal was asked [`BARRIER`] and more, and has not answered yet.
+    asked: bool,
 }
 
 /// The terminal in raw mode.
@@ -69,16 +71,17 @@ impl Terminal {
         }
         restore_before_panic_messages();
         raw(&input, &before)?;
-        *saved = Some(Saved { input: input.try_clone()?, output: output.try_clone()?, before, leave });
+        *saved = Some(Saved { input: input.try_clone()?, output: output.try_clone()?, before, leave, asked: false });
         Ok(Terminal { input, output })
     }
 
-    /// Gives the terminal back and prints `message` below what it shows. What the terminal
-    /// still had to say (key releases, mouse moves) is read and dropped: the shell would
-    /// take it for typing.
-    pub fn finish(self, message: &str) {
+    /// Gives the terminal back and prints `message` in the row `below`, from 0, which is
+    /// blank with all that follow; without one below the lowest row. What the terminal still
+    /// had to say (key releases, mouse moves) is read and dropped: the shell would take it
+    /// for typing.
+    pub fn finish(self, message: &str, below: Option<u16>) {
         if let Some(saved) = saved().take() {
-            saved.restore(message, true);
+            saved.put_back(message, below, true);
         }
     }
 
@@ -88,7 +91,7 @@ impl Terminal {
     /// The system's own.
     pub fn suspend(&self) -> io::Result<()> {
         if let Some(saved) = saved().as_ref() {
-            saved.put_back("", false);
+            saved.put_back("", None, false);
         }
         Ok(())
     }
@@ -101,6 +104,14 @@ impl Terminal {
         match saved().as_ref() {
             Some(saved) => raw(&self.input, &saved.before),
             None => Ok(()),
+        }
+    }
+
+    /// Whether questions to the terminal are under way, the last of which is who it is: what
+    /// it answers must not be left to the shell.
+    pub fn asked(&self, asked: bool) {
+        if let Some(saved) = saved().as_mut() {
+            saved.asked = asked;
         }
     }
 
@@ -127,12 +138,12 @@ impl Drop for Terminal {
 }
 
 impl Saved {
-    fn restore(self, message: &str, drain: bool) {
-        self.put_back(message, drain);
-    }
-
-    fn put_back(&self, message: &str, drain: bool) {
-        let mut last = [self.leave.as_slice(), BELOW].concat();
+    fn put_back(&self, message: &str, below: Option<u16>, drain: bool) {
+        let mut last = self.leave.clone();
+        match below {
+            Some(row) => last.extend_from_slice(format!("\x1b[{};1H\x1b[J", row + 1).as_bytes()),
+            None => last.extend_from_slice(BELOW),
+        }
         if !message.is_empty() {
             last.extend_from_slice(message.as_bytes());
             last.extend_from_slice(b"\r\n");
@@ -142,9 +153,10 @@ impl Saved {
         }
         // A terminal that is gone cannot be told, and there is nobody to tell about it.
         let told = write_within(&self.output, &last, WRITE_LIMIT).is_ok();
-        if drain && told {
+        let answers = usize::from(drain && told) + usize::from(self.asked);
+        if answers > 0 {
             let far = std::env::var_os("SSH_CONNECTION").is_some();
-            drain_input(&self.input, if far { DRAIN_LIMIT_FAR } else { DRAIN_LIMIT });
+            drain_input(&self.input, answers, if far { DRAIN_LIMIT_FAR } else { DRAIN_LIMIT });
         }
         let _ = tcsetattr(&self.input, SetArg::TCSANOW, &self.before);
     }
@@ -158,7 +170,7 @@ fn saved() -> MutexGuard<'static, Option<Saved>> {
 /// Puts the terminal back if that was not done yet.
 fn restore() {
     if let Some(saved) = saved().take() {
-        saved.restore("", false);
+        saved.put_back("", None, false);
     }
 }
 
@@ -171,7 +183,7 @@ fn restore_before_panic_messages() {
         std::panic::set_hook(Box::new(move |panic| {
             // Not `lock`: the panic may have come while we held it.
             if let Some(saved) = SAVED.try_lock().ok().and_then(|mut saved| saved.take()) {
-                saved.restore("", false);
+                saved.put_back("", None, false);
             }
             message(panic);
         }));
@@ -241,8 +253,8 @@ fn wait(file: &File, event: PollFlags, deadline: Instant) -> io::Result<()> {
     }
 }
 
-/// Reads and drops input up to the answer to [`BARRIER`].
-fn drain_input(mut input: &File, limit: Duration) {
+/// Reads and drops input up to so many answers to [`BARRIER`].
+fn drain_input(mut input: &File, mut answers: usize, limit: Duration) {
     let deadline = Instant::now() + limit;
     let mut seen = Vec::new();
     let mut buffer = [0; 1024];
@@ -250,8 +262,12 @@ fn drain_input(mut input: &File, limit: Duration) {
         match input.read(&mut buffer) {
             Ok(read) if read > 0 => {
                 seen.extend_from_slice(&buffer[..read]);
-                if has_identity(&seen) {
-                    return;
+                while let Some(end) = identity(&seen) {
+                    seen.drain(..end);
+                    answers -= 1;
+                    if answers == 0 {
+                        return;
+                    }
                 }
                 // Only the tail can be the beginning of an answer.
                 let tail = seen.len().saturating_sub(64);
@@ -263,11 +279,12 @@ fn drain_input(mut input: &File, limit: Duration) {
     }
 }
 
-/// Whether `CSI ? … c`, a terminal's answer to who it is, is among these bytes.
-fn has_identity(bytes: &[u8]) -> bool {
-    memchr::memmem::find_iter(bytes, b"\x1b[?").any(|at| {
+/// Where the first `CSI ? … c`, a terminal's answer to who it is, ends in these bytes.
+fn identity(bytes: &[u8]) -> Option<usize> {
+    memchr::memmem::find_iter(bytes, b"\x1b[?").find_map(|at| {
         let rest = &bytes[at + 3..];
-        rest.iter().find(|b| !matches!(b, b'0'..=b'9' | b';')) == Some(&b'c')
+        let last = rest.iter().position(|b| !matches!(b, b'0'..=b'9' | b';'))?;
+        (rest[last] == b'c').then_some(at + 3 + last + 1)
     })
 }
 
@@ -321,7 +338,7 @@ mod tests {
         let terminal = Terminal::enter_on(slave.as_fd(), slave.as_fd(), b"LEAVE".to_vec()).unwrap();
         // A key's release, the answer to the question that will be asked, and then typing.
         nix::unistd::write(&master, b"\x1b[100;1:3u\x1b[?62;22c").unwrap();
-        terminal.finish("[detached 42.1]");
+        terminal.finish("[detached 42.1]", None);
         assert_eq!(shown(&master), b"LEAVE\x1b[9999;1H\r\n[detached 42.1]\r\n\x1b[c");
         nix::unistd::write(&master, b"ls\n").unwrap();
         let mut buffer = [0; 64];
@@ -358,10 +375,10 @@ mod tests {
 
     #[test]
     fn identities_are_told_from_other_answers() {
-        assert!(has_identity(b"\x1b[?62;22c"));
-        assert!(has_identity(b"x\x1b[?1u\x1b[?6c"));
-        assert!(!has_identity(b"\x1b[?62;22"));
-        assert!(!has_identity(b"\x1b[?2026;2$y c"));
-        assert!(!has_identity(b"\x1b[24;80Rc"));
+        assert_eq!(identity(b"\x1b[?62;22cx"), Some(9));
+        assert_eq!(identity(b"x\x1b[?1u\x1b[?6c"), Some(11));
+        for other in [b"\x1b[?62;22".as_slice(), b"\x1b[?2026;2$y c", b"\x1b[24;80Rc"] {
+            assert_eq!(identity(other), None);
+        }
     }
 }

@@ -11,7 +11,6 @@ use crate::config::Config;
 use crate::id::SessionName;
 use crate::protocol::request::{Act, Action, Select};
 use crate::protocol::{Fault, FaultCode, Request};
-use crate::screen;
 
 /// How long the order to end a session may take to be stored: the user waits, and cannot
 /// do anything else meanwhile.
@@ -50,6 +49,9 @@ pub struct Way {
     /// Do not print lines that have scrolled off first
     #[arg(long)]
     pub no_history: bool,
+    /// Keep the lowest row for a line that says which session this is (C-b s)
+    #[arg(long)]
+    pub status: bool,
 }
 
 /// Runs the verb. The program's end is the command's: 0 if it ended well, else 1.
@@ -109,7 +111,7 @@ pub fn to(ctx: &Context, session: SessionName, way: Way) -> Result<Status, Fault
         takeover: way.takeover,
         history_lines: if way.no_history { 0 } else { settings.attach.history_lines },
         inside,
-        leave: screen::leave(),
+        status: way.status,
     };
     let left = attach::attach(&ctx.paths, session, options, &mut |session| end(ctx, session))?;
     Ok(match left.how {

@@ -136,8 +136,16 @@ pub fn exit_record(paths: &Paths, name: &SessionName) -> Option<ExitRecord> {
 /// `NotFound` when the session has no keeper, `Unreachable` when it does not answer,
 /// `Permission` when it refuses us.
 pub fn connect(paths: &Paths, name: &SessionName) -> Result<(Link, KeeperHello), Fault> {
+    connect_within(paths, name, KEEPER_LIMIT)
+}
+
+/// As [`connect`], with no more patience than `limit`.
+///
+/// # Errors
+/// As [`connect`].
+pub fn connect_within(paths: &Paths, name: &SessionName, limit: Duration) -> Result<(Link, KeeperHello), Fault> {
     let directory = paths.live_session(name);
-    let deadline = Instant::now() + KEEPER_LIMIT;
+    let deadline = Instant::now() + limit;
     let unreachable = |why: &dyn std::fmt::Display| {
         Fault::new(FaultCode::Unreachable, format!("the keeper of session {name} cannot be reached: {why}"))
             .hint(format!("look at {}", directory.log().display()))

@@ -92,13 +92,13 @@ impl Link {
         }
     }
 
-    /// Does not wait any more from now on: [`Link::fill`] and [`Link::write`] fail with
+    /// Whether [`Link::fill`] and [`Link::write`] wait from now on, or fail with
     /// `WouldBlock` instead.
     ///
     /// # Errors
     /// The system's own.
-    pub fn set_nonblocking(&self) -> io::Result<()> {
-        self.stream.set_nonblocking(true)
+    pub fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+        self.stream.set_nonblocking(on)
     }
 
     /// Reads once; 0 when the keeper has hung up.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::KEEP_BYTES;
 use crate::protocol::keeper::{self as wire, Attach, BadMessage, FromKeeper, Role, ToKeeper};
+use crate::screen::Canvas;
 
 /// Bytes that may wait for a client that does not read. A stream over it is dropped and
 /// begun anew with a picture; requests are not read meanwhile.
@@ -57,16 +58,26 @@ struct Queued {
 }
 
 /// An attached client.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Viewer {
     /// How it attached; the size is kept up to date.
     pub attach: Attach,
     /// It needs a picture before it can follow the stream.
     pub needs_picture: bool,
+    /// What its terminal shows, when that is made of pictures alone.
+    pub canvas: Canvas,
     /// Not painted again before this.
     pub not_before: Option<Instant>,
     /// Lines of history that come with the next picture.
     pub history_lines: u32,
+}
+
+impl Viewer {
+    /// What its terminal shows is not what it was painted.
+    pub fn paint_anew(&mut self) {
+        self.needs_picture = true;
+        self.canvas.spoil();
+    }
 }
 
 /// A client that follows the output.

@@ -9,6 +9,7 @@ use super::log;
 use super::orders::What;
 use super::typing::Send;
 use crate::protocol::keeper::{Attach, FromKeeper, KeeperStatus, MAX_FRAME, RefusedCode, Role, ToKeeper};
+use crate::screen::Canvas;
 use crate::socket;
 
 /// Clients at once: more terminals than anybody watches one session with.
@@ -124,9 +125,17 @@ impl Keeper {
             (Some(Role::Client), ToKeeper::Input(bytes)) => self.input(index, &bytes),
             (Some(Role::Client), ToKeeper::Resize { columns, rows }) => self.viewer_resized(index, columns, rows),
             (Some(Role::Client), ToKeeper::Repaint) => match &mut self.clients[index].viewer {
-                Some(viewer) => viewer.needs_picture = true,
+                Some(viewer) => viewer.paint_anew(),
                 None => self.not_attached(index),
             },
+            (Some(Role::Client), ToKeeper::Looks(looks)) => match &self.clients[index].viewer {
+                Some(viewer) if !viewer.attach.read_only => self.output.set_looks(looks),
+                _ => self.not_attached(index),
+            },
+            (Some(Role::Client), ToKeeper::Below) => {
+                let row = self.output.below();
+                self.clients[index].send(&FromKeeper::Below { row });
+            }
         }
     }
 
@@ -157,7 +166,8 @@ impl Keeper {
         (attach.columns, attach.rows) = sensible(attach.columns, attach.rows);
         let history_lines = attach.history_lines.min(MAX_HISTORY);
         let (read_only, columns, rows) = (attach.read_only, attach.columns, attach.rows);
-        self.clients[index].viewer = Some(Viewer { attach, needs_picture: true, not_before: None, history_lines });
+        self.clients[index].viewer =
+            Some(Viewer { attach, needs_picture: true, canvas: Canvas::default(), not_before: None, history_lines });
         if !read_only && columns > 0 {
             self.resize(columns, rows);
         }
@@ -169,7 +179,7 @@ impl Keeper {
         let (columns, rows) = sensible(columns, rows);
         let Some(viewer) = &mut self.clients[index].viewer else { return self.not_attached(index) };
         (viewer.attach.columns, viewer.attach.rows) = (columns, rows);
-        viewer.needs_picture = true;
+        viewer.paint_anew();
         if !viewer.attach.read_only && columns > 0 {
             self.resize(columns, rows);
         }
@@ -184,6 +194,7 @@ impl Keeper {
             // Keys typed before the program is there or after it has gone are nobody's.
             Some(_) if !matches!(self.stage, Stage::Running { .. }) => {}
             Some(_) => {
+                self.output.answered();
                 self.terminal.push(bytes);
                 self.terminal.write();
             }
@@ -234,6 +245,9 @@ impl Keeper {
             bytes: self.output.offset(),
             lost: self.recorder.lost(),
             frozen: self.frozen,
+            rang: self.output.rang(),
+            quiet_ms: u64::try_from(self.output.quiet().as_millis()).unwrap_or(u64::MAX),
+            title: self.output.title(),
         }
     }
 

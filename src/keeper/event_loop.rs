@@ -295,7 +295,7 @@ impl Keeper {
         let clients = self.clients.iter().map(Client::deadline);
         let mine = [
             self.output.flush_at(),
-            self.paint_deadline(),
+            self.paint_deadline(now),
             self.ending_deadline(),
             // Nothing is due while the terminal takes no more.
             self.typing.deadline().filter(|_| !self.terminal.wants_write()),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, Follower, Frame, OUT_LIMIT, Viewer};
 use super::event_loop::{Keeper, Stage};
 use super::{KEEP_BYTES, log};
-use crate::protocol::keeper::{self as wire, FromKeeper, MAX_FRAME, MAX_OUTPUT};
+use crate::protocol::keeper::{self as wire, FromKeeper, Looks, MAX_FRAME, MAX_OUTPUT};
 use crate::screen::Screen;
 
 /// Between two pictures for one viewer: 30 a second look fluent.
@@ -29,13 +29,26 @@ pub struct Output {
     buffer: Vec<u8>,
     visible: Vec<u8>,
     flush_at: Option<Instant>,
+    /// The bell was rung since somebody last typed.
+    rang: bool,
+    /// When the program last wrote.
+    wrote_at: Instant,
 }
 
 impl Output {
     /// An empty screen.
     pub fn new(columns: u16, rows: u16, history_bytes: u64) -> Output {
         let screen = Screen::new(columns, rows, history_bytes);
-        Output { screen, history_bytes, offset: 0, buffer: Vec::new(), visible: Vec::new(), flush_at: None }
+        Output {
+            screen,
+            history_bytes,
+            offset: 0,
+            buffer: Vec::new(),
+            visible: Vec::new(),
+            flush_at: None,
+            rang: false,
+            wrote_at: Instant::now(),
+        }
     }
 
     /// Columns and rows.
@@ -62,6 +75,36 @@ impl Output {
     /// The screen as text.
     pub fn text(&mut self, ansi: bool) -> String {
         self.guard(|screen| screen.text(ansi))
+    }
+
+    /// What the writer's terminal looks like.
+    pub fn set_looks(&mut self, looks: Looks) {
+        self.screen.set_looks(looks);
+    }
+
+    /// The row below all that the primary screen shows.
+    pub fn below(&mut self) -> u16 {
+        self.guard(Screen::below)
+    }
+
+    /// The program has called for somebody who has not come yet.
+    pub fn rang(&self) -> bool {
+        self.rang
+    }
+
+    /// Somebody typed: whoever was called has come.
+    pub fn answered(&mut self) {
+        self.rang = false;
+    }
+
+    /// How long the program has written nothing.
+    pub fn quiet(&self) -> Duration {
+        self.wrote_at.elapsed()
+    }
+
+    /// The window title, or nothing.
+    pub fn title(&self) -> String {
+        self.screen.title().unwrap_or_default()
     }
 
     /// The program asked for pastes to be marked.
@@ -118,6 +161,8 @@ impl Keeper {
         let mut visible = std::mem::take(&mut output.visible);
         output.guard(|screen| screen.feed(bytes, &mut visible));
         let answers = output.guard(Screen::take_answers);
+        output.rang |= output.screen.take_rung();
+        output.wrote_at = now;
         output.flush_at = output.screen.flush_after().map(|after| now + after);
         // A program that asks but does not read gets no more answers.
         if !answers.is_empty() && !self.terminal.is_full() {
@@ -190,12 +235,13 @@ impl Keeper {
     }
 
     /// When [`Keeper::paint`] has something to do.
-    pub(super) fn paint_deadline(&self) -> Option<Instant> {
+    pub(super) fn paint_deadline(&self, now: Instant) -> Option<Instant> {
         if self.output.flush_at.is_some() {
             return None;
         }
         let ready = self.clients.iter().filter(|client| !client.wants_write());
-        ready.filter_map(|client| client.viewer.as_ref().filter(|v| v.needs_picture)?.not_before).min()
+        let waiting = ready.filter_map(|client| client.viewer.as_ref().filter(|v| v.needs_picture));
+        waiting.map(|viewer| viewer.not_before.unwrap_or(now)).min()
     }
 
     /// Gives terminal and screen another size.
@@ -210,7 +256,7 @@ impl Keeper {
         }
         self.recorder.resize(columns, rows);
         for viewer in self.clients.iter_mut().filter_map(|client| client.viewer.as_mut()) {
-            viewer.needs_picture = true;
+            viewer.paint_anew();
         }
         self.tell_status();
     }
@@ -289,6 +335,9 @@ impl Keeper {
             client.drop_stream();
             picture(client, &mut self.output, now);
         }
+        if client.viewer.is_some() {
+            client.send(&FromKeeper::Below { row: self.output.below() });
+        }
         // One that was cut off is told when it has caught up.
         if client.viewer.is_some() || matches!(client.follower, Some(Follower::Streaming)) {
             client.send(exited);
@@ -298,10 +347,11 @@ impl Keeper {
     }
 }
 
-/// Its terminal has room for the whole screen, or is none.
+/// Its terminal is as large as the screen, or is none: what the program writes means the
+/// same there.
 fn fits(viewer: &Viewer, size: (u16, u16)) -> bool {
     let Viewer { attach, .. } = viewer;
-    attach.columns == 0 || (attach.columns >= size.0 && attach.rows >= size.1)
+    !attach.pictures && (attach.columns == 0 || (attach.columns, attach.rows) == size)
 }
 
 /// Queues a picture, and what must follow it so that the stream can go on from there.
@@ -314,7 +364,15 @@ fn picture(client: &mut Client, output: &mut Output, now: Instant) {
     viewer.needs_picture = false;
     viewer.not_before = Some(now + PICTURE_EVERY);
     let offset = output.offset;
-    let bytes = output.guard(|screen| screen.picture(theirs, history));
+    let bytes = if fits {
+        viewer.canvas.spoil();
+        output.guard(|screen| screen.picture(theirs, history))
+    } else {
+        let mut canvas = std::mem::take(&mut viewer.canvas);
+        let bytes = output.guard(|screen| screen.paint(&mut canvas, theirs, history));
+        viewer.canvas = canvas;
+        bytes
+    };
     let (first, rest) = bytes.split_at(bytes.len().min(PICTURE_FRAME));
     client.send(&FromKeeper::Picture { offset, bytes: first.to_vec() });
     let ground = if fits && !output.screen.at_ground() { output.screen.since_ground() } else { &[] };

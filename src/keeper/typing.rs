@@ -161,6 +161,7 @@ impl Keeper {
 
     fn type_text(&mut self, send: Send) {
         let Send { client, bytes, paste, enter } = send;
+        self.output.answered();
         if self.terminal.is_canonical()
             && let Some(long) =
                 bytes.split(|b| matches!(b, b'\n' | b'\r')).map(<[u8]>::len).find(|l| *l > CANONICAL_LINE)

@@ -115,6 +115,7 @@ impl Screen {
                         Deal::Both => {}
                         Deal::Viewers => {
                             self.both(&bytes[done..at], visible);
+                            self.model.shadow.rang |= kind == Kind::Command && is_notification(body(&bytes[at..end]).0);
                             visible.extend_from_slice(&bytes[at..end]);
                             done = end;
                         }
@@ -320,6 +321,15 @@ fn body(bytes: &[u8]) -> (&[u8], Terminator) {
         [body @ .., 0x07] => (body, Terminator::Bell),
         [body @ .., CAN | 0x1a] => (body, Terminator::String),
         body => (body, Terminator::String),
+    }
+}
+
+/// Whether a command, without its start and end, asks the desktop to tell the user
+/// something: OSC 9 as iTerm2 has it (9;4 is progress), OSC 777, OSC 99.
+fn is_notification(command: &[u8]) -> bool {
+    match command {
+        [b'9', b';', rest @ ..] => !rest.starts_with(b"4;") && rest != b"4",
+        command => command.starts_with(b"777;notify;") || command.starts_with(b"99;"),
     }
 }
 

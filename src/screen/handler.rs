@@ -516,7 +516,7 @@ impl Handler for Model {
     }
 
     fn bell(&mut self) {
-        self.term.bell();
+        self.shadow.rang = true;
     }
 
     fn substitute(&mut self) {

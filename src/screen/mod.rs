@@ -14,7 +14,9 @@ use std::fmt;
 use std::time::Duration;
 
 use alacritty_terminal::term::TermMode;
-use alacritty_terminal::vte::ansi::{Processor, Rgb, Timeout};
+use alacritty_terminal::vte::ansi::{Processor, Timeout};
+
+use crate::protocol::keeper::Looks;
 
 /// Writes formatted bytes; writing to memory cannot fail.
 macro_rules! put {
@@ -23,6 +25,7 @@ macro_rules! put {
     }};
 }
 
+mod canvas;
 mod feed;
 mod handler;
 mod keys;
@@ -33,15 +36,19 @@ mod pen;
 mod picture;
 mod query;
 mod reset;
+mod rows;
 mod sequence;
 mod switch;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use canvas::Canvas;
 use feed::Feed;
 use model::{Model, Size};
+use picture::Painter;
 pub use reset::leave;
+pub use rows::RowText;
 
 /// Fewest columns: a wide character must have room.
 pub const COLUMNS_MIN: u16 = 2;
@@ -50,26 +57,8 @@ pub const SIZE_MAX: u16 = 1000;
 /// A synchronized frame (mode 2026) is shown after this even when its end does not come.
 const FRAME_MAX: Duration = Duration::from_millis(150);
 
-/// What is known of the terminal that the writer sits at. Programs ask for it; until a
-/// writer has come, answers are those of a dark terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Looks {
-    /// The text's colour.
-    pub foreground: Rgb,
-    /// The background's colour.
-    pub background: Rgb,
-    /// The cursor's colour.
-    pub cursor: Rgb,
-    /// Width and height of a cell in pixels.
-    pub cell: (u16, u16),
-}
-
-impl Default for Looks {
-    fn default() -> Self {
-        let light = Rgb { r: 0xe5, g: 0xe5, b: 0xe5 };
-        Looks { foreground: light, background: Rgb::default(), cursor: light, cell: (10, 20) }
-    }
-}
+/// Width and height of a cell in pixels where no writer's terminal has said its own.
+const USUAL_CELL: (u16, u16) = (10, 20);
 
 /// The parser's clock for synchronized frames: never. The model is always up to date;
 /// only showing it waits.
@@ -130,6 +119,12 @@ impl Screen {
         self.looks = looks;
     }
 
+    /// Whether the program has rung the bell or sent a notification since this was last
+    /// asked.
+    pub fn take_rung(&mut self) -> bool {
+        std::mem::take(&mut self.model.shadow.rang)
+    }
+
     /// While a program has a synchronized frame (DEC 2026) open: how long a picture should
     /// wait for its end. Call [`Screen::flush`] then. `None` when none is open.
     pub fn flush_after(&self) -> Option<Duration> {
@@ -175,15 +170,36 @@ impl Screen {
     /// clipped, from the left and from the first line that leaves the cursor in sight; a
     /// larger one gets it at the top left. What the terminal shows before is overwritten.
     pub fn picture(&mut self, viewer: (u16, u16), history_lines: u32) -> Vec<u8> {
-        let viewer =
-            Size { columns: usize::from(viewer.0.clamp(1, SIZE_MAX)), rows: usize::from(viewer.1.clamp(1, SIZE_MAX)) };
-        picture::picture(&mut self.model, viewer, usize::try_from(history_lines).unwrap_or(usize::MAX))
+        picture::picture(
+            &mut self.model,
+            viewer_size(viewer),
+            usize::try_from(history_lines).unwrap_or(usize::MAX),
+            true,
+        )
     }
 
     /// The screen as lines of text, trailing blanks and blank lines cut; with `ansi` with
     /// colours.
     pub fn text(&mut self, ansi: bool) -> String {
         text::text(self.model.grid(), ansi)
+    }
+
+    /// The screen as lines of escape sequences, each to be painted in a blank line; clipped
+    /// to `viewer` as a picture is.
+    pub fn lines(&self, viewer: (u16, u16)) -> Vec<Vec<u8>> {
+        Painter::new(&self.model, viewer_size(viewer), false).separate_lines(self.model.grid())
+    }
+
+    /// The row of the primary screen, from 0, below all that is shown there and below its
+    /// cursor; the number of rows when there is none.
+    pub fn below(&mut self) -> u16 {
+        let row = self.model.with_primary(picture::below);
+        u16::try_from(row).unwrap_or(SIZE_MAX)
+    }
+
+    /// The alternate screen is shown.
+    pub fn is_alternate(&self) -> bool {
+        self.model.alternate()
     }
 
     /// The program asked for pastes to be marked.
@@ -195,6 +211,11 @@ impl Screen {
     pub fn title(&self) -> Option<String> {
         self.model.shadow.title.clone()
     }
+}
+
+/// A viewer's terminal may be as narrow as it likes.
+fn viewer_size((columns, rows): (u16, u16)) -> Size {
+    Size { columns: usize::from(columns.clamp(1, SIZE_MAX)), rows: usize::from(rows.clamp(1, SIZE_MAX)) }
 }
 
 fn bounded(columns: u16, rows: u16) -> Size {

@@ -95,6 +95,8 @@ pub(super) struct Shadow {
     pub parked: Option<Cursor<Cell>>,
     /// Since when a synchronized frame (mode 2026) is open.
     pub frame: Option<Instant>,
+    /// The bell was rung, or a notification sent.
+    pub rang: bool,
     /// Bytes of links made since they were last counted.
     pub link_bytes: usize,
     /// New links are refused: those on the screen and in history take up their share.
@@ -318,8 +320,8 @@ impl Model {
     /// Forgets what programs did. Room that was made for history stays.
     pub(super) fn reset_shadow(&mut self) {
         let (columns, rows) = self.size();
-        let reserved = self.shadow.reserved;
-        self.shadow = Shadow { reserved, ..Shadow::new(Size { columns, rows }) };
+        let Shadow { reserved, rang, .. } = self.shadow;
+        self.shadow = Shadow { reserved, rang, ..Shadow::new(Size { columns, rows }) };
     }
 
     /// DECSTR.

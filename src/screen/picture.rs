@@ -33,10 +33,10 @@ const MODES: [(TermMode, &[u8]); 10] = [
 ];
 
 /// Paints `model` for a terminal of size `viewer`, with up to `history` lines of what has
-/// scrolled off.
-pub(super) fn picture(model: &mut Model, viewer: Size, history: usize) -> Vec<u8> {
-    let (columns, rows) = model.size();
-    let mut painter = Painter::new(Size { columns, rows }, viewer, model.grid().cursor.point.line);
+/// scrolled off. With `follows` the terminal will get the stream from here on; without it
+/// only other pictures.
+pub(super) fn picture(model: &mut Model, viewer: Size, history: usize, follows: bool) -> Vec<u8> {
+    let mut painter = Painter::new(model, viewer, follows);
     reset::start(&mut painter.out);
     painter.tabs(&model.shadow.tabs);
     let shown = model.shown();
@@ -46,12 +46,14 @@ pub(super) fn picture(model: &mut Model, viewer: Size, history: usize) -> Vec<u8
     let grid = model.grid();
     painter.saved_cursor(grid, &grid.saved_cursor, model.shadow.saved[shown]);
     painter.lines(grid, history);
-    painter.state(model);
+    painter.place(model);
+    painter.modes(model);
+    painter.end(model);
     painter.out
 }
 
-struct Painter {
-    out: Vec<u8>,
+pub(super) struct Painter {
+    pub(super) out: Vec<u8>,
     pen: Pen,
     /// Which of G0 to G3 hold line drawing in the terminal, and which is in use.
     drawing: [bool; 4],
@@ -61,10 +63,15 @@ struct Painter {
     viewer: Size,
     /// First line that is painted: not 0 only in a viewer that is too low for the cursor.
     top: usize,
+    /// The terminal will get the stream: it needs all that the stream's meaning hangs on.
+    follows: bool,
 }
 
 impl Painter {
-    fn new(screen: Size, viewer: Size, cursor: Line) -> Self {
+    pub(super) fn new(model: &Model, viewer: Size, follows: bool) -> Self {
+        let (columns, rows) = model.size();
+        let screen = Size { columns, rows };
+        let cursor = line_number(model.grid().cursor.point.line);
         Painter {
             out: Vec::with_capacity(16 * 1024),
             pen: Pen::default(),
@@ -72,7 +79,8 @@ impl Painter {
             charset: CharsetIndex::G0,
             screen,
             viewer,
-            top: (line_number(cursor) + 1).saturating_sub(viewer.rows),
+            top: (cursor + 1).saturating_sub(viewer.rows),
+            follows,
         }
     }
 
@@ -381,11 +389,17 @@ impl Painter {
         self.out.extend_from_slice(b"\x1b[H");
     }
 
-    /// What is not cells: region, cursor, modes, colours, title.
-    fn state(&mut self, model: &Model) {
-        let mode = model.mode();
-        let shadow = &model.shadow;
-        let origin = mode.contains(TermMode::ORIGIN);
+    /// Where the next output goes: region, cursor, pen, charsets.
+    pub(super) fn place(&mut self, model: &Model) {
+        let grid = model.grid();
+        if !self.follows {
+            self.plain();
+            let line = line_number(grid.cursor.point.line).saturating_sub(self.top);
+            let column = grid.cursor.point.column.0.min(self.width() - 1);
+            put!(self.out, "\x1b[{};{}H", line + 1, column + 1);
+            return;
+        }
+        let origin = model.mode().contains(TermMode::ORIGIN);
         let region = model.region();
         let mut top = 0;
         // Also in a higher terminal: there the screen's last line is not the last.
@@ -393,15 +407,21 @@ impl Painter {
             put!(self.out, "\x1b[{};{}r", region.start + 1, region.end);
             top = if origin { region.start } else { 0 };
         }
-        let rest = Saved { charset: shadow.charset, origin: origin && !self.clipped() };
-        self.cursor(model.grid(), &model.grid().cursor, rest, top);
+        let rest = Saved { charset: model.shadow.charset, origin: origin && !self.clipped() };
+        self.cursor(grid, &grid.cursor, rest, top);
+    }
+
+    /// What is neither cells nor place: modes, colours, title.
+    pub(super) fn modes(&mut self, model: &Model) {
+        let mode = model.mode();
+        let shadow = &model.shadow;
         for (_, set) in MODES.iter().filter(|(flag, _)| mode.contains(*flag)) {
             self.out.extend_from_slice(set);
         }
-        if !mode.contains(TermMode::LINE_WRAP) {
+        if self.follows && !mode.contains(TermMode::LINE_WRAP) {
             self.out.extend_from_slice(b"\x1b[?7l");
         }
-        if mode.contains(TermMode::INSERT) {
+        if self.follows && mode.contains(TermMode::INSERT) {
             self.out.extend_from_slice(b"\x1b[4h");
         }
         let told = [(1007, shadow.alternate_scroll), (1042, shadow.urgency)];
@@ -426,15 +446,32 @@ impl Painter {
         if let Some(title) = &shadow.title {
             put!(self.out, "\x1b]2;{title}\x1b\\");
         }
-        let visible = mode.contains(TermMode::SHOW_CURSOR);
+    }
+
+    /// Shows the cursor and what was painted.
+    pub(super) fn end(&mut self, model: &Model) {
+        let visible = model.mode().contains(TermMode::SHOW_CURSOR);
         let within = model.grid().cursor.point.column.0 < self.width();
         if visible && within {
             self.out.extend_from_slice(b"\x1b[?25h");
         }
         // A frame the program has not ended stays open: its end is still to come.
-        if shadow.frame.is_none() {
+        if !self.follows || model.shadow.frame.is_none() {
             self.out.extend_from_slice(reset::FRAME_END);
         }
+    }
+
+    /// Each painted line by itself, as it goes into a blank one.
+    pub(super) fn separate_lines(&mut self, grid: &Grid<Cell>) -> Vec<Vec<u8>> {
+        let lines = self.top..self.top + self.height();
+        lines
+            .map(|line| {
+                let start = self.out.len();
+                self.row(grid, as_line(line), false, false);
+                self.pen.reset(&mut self.out);
+                self.out.split_off(start)
+            })
+            .collect()
     }
 
     /// Colours that the program has set.
@@ -459,6 +496,12 @@ fn plain_blank(cell: &Cell) -> bool {
         && cell.fg == default.fg
         && cell.bg == default.bg
         && LAYOUT.contains(cell.flags)
+}
+
+/// The line below the last that holds something, and below the cursor.
+pub(super) fn below(grid: &mut Grid<Cell>) -> usize {
+    let last = (0..grid.screen_lines()).rev().find(|line| occupied(&grid[as_line(*line)]) > 0);
+    last.map_or(0, |line| line + 1).max(line_number(grid.cursor.point.line) + 1)
 }
 
 /// Columns up to the last that holds something.

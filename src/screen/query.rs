@@ -10,7 +10,8 @@ use alacritty_terminal::vte::ansi::{CursorShape, Rgb};
 use super::model::Model;
 use super::pen::Pen;
 use super::sequence::{Control, number};
-use super::{Looks, palette};
+use super::{USUAL_CELL, palette};
+use crate::protocol::keeper::Looks;
 
 /// What is to be done about a sequence, seen from the outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,7 +182,7 @@ impl Answerer<'_> {
             (true, 26) => put!(self.out, "\x1b[?27;1;0;0n"),
             (true, 53 | 55) => put!(self.out, "\x1b[?53n"),
             (true, 996) => {
-                let scheme = if self.looks.background.luminance() > 0.5 { 2 } else { 1 };
+                let scheme = if rgb(self.looks.background).luminance() > 0.5 { 2 } else { 1 };
                 put!(self.out, "\x1b[?997;{scheme}n");
             }
             _ => {}
@@ -200,7 +201,8 @@ impl Answerer<'_> {
 
     fn window(&mut self, what: u16) {
         let (columns, rows) = self.model.size();
-        let (width, height) = (usize::from(self.looks.cell.0), usize::from(self.looks.cell.1));
+        let cell = if self.looks.cell.0 == 0 || self.looks.cell.1 == 0 { USUAL_CELL } else { self.looks.cell };
+        let (width, height) = (usize::from(cell.0), usize::from(cell.1));
         match what {
             11 => put!(self.out, "\x1b[1t"),
             13 => put!(self.out, "\x1b[3;0;0t"),
@@ -234,9 +236,9 @@ impl Answerer<'_> {
         // Each further field is about the next colour.
         for (code, value) in (code..=12).zip(fields) {
             let (index, default) = match code {
-                10 => (palette::FOREGROUND, self.looks.foreground),
-                11 => (palette::BACKGROUND, self.looks.background),
-                _ => (palette::CURSOR, self.looks.cursor),
+                10 => (palette::FOREGROUND, rgb(self.looks.foreground)),
+                11 => (palette::BACKGROUND, rgb(self.looks.background)),
+                _ => (palette::CURSOR, rgb(self.looks.cursor)),
             };
             if value == b"?" {
                 let colour = self.model.colour(index).unwrap_or(default);
@@ -277,6 +279,10 @@ impl Answerer<'_> {
         self.out.extend_from_slice(&value);
         self.out.extend_from_slice(b"\x1b\\");
     }
+}
+
+fn rgb([r, g, b]: [u8; 3]) -> Rgb {
+    Rgb { r, g, b }
 }
 
 /// The number that DECSCUSR takes for the cursor's style; 0 is the terminal's own.

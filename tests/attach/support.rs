@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use autodev::id::Uid;
 use autodev::paths::{KeeperFile, SessionDir};
 use autodev::process::{self, PidFd};
-use autodev::protocol::keeper::{FromKeeper, Role, ToKeeper, VERSION, split};
+use autodev::protocol::keeper::{FromKeeper, Looks, Role, ToKeeper, VERSION, split};
 use autodev::protocol::launch::{LaunchSpec, LaunchStep, RecordingLimits, Stdin};
 use autodev::screen::Screen;
 use autodev::socket;
@@ -334,10 +334,35 @@ impl User {
         assert!(!socket::readable(&self.slave, Duration::ZERO).unwrap(), "something is left to read");
     }
 
+    /// As a terminal with a light background.
+    pub fn look_light(&mut self) {
+        self.screen.set_looks(Looks { background: [0xfa, 0xf0, 0xe6], cell: (8, 15), ..Looks::default() });
+    }
+
+    /// The terminal is in no other modes than a fresh one.
+    pub fn assert_plain(&mut self) {
+        fn modes(screen: &mut Screen) -> String {
+            for mode in [1, 5, 6, 7, 9, 25, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 1049, 2004, 2026, 2031]
+            {
+                screen.feed(format!("\x1b[?{mode}$p").as_bytes(), &mut Vec::new());
+            }
+            let rest = b"\x1b[4$p\x1b[20$p\x1b[?u\x1b[?4m\x1bP$qr\x1b\\\x1bP$qm\x1b\\\x1bP$q q\x1b\\";
+            screen.feed(rest, &mut Vec::new());
+            screen.take_answers().escape_ascii().to_string()
+        }
+        let (columns, rows) = self.screen.size();
+        assert_eq!(modes(&mut self.screen), modes(&mut Screen::new(columns, rows, 0)));
+    }
+
     /// The terminal is in raw mode.
     pub fn is_raw(&self) -> bool {
         !tcgetattr(&self.slave).unwrap().local_flags.contains(LocalFlags::ICANON)
     }
+}
+
+/// What the command ended with.
+pub fn code(user: &mut User) -> i32 {
+    user.ended().code().expect("ended by a signal")
 }
 
 /// Both ends of a terminal. Programs that other tests start meanwhile must not get them.

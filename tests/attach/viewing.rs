@@ -1,15 +1,11 @@
 //! `autodev attach`: what a person at a terminal sees.
 
-use super::support::{Home, LONG, User};
+use super::support::{Home, LONG, User, code};
 use autodev::process::PidFd;
 use autodev::socket;
 
 /// Says what it reads. Stands a little down the screen: leaving scrolls two lines away.
 const ECHO: &str = "stty -echo; printf '\\n\\n\\n'; echo ready; while read line; do echo \"<$line>\"; done; echo over";
-
-fn code(user: &mut User) -> i32 {
-    user.ended().code().expect("ended by a signal")
-}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -40,6 +36,41 @@ fn attach_type_see_and_detach() {
     user.type_(b"\x1b[98;5u\x1b[100u");
     assert_eq!(code(&mut user), 0);
     user.see("[detached 42.1]");
+}
+
+#[test]
+fn the_prefix_is_known_in_every_encoding_and_not_in_a_paste() {
+    let home = Home::new();
+    let _session = home.session("42.1", "stty raw -echo; echo ready; exec cat -v");
+    for detach in [&b"\x02d"[..], b"\x1b[98;5ud", b"\x1b[98;5u\x1b[100u", b"\x1b[27;5;98~d"] {
+        let mut user = User::start(&home, &["attach", "42.1"]);
+        user.see("ready");
+        user.type_(detach);
+        assert_eq!(code(&mut user), 0);
+    }
+    let mut user = User::start(&home, &["attach", "42.1"]);
+    user.see("ready");
+    user.type_(b"\x1b[200~a\x02db\x1b[201~");
+    user.see("^[[200~a^Bdb^[[201~");
+    user.type_(b"\x1b[98;5u\x1b[98;5u\x1b[27;5;98~\x1b[27;5;98~\x02\x02");
+    user.see("^[[98;5u^[[27;5;98~^B");
+}
+
+#[test]
+fn the_last_line_stands_below_the_picture() {
+    let home = Home::new();
+    let _session = home.session("42.1", "printf 'one\\ntwo\\nthree'; exec cat");
+    let _full = home.session("43.1", "seq 100; printf end; exec cat");
+    let _alternate = home.session("44.1", "printf 'prompt'; printf '\\033[?1049h\\033[9;9Hinside'; exec cat");
+    for (session, text, last) in [("42.1", "three", "three"), ("43.1", "end", "end"), ("44.1", "inside", "prompt")] {
+        let mut user = User::start(&home, &["attach", session]);
+        user.see(text);
+        user.type_(b"\x02d");
+        assert_eq!(code(&mut user), 0);
+        let expected = format!("{last}\n[detached {session}]\n");
+        assert!(user.shown().ends_with(&expected), "{}", user.shown());
+        user.assert_plain();
+    }
 }
 
 #[test]
@@ -241,9 +272,8 @@ fn help_and_questions_lie_over_the_picture_and_go_away() {
     user.see("ready");
     user.type_(b"\x02?");
     let help = user.see("any key goes back");
-    assert!(help.contains("C-b d") && help.contains("C-b C-b"), "{help}");
-    for missing in ["C-b w", "C-b [", "C-b :"] {
-        assert!(!help.contains(missing), "{help}");
+    for key in ["d", "n", "p", "w", "[", "s", "r", "D", "x", ":", "?", "C-b"] {
+        assert!(help.contains(&format!("C-b {key} ")), "{help}");
     }
     user.type_(b"q");
     user.see_that("is as before", |screen| screen.contains("ready") && !screen.contains("goes back"));

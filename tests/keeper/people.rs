@@ -151,3 +151,47 @@ fn a_program_that_does_not_read_holds_back_its_sender_only() {
     let mut other = session.client();
     assert_eq!(status(&mut other).writers, 1);
 }
+
+/// The picture is not forgotten behind an answer to something else.
+#[test]
+fn a_picture_comes_also_when_something_else_is_asked_at_once() {
+    let session = Home::script("echo ready; exec cat").run();
+    let mut link = session.client();
+    link.send(&ToKeeper::Attach(Attach { read_only: true, ..sized(80, 24) }));
+    link.send(&ToKeeper::Status);
+    link.wait(|message| matches!(message, FromKeeper::Picture { .. }).then_some(()));
+}
+
+/// A terminal larger than the session would break lines elsewhere.
+#[test]
+fn a_larger_watcher_gets_pictures_too() {
+    let session = Home::script("echo ready; while read line; do echo got $line; done").run();
+    let (mut writer, _) = session.attach(sized(80, 24));
+    writer.see("ready");
+    let (mut large, _) = session.attach(Attach { read_only: true, ..sized(100, 24) });
+    let (mut same, _) = session.attach(Attach { read_only: true, ..sized(80, 24) });
+    writer.send(&ToKeeper::Input(b"it\r".to_vec()));
+    large.wait(|m| match m {
+        FromKeeper::Picture { bytes, .. } => String::from_utf8_lossy(&bytes).contains("got it").then_some(()),
+        FromKeeper::Output { .. } => panic!("bytes for another size"),
+        _ => None,
+    });
+    same.wait(|m| matches!(m, FromKeeper::Output { .. }).then_some(()));
+}
+
+#[test]
+fn a_keeper_says_how_its_session_is() {
+    let session = Home::script("stty -echo; printf 'ready\\033]0;a title\\007\\a'; exec cat").run();
+    let (mut writer, _) = session.attach(sized(80, 24));
+    writer.see("ready");
+    let mut other = session.client();
+    let called = status(&mut other);
+    assert!(called.rang);
+    assert_eq!(called.title, "a title");
+    // Somebody has come.
+    writer.send(&ToKeeper::Input(b"yes\r".to_vec()));
+    writer.see("yes");
+    assert!(!status(&mut other).rang);
+    other.send(&ToKeeper::Below);
+    assert_eq!(other.wait(|m| if let FromKeeper::Below { row } = m { Some(row) } else { None }), 2);
+}

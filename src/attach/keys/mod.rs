@@ -5,6 +5,8 @@
 //! `CSI 27;…~`; never inside a bracketed paste. A sequence that is cut between two reads
 //! is held back for [`ESCAPE_WAIT`], so that a lone Escape still gets through.
 
+mod legacy;
+
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -78,9 +80,35 @@ pub struct BadPrefix(String);
 pub enum Key {
     /// A key that gives this character.
     Char(char),
+    /// Control and the key of this letter.
+    Control(char),
     /// Escape: never mind.
     Escape,
-    /// A key without a character, or a character with control or alt.
+    /// Return.
+    Enter,
+    /// The tabulator.
+    Tab,
+    /// The key that takes back the character before.
+    Backspace,
+    /// The key that takes the character under the cursor.
+    Delete,
+    /// An arrow.
+    Up,
+    /// An arrow.
+    Down,
+    /// An arrow.
+    Left,
+    /// An arrow.
+    Right,
+    /// To the beginning.
+    Home,
+    /// To the end.
+    End,
+    /// A page back.
+    PageUp,
+    /// A page on.
+    PageDown,
+    /// Any other.
     Other,
 }
 
@@ -122,6 +150,8 @@ pub struct Keys {
     passed: usize,
     /// Keys whose press we took: their release is ours as well (kitty reports both).
     pressed: Vec<u32>,
+    /// The beginning of a character of ours that takes several bytes.
+    character: Vec<u8>,
 }
 
 /// A key as a sequence describes it.
@@ -141,7 +171,15 @@ struct Described {
 impl Keys {
     /// At the beginning of input.
     pub fn new(prefix: Prefix) -> Self {
-        Keys { prefix, next: Next::Theirs, at: At::Ground, sequence: Vec::new(), passed: 0, pressed: Vec::new() }
+        Keys {
+            prefix,
+            next: Next::Theirs,
+            at: At::Ground,
+            sequence: Vec::new(),
+            passed: 0,
+            pressed: Vec::new(),
+            character: Vec::new(),
+        }
     }
 
     /// Takes `input` up to and including the first key that is ours. Returns how many
@@ -276,15 +314,24 @@ impl Keys {
                 pass.push(byte);
             }
             Next::Command | Next::Answer => {
+                let key = self.character(byte)?;
                 self.next = Next::Theirs;
-                return Some(match byte {
-                    b' '..=b'~' => Key::Char(char::from(byte)),
-                    b'\r' => Key::Char('\n'),
-                    _ => Key::Other,
-                });
+                return Some(key);
             }
         }
         None
+    }
+
+    /// The key that a byte of ours is, or ends.
+    fn character(&mut self, byte: u8) -> Option<Key> {
+        self.character.push(byte);
+        let key = match std::str::from_utf8(&self.character) {
+            Ok(text) => text.chars().next().map_or(Key::Other, legacy::single),
+            Err(error) if error.error_len().is_none() => return None,
+            Err(_) => Key::Other,
+        };
+        self.character.clear();
+        Some(key)
     }
 
     /// A sequence is complete.
@@ -318,7 +365,7 @@ impl Keys {
     fn ours(&mut self, sequence: &[u8], pass: &mut Vec<u8>) -> Option<Key> {
         let Some(key) = describe(sequence) else {
             self.next = Next::Theirs;
-            return Some(if sequence == [ESC] { Key::Escape } else { Key::Other });
+            return Some(if sequence == [ESC] { Key::Escape } else { legacy::sequence(sequence) });
         };
         if key.release {
             self.pressed.retain(|code| *code != key.code);
@@ -353,8 +400,11 @@ impl Keys {
 
 impl Described {
     fn meaning(self) -> Key {
-        if self.code == 27 {
-            return Key::Escape;
+        if self.modifiers == modifier::CONTROL {
+            return match char::from_u32(self.code) {
+                Some(c) if c.is_ascii_lowercase() => Key::Control(c),
+                _ => Key::Other,
+            };
         }
         if self.modifiers & !modifier::SHIFT != 0 {
             return Key::Other;
@@ -366,13 +416,13 @@ impl Described {
                 code @ 0x61..=0x7a => code - 0x20,
                 // The terminal does not say what shift does here: as on a US keyboard.
                 0x2f => 0x3f,
+                0x3b => 0x3a,
                 code => code,
             })
         };
         match char::from_u32(code) {
-            Some('\r') => Key::Char('\n'),
             // Kitty numbers keys without a character from here.
-            Some(c) if !c.is_control() && !(0xE000..0xF900).contains(&code) => Key::Char(c),
+            Some(c) if !(0xE000..0xF900).contains(&code) => legacy::single(c),
             _ => Key::Other,
         }
     }

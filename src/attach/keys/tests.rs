@@ -68,9 +68,9 @@ fn the_prefix_is_known_in_every_encoding() {
         check(&with(b"\x1b[47:63;2u"), b"a", &[Key::Char('?')]);
         check(&with(b"\x1b[100;2u"), b"a", &[Key::Char('D')]);
         check(&with(b"\x1b[27;2;68~"), b"a", &[Key::Char('D')]);
-        check(&with(b"\x1b[Ab"), b"ab", &[Key::Other]);
+        check(&with(b"\x1b[Ab"), b"ab", &[Key::Up]);
         check(&with(b"\x1bOPb"), b"ab", &[Key::Other]);
-        check(&with(b"\x01b"), b"ab", &[Key::Other]);
+        check(&with(b"\x01b"), b"ab", &[Key::Control('a')]);
         check(&with(b"\x1b"), b"a", &[Key::Escape]);
         // Twice sends it, as it was typed.
         check(&with(&[prefix, b"d"].concat()), &[b"a", prefix, b"d"].concat(), &[]);
@@ -136,13 +136,19 @@ fn an_answer_is_taken_even_when_it_is_the_prefix() {
     let mut pass = Vec::new();
     for (input, key) in [
         (b"y".as_slice(), Key::Char('y')),
-        (b"\x02", Key::Other),
-        (b"\x1b[98;5u", Key::Other),
+        (b"\x02", Key::Control('b')),
+        (b"\x1b[98;5u", Key::Control('b')),
         (b"\x1b[121u", Key::Char('y')),
-        (b"\r", Key::Char('\n')),
-        (b"\x1b[13u", Key::Char('\n')),
+        (b"\r", Key::Enter),
+        (b"\x1b[13u", Key::Enter),
         (b"\x1b[27u", Key::Escape),
         (b"\x1b[57361u", Key::Other),
+        (b"\x1b[5~", Key::PageUp),
+        (b"\x1bOH", Key::Home),
+        (b"\x7f", Key::Backspace),
+        (b"\x1b[127u", Key::Backspace),
+        ("\u{e9}".as_bytes(), Key::Char('\u{e9}')),
+        (b"\xff", Key::Other),
     ] {
         keys.ask();
         assert_eq!(keys.feed(input, &mut pass), (input.len(), Some(key)));

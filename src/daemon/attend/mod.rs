@@ -250,15 +250,16 @@ impl Attendant {
             }
             FromKeeper::Status(status) => {
                 let mut runs = false;
+                let frozen = status.frozen;
                 self.daemon.roster.update(self.uid, |live| {
                     live.status = status;
                     runs = live.pid.is_some();
                     if runs {
-                        live.state = if status.frozen { SessionState::Paused } else { SessionState::Running };
+                        live.state = if frozen { SessionState::Paused } else { SessionState::Running };
                     }
                 });
                 // An order that was lost with a connection or a daemon.
-                if runs && status.frozen != self.frozen && self.stopped.is_none() {
+                if runs && frozen != self.frozen && self.stopped.is_none() {
                     self.pass_freeze(link).await;
                 }
             }

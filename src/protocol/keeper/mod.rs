@@ -10,7 +10,7 @@ use crate::id::Uid;
 pub use wire::{BadMessage, MAX_FRAME, Whole, output, split};
 
 /// The version this code speaks. Raised when messages or fields are added.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Most output bytes in one frame, so that keys never wait long behind output.
 pub const MAX_OUTPUT: usize = 64 * 1024;
 
@@ -41,6 +41,9 @@ pub struct Attach {
     pub read_only: bool,
     /// Detaches every other client first.
     pub takeover: bool,
+    /// Never gets the stream, only pictures: its terminal is larger than it says, with lines
+    /// of the client's own. Unknown to keepers before version 2.
+    pub pictures: bool,
     /// Send lines that have scrolled off before the picture, at most this many.
     pub history_lines: u32,
     /// Columns of its terminal; 0 when not a terminal.
@@ -133,6 +136,31 @@ pub enum ToKeeper {
     /// Variables added to the environment of each step, from a controller, before Go.
     /// Secrets: never written down.
     Environment(Vec<(String, String)>),
+    /// What the client's terminal looks like, for the program's questions.
+    Looks(Looks),
+    /// In which row will the cursor be below all that is shown, once the alternate screen is
+    /// left? Answered by `Below`; not at all by keepers before version 2.
+    Below,
+}
+
+/// What programs may ask of the terminal they believe to be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looks {
+    /// The text's colour: red, green, blue.
+    pub foreground: [u8; 3],
+    /// The background's colour.
+    pub background: [u8; 3],
+    /// The cursor's colour.
+    pub cursor: [u8; 3],
+    /// Width and height of a cell in pixels; not known where one is 0.
+    pub cell: (u16, u16),
+}
+
+/// A dark terminal.
+impl Default for Looks {
+    fn default() -> Self {
+        Looks { foreground: [0xe5; 3], background: [0; 3], cursor: [0xe5; 3], cell: (0, 0) }
+    }
 }
 
 /// From a keeper.
@@ -201,6 +229,12 @@ pub enum FromKeeper {
         /// Bytes written so far; all of them are in the recording's files.
         offset: u64,
     },
+    /// The first row, from 0, below all that the primary screen shows; also sent before
+    /// `Exited`.
+    Below {
+        /// The row; that of the screen's height when there is none.
+        row: u16,
+    },
 }
 
 /// Who the keeper is and how far it has come.
@@ -237,7 +271,7 @@ pub enum Phase {
 }
 
 /// How a session is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct KeeperStatus {
     /// Columns of the screen.
     pub columns: u16,
@@ -253,6 +287,12 @@ pub struct KeeperStatus {
     pub lost: u64,
     /// The tree is frozen.
     pub frozen: bool,
+    /// The program has rung the bell, or sent a notification, since somebody last typed.
+    pub rang: bool,
+    /// Milliseconds since the program last wrote; since the keeper's start if it has not.
+    pub quiet_ms: u64,
+    /// The window title the program has set, or empty.
+    pub title: String,
 }
 
 /// Why a keeper refuses.

@@ -20,7 +20,14 @@ fn to_keeper() -> Vec<ToKeeper> {
         ToKeeper::Stop { generation: 3, order: 2, how: How::Gently },
         ToKeeper::Freeze { generation: 3, order: 3, frozen: true },
         ToKeeper::Acknowledge { generation: 3, order: 4 },
-        ToKeeper::Attach(Attach { read_only: true, takeover: true, history_lines: 500, columns: 80, rows: 24 }),
+        ToKeeper::Attach(Attach {
+            read_only: true,
+            takeover: true,
+            pictures: true,
+            history_lines: 500,
+            columns: 80,
+            rows: 24,
+        }),
         ToKeeper::Input(b"ls\r".to_vec()),
         ToKeeper::Resize { columns: 120, rows: 40 },
         ToKeeper::Repaint,
@@ -30,6 +37,8 @@ fn to_keeper() -> Vec<ToKeeper> {
         ToKeeper::Follow,
         ToKeeper::Status,
         ToKeeper::Environment(vec![("A_KEY".into(), "secret".into())]),
+        ToKeeper::Looks(Looks { foreground: [1, 2, 3], background: [4, 5, 6], cursor: [7, 8, 9], cell: (10, 20) }),
+        ToKeeper::Below,
     ]
 }
 
@@ -49,12 +58,16 @@ fn from_keeper() -> Vec<FromKeeper> {
             bytes: 3,
             lost: 4,
             frozen: true,
+            rang: true,
+            quiet_ms: 5,
+            title: "a title".into(),
         }),
         FromKeeper::Refused { code: RefusedCode::Busy, reason: "no".into() },
         FromKeeper::Done,
         FromKeeper::Skipped { from: 1, to: 2 },
         FromKeeper::Detached { reason: "taken over".into() },
         FromKeeper::Following { offset: 9 },
+        FromKeeper::Below { row: 7 },
     ]
 }
 

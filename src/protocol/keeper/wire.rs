@@ -4,7 +4,7 @@
 //! text or byte field is a u32 length and its bytes, except where it is the last field
 //! and takes the rest.
 
-use super::{Attach, FromKeeper, How, KeeperHello, KeeperStatus, Phase, RefusedCode, Role, ToKeeper};
+use super::{Attach, FromKeeper, How, KeeperHello, KeeperStatus, Looks, Phase, RefusedCode, Role, ToKeeper};
 use crate::id::Uid;
 
 /// Longest frame after its length field, in bytes.
@@ -59,7 +59,7 @@ impl ToKeeper {
             }
             ToKeeper::Acknowledge { generation, order } => Out::new(5).u64(*generation).u64(*order).done(),
             ToKeeper::Attach(a) => Out::new(6)
-                .u8(u8::from(a.read_only) | u8::from(a.takeover) << 1)
+                .u8(u8::from(a.read_only) | u8::from(a.takeover) << 1 | u8::from(a.pictures) << 2)
                 .u32(a.history_lines)
                 .u16(a.columns)
                 .u16(a.rows)
@@ -78,6 +78,14 @@ impl ToKeeper {
                 .iter()
                 .fold(Out::new(15), |out, (name, value)| out.bytes(name.as_bytes()).bytes(value.as_bytes()))
                 .done(),
+            ToKeeper::Looks(l) => Out::new(16)
+                .array(&l.foreground)
+                .array(&l.background)
+                .array(&l.cursor)
+                .u16(l.cell.0)
+                .u16(l.cell.1)
+                .done(),
+            ToKeeper::Below => Out::new(17).done(),
         }
     }
 
@@ -103,6 +111,7 @@ impl ToKeeper {
                     ToKeeper::Attach(Attach {
                         read_only: flags & 1 != 0,
                         takeover: flags & 2 != 0,
+                        pictures: flags & 4 != 0,
                         history_lines: r.u32()?,
                         columns: r.u16()?,
                         rows: r.u16()?,
@@ -126,10 +135,17 @@ impl ToKeeper {
                     }
                     ToKeeper::Environment(variables)
                 }
+                16 => ToKeeper::Looks(Looks {
+                    foreground: r.array()?,
+                    background: r.array()?,
+                    cursor: r.array()?,
+                    cell: (r.u16()?, r.u16()?),
+                }),
+                17 => ToKeeper::Below,
                 _ => return None,
             })
         })();
-        known(message, kind, 1..=15)
+        known(message, kind, 1..=17)
     }
 }
 
@@ -160,12 +176,16 @@ impl FromKeeper {
                 .u64(s.bytes)
                 .u64(s.lost)
                 .u8(u8::from(s.frozen))
+                .u8(u8::from(s.rang))
+                .u64(s.quiet_ms)
+                .bytes(s.title.as_bytes())
                 .done(),
             FromKeeper::Refused { code, reason } => Out::new(71).u8(*code as u8).bytes(reason.as_bytes()).done(),
             FromKeeper::Done => Out::new(72).done(),
             FromKeeper::Skipped { from, to } => Out::new(73).u64(*from).u64(*to).done(),
             FromKeeper::Detached { reason } => Out::new(74).bytes(reason.as_bytes()).done(),
             FromKeeper::Following { offset } => Out::new(75).u64(*offset).done(),
+            FromKeeper::Below { row } => Out::new(76).u16(*row).done(),
         }
     }
 
@@ -200,16 +220,21 @@ impl FromKeeper {
                     bytes: r.u64()?,
                     lost: r.u64()?,
                     frozen: r.u8()? != 0,
+                    // Since version 2.
+                    rang: r.u8().is_some_and(|rang| rang != 0),
+                    quiet_ms: r.u64().unwrap_or_default(),
+                    title: r.text().unwrap_or_default(),
                 }),
                 71 => FromKeeper::Refused { code: refused(r.u8()?), reason: r.text()? },
                 72 => FromKeeper::Done,
                 73 => FromKeeper::Skipped { from: r.u64()?, to: r.u64()? },
                 74 => FromKeeper::Detached { reason: r.text()? },
                 75 => FromKeeper::Following { offset: r.u64()? },
+                76 => FromKeeper::Below { row: r.u16()? },
                 _ => return None,
             })
         })();
-        known(message, kind, 64..=75)
+        known(message, kind, 64..=76)
     }
 }
 

@@ -8,11 +8,13 @@ use super::Screen;
 use super::pen::{ATTRIBUTES, OWN_LINK, Pen};
 use super::picture::uncertain_end;
 
+mod canvas;
 mod handler;
 mod joining;
 mod limits;
 mod picture;
 mod queries;
+mod rows;
 mod stream;
 mod text;
 

@@ -2,7 +2,7 @@
 
 use super::stream::{ALTERNATE, FEATURES};
 use super::*;
-use crate::screen::Looks;
+use crate::protocol::keeper::Looks;
 use alacritty_terminal::vte::ansi::Rgb;
 
 /// What a program is told when it asks after `before`.
@@ -109,8 +109,7 @@ fn a_question_with_an_order_keeps_the_order() {
 #[test]
 fn looks_are_those_of_the_writer() {
     let mut screen = screen(10, 10);
-    let white = Rgb { r: 255, g: 255, b: 255 };
-    screen.set_looks(Looks { background: white, cell: (8, 16), ..Looks::default() });
+    screen.set_looks(Looks { background: [255; 3], cell: (8, 16), ..Looks::default() });
     feed(&mut screen, "\x1b]11;?\x07\x1b[?996n\x1b[14t");
     assert_eq!(screen.take_answers(), b"\x1b]11;rgb:ffff/ffff/ffff\x07\x1b[?997;2n\x1b[4;160;80t");
 }

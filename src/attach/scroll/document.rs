@@ -1,0 +1,106 @@
+//! What there is to scroll through: a copy of the session's screen with its history, first
+//! from the keeper's memory, then from the recording.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::client::find;
+use crate::id::SessionName;
+use crate::paths::Paths;
+use crate::protocol::Fault;
+use crate::protocol::keeper::{Attach, FromKeeper, ToKeeper};
+use crate::recording::index::Mark;
+use crate::recording::{Reader, Source};
+use crate::screen::{self, Screen};
+
+/// How long the keeper may take to show what it has.
+const PICTURE_LIMIT: Duration = Duration::from_secs(5);
+/// Lines asked for; the keeper gives as many as it has and fit into a picture.
+const HISTORY_LINES: u32 = 10_000;
+/// Memory for lines: a hundred thousand of eighty columns.
+const HISTORY_BYTES: u64 = 256 * 1024 * 1024;
+/// Recorded bytes that are read back, the last of them: a second's work. 'autodev logs' has
+/// the rest.
+const RECORDING_BYTES: u64 = 64 * 1024 * 1024;
+/// Read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// What the keeper has in memory, and how many bytes the program had written by then.
+///
+/// # Errors
+/// When the keeper does not answer.
+pub(super) fn from_keeper(paths: &Paths, session: &SessionName) -> Result<(Screen, u64), Fault> {
+    let (mut link, _) = find::connect(paths, session)?;
+    let failed = |error: io::Error| Fault::internal(format!("session {session} cannot be looked at: {error}"));
+    let attach = Attach { read_only: true, history_lines: HISTORY_LINES, ..Attach::default() };
+    link.send(&ToKeeper::Attach(attach)).map_err(failed)?;
+    link.send(&ToKeeper::Status).map_err(failed)?;
+    let deadline = Instant::now() + PICTURE_LIMIT;
+    let (mut size, mut picture) = (None, None);
+    loop {
+        match link.receive(Some(deadline.saturating_duration_since(Instant::now()))).map_err(failed)? {
+            FromKeeper::Status(status) => size = Some((status.columns, status.rows)),
+            FromKeeper::Picture { offset, bytes } => picture = Some((offset, bytes)),
+            _ => {}
+        }
+        if let (Some((columns, rows)), Some((offset, bytes))) = (size, &picture) {
+            let mut copy = Screen::new(columns, rows, HISTORY_BYTES);
+            copy.feed(bytes, &mut Vec::new());
+            return Ok((flat(copy), *offset));
+        }
+    }
+}
+
+/// The same from the recording, up to the byte `end` of what the program wrote.
+///
+/// # Errors
+/// When the recording cannot be read.
+pub(super) fn from_recording(paths: &Paths, session: &SessionName, end: u64, now: &Screen) -> io::Result<Screen> {
+    let mut reader = Reader::open(&Source::Directory(paths.live_session(session).0))?;
+    let mut sizes: Vec<(u64, (u16, u16))> = reader
+        .entries()
+        .iter()
+        .filter_map(|entry| match entry.mark {
+            Mark::Resize { columns, rows } => Some((entry.offset, (columns, rows))),
+            _ => None,
+        })
+        .collect();
+    sizes.reverse();
+    let mut at = reader.first().max(end.saturating_sub(RECORDING_BYTES));
+    let (columns, rows) = now.size();
+    let mut copy = Screen::new(columns, rows, HISTORY_BYTES);
+    let mut buffer = vec![0; CHUNK];
+    let mut scratch = Vec::new();
+    while at < end {
+        while let Some((_, (columns, rows))) = sizes.pop_if(|(from, _)| *from <= at) {
+            copy.resize(columns, rows);
+        }
+        // Not past the next change of size.
+        let until = sizes.last().map_or(end, |(from, _)| *from).min(end);
+        let room = usize::try_from(until - at).unwrap_or(CHUNK).min(CHUNK);
+        let Some(piece) = reader.read(at, &mut buffer[..room])? else { break };
+        copy.feed(&buffer[..piece.length], &mut scratch);
+        // Nobody is there to be answered, or to be shown anything.
+        drop(copy.take_answers());
+        scratch.clear();
+        at = piece.offset + piece.length as u64;
+    }
+    copy.resize(columns, rows);
+    Ok(flat(copy))
+}
+
+/// The alternate screen's lines below those of the primary one: all is to be seen.
+fn flat(mut copy: Screen) -> Screen {
+    if copy.is_alternate() {
+        let lines = copy.lines(copy.size());
+        let row = copy.below();
+        let mut bytes = screen::leave();
+        bytes.extend_from_slice(format!("\x1b[{row};1H").as_bytes());
+        for line in lines {
+            bytes.extend_from_slice(b"\r\n");
+            bytes.extend_from_slice(&line);
+        }
+        copy.feed(&bytes, &mut Vec::new());
+    }
+    copy
+}

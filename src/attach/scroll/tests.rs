@@ -1,0 +1,106 @@
+//! Scrolling in a document made by hand.
+
+use super::*;
+
+fn scroll(text: &str) -> Scroll {
+    let mut document = Screen::new(20, 4, 1 << 20);
+    document.feed(text.as_bytes(), &mut Vec::new());
+    let mut scroll = Scroll {
+        paths: Paths { config: "/".into(), state: "/nowhere".into(), runtime: "/".into() },
+        session: "42.1".parse().unwrap(),
+        document,
+        end: 0,
+        complete: true,
+        size: (20, 4),
+        top: 0,
+        cursor: Place::default(),
+        anchor: None,
+        pattern: None,
+        typed: None,
+        message: None,
+    };
+    scroll.cursor.row = scroll.last_row();
+    scroll.show_cursor();
+    scroll
+}
+
+fn keys(scroll: &mut Scroll, keys: &str) -> Outcome {
+    let mut last = Outcome::Stay;
+    for c in keys.chars() {
+        last = scroll.key(if c == '\n' { Key::Enter } else { Key::Char(c) });
+    }
+    last
+}
+
+/// What a terminal shows of it.
+fn shown(scroll: &Scroll) -> Vec<String> {
+    let (columns, rows) = scroll.size;
+    let mut terminal = Screen::new(columns, rows, 0);
+    terminal.feed(&scroll.paint(), &mut Vec::new());
+    terminal.text(false).lines().map(str::to_owned).collect()
+}
+
+const TEXT: &str = "zero\r\none two\r\n漢字 three\r\nfour\r\nfive\r\nsix is so long that it wraps\r\nEnd";
+
+#[test]
+fn it_begins_at_the_end_and_goes_back() {
+    let mut scroll = scroll(TEXT);
+    assert_eq!(shown(&scroll)[..3], ["six is so long that", "it wraps", "End"]);
+    keys(&mut scroll, "kkkk");
+    assert_eq!(shown(&scroll)[0], "four");
+    scroll.key(Key::PageUp);
+    scroll.key(Key::PageUp);
+    scroll.key(Key::PageUp);
+    assert_eq!(shown(&scroll)[..3], ["zero", "one two", "漢字 three"]);
+    keys(&mut scroll, "G");
+    assert_eq!(shown(&scroll)[2], "End");
+    assert_eq!(keys(&mut scroll, "q"), Outcome::Back);
+}
+
+#[test]
+fn search_goes_both_ways_and_says_when_there_is_nothing() {
+    let mut scroll = scroll(TEXT);
+    keys(&mut scroll, "/THREE\n");
+    assert!(shown(&scroll)[3].contains("no 'THREE' above"));
+    keys(&mut scroll, "/three\n");
+    assert_eq!(scroll.cursor, Place { row: 2, column: 5 });
+    keys(&mut scroll, "/o\n");
+    assert_eq!(scroll.cursor, Place { row: 1, column: 6 });
+    keys(&mut scroll, "n");
+    assert_eq!(scroll.cursor, Place { row: 1, column: 0 });
+    keys(&mut scroll, "N");
+    assert_eq!(scroll.cursor, Place { row: 1, column: 6 });
+    keys(&mut scroll, "?END\n");
+    assert!(shown(&scroll)[3].contains("no 'END' below"));
+    keys(&mut scroll, "?End\n");
+    assert_eq!(scroll.cursor, Place { row: 7, column: 0 });
+    keys(&mut scroll, "/nothing");
+    scroll.key(Key::Escape);
+    assert_eq!(scroll.typed, None);
+}
+
+#[test]
+fn what_is_selected_is_copied() {
+    let mut scroll = scroll(TEXT);
+    assert_eq!(keys(&mut scroll, "y"), Outcome::Bell);
+    keys(&mut scroll, "g");
+    keys(&mut scroll, "jwvj0");
+    // From "two" on to the first character of the next row.
+    assert_eq!(keys(&mut scroll, "\n"), Outcome::Copy("two\n漢".to_owned()));
+    keys(&mut scroll, "v");
+    keys(&mut scroll, "gjjjjjV");
+    assert_eq!(keys(&mut scroll, "jy"), Outcome::Copy("six is so long that it wraps".to_owned()));
+    scroll.key(Key::Escape);
+    assert_eq!(scroll.anchor, None);
+}
+
+#[test]
+fn nothing_at_all_can_be_scrolled_through_too() {
+    let mut scroll = scroll("");
+    for key in [Key::Up, Key::PageUp, Key::PageDown, Key::End, Key::Char('w'), Key::Char('b'), Key::Char('V')] {
+        scroll.key(key);
+    }
+    assert_eq!(keys(&mut scroll, "y"), Outcome::Copy(String::new()));
+    scroll.resize((1, 1));
+    scroll.paint();
+}
