@@ -34,6 +34,10 @@ pub struct Args {
     /// Switch off the tool's own sandbox and questions
     #[arg(long, requires = "provider", conflicts_with = "command")]
     full_access: bool,
+    /// Set a variable for the program: TERM=vt100; NAME alone takes it from here; can be
+    /// repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
     /// Run in this directory instead of the current one
     #[arg(short = 'C', long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -69,7 +73,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
 
 fn open(ctx: &Context, args: Args) -> Result<Box<SessionView>, Fault> {
     let config = ctx.config()?;
-    let environment = environment::choose(&config.environment.allow, std::env::vars_os())?;
+    let environment = environment::choose(&config.environment.allow, &args.env, std::env::vars_os())?;
     let dir = task::directory(args.dir.as_deref().unwrap_or(Path::new(".")))?;
     let command = match (&args.provider, args.command.is_empty()) {
         (None, true) => vec![std::env::var("SHELL").ok().filter(|shell| !shell.is_empty()).unwrap_or("sh".into())],

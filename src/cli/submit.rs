@@ -48,6 +48,10 @@ pub struct Args {
     /// Switch off the tool's own sandbox and questions
     #[arg(long)]
     full_access: bool,
+    /// Set a variable for the program: TERM=vt100; NAME alone takes it from here; can be
+    /// repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
     /// Run in this directory instead of the current one
     #[arg(short = 'C', long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -136,7 +140,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         return Err(Fault::usage("--attach needs a terminal").hint("'--wait' waits for the end without one"));
     }
     let config = ctx.config()?;
-    let environment = environment::choose(&config.environment.allow, std::env::vars_os())?;
+    let environment = environment::choose(&config.environment.allow, &args.env, std::env::vars_os())?;
     let paths = ctx.paths.clone();
     let find = move |environment: &_| Registry::load(&paths).default_agent(environment).map(str::to_owned);
     let mut maker = Maker::new(config, environment, window_size(), Box::new(find));

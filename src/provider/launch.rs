@@ -376,8 +376,11 @@ impl Environment {
                 None => plain.remove(name),
             };
         };
-        own("TERM", Some("xterm-256color".into()));
-        own("COLORTERM", Some("truecolor".into()));
+        // Set for this session, or as our own terminal is.
+        let told =
+            |name: &str, usual: &str| Some(request.environment.get(name).map_or(usual, String::as_str).to_owned());
+        own("TERM", told("TERM", "xterm-256color"));
+        own("COLORTERM", told("COLORTERM", "truecolor"));
         own("PWD", Some(request.directory.display().to_string()));
         own("AUTODEV_SESSION", Some(request.session.to_string()));
         own("AUTODEV_TASK_ID", request.task.map(|task| task.to_string()));

@@ -352,7 +352,7 @@ fn keys_and_references_never_get_into_the_specification() {
         ("LANG", "C.UTF-8"),
         ("PLAIN", "env:not a name"),
         ("ANTHROPIC_BASE_URL", "http://mine"),
-        ("TERM", "xterm-256color"),
+        ("TERM", "dumb"),
         ("COLORTERM", "truecolor"),
         ("PWD", "/work/dir"),
         ("DISABLE_AUTOUPDATER", "0"),

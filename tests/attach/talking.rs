@@ -82,3 +82,20 @@ fn mistakes_have_their_own_exit_status() {
     drop(session);
     assert_eq!(status(&["send", "42", "x"]).0, 3);
 }
+
+#[test]
+fn sending_can_wait_until_something_is_shown() {
+    let home = Home::new();
+    let script = "stty -echo; echo ready; while read line; do case $line in quiet) ;; bye) exit;; *) echo \"<$line>\";; esac; done";
+    let _session = home.session("42.1", script);
+    until(&home, "ready");
+    for n in 0..20 {
+        let sent = home.run(&["send", "42", &format!("line {n}"), "--enter", "--wait-change"]);
+        assert!(sent.status.success());
+        assert!(screen(&home, &[]).ends_with(&format!("<line {n}>\n")));
+    }
+    let quiet = home.run(&["send", "42", "quiet", "--enter", "--wait-change", "--timeout", "10ms"]);
+    assert_eq!(quiet.status.code(), Some(8));
+    assert!(String::from_utf8_lossy(&quiet.stderr).contains("shows what it showed before"));
+    assert!(home.run(&["send", "42", "bye", "--enter", "--wait-change"]).status.success());
+}

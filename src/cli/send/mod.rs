@@ -1,21 +1,31 @@
 //! `autodev send`: types into a session.
 
+mod change;
 mod key_names;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::json;
 
+use change::Change;
+
+use super::exit::PENDING;
 use super::{Context, Status, complete, target};
 use crate::client::find;
+use crate::clock::Span;
 use crate::id::SessionName;
 use crate::protocol::keeper::{FromKeeper, ToKeeper};
 use crate::protocol::{Fault, FaultCode};
 
 /// Bytes that may be typed at once: with its frame this fits into a keeper's message.
 const MAX_BYTES: usize = 1024 * 1024 - 64;
+
+/// How long a change of the screen is waited for: programs that react do so at once, and
+/// an agent that thinks shows that it does.
+const CHANGE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Arguments of `autodev send`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +52,13 @@ pub struct Args {
     /// Paste the contents of this file; - is standard input
     #[arg(short, long, value_name = "FILE", conflicts_with = "text")]
     file: Option<PathBuf>,
+    /// Return only when the screen shows something else than before; at most for the time of
+    /// --timeout
+    #[arg(long)]
+    wait_change: bool,
+    /// How long --wait-change waits (30s by default); then the exit status is 8
+    #[arg(long, value_name = "TIME", requires = "wait_change")]
+    timeout: Option<Span>,
 }
 
 const EXAMPLES: &str = "\
@@ -50,6 +67,7 @@ Returns once the session's terminal has taken everything. Nobody needs to be att
 Examples:
   autodev send 42 'yes, go on' --enter
   autodev send 42 --key C-c
+  autodev send 42 --wait-change --key Down && autodev screen 42
   git diff | autodev send claude-1 -f - --enter";
 
 /// Runs the verb. It returns once the keeper has written everything to the terminal.
@@ -61,9 +79,20 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     let messages = messages(&args)?;
     let session = target::live(ctx, &args.session)?;
     let (mut link, _) = find::connect(&ctx.paths, &session)?;
+    let mut change = match args.wait_change {
+        true => Some(Change::from_now(ctx, &session)?),
+        false => None,
+    };
     for message in messages {
         target::ask(&mut link, &session, &message, |answer| matches!(answer, FromKeeper::Done).then_some(()))
             .map_err(|fault| not_read(fault, &session))?;
+    }
+    if let Some(change) = &mut change {
+        let limit = args.timeout.map_or(CHANGE_LIMIT, |limit| limit.0);
+        if !change.wait(limit)? {
+            ctx.output.note(&format!("session {session} shows what it showed before"));
+            return Ok(PENDING);
+        }
     }
     if ctx.output.is_json() {
         ctx.output.json(&json!({ "session": session }))?;
