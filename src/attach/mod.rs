@@ -8,6 +8,7 @@ mod bar;
 mod chooser;
 mod command;
 mod cover;
+mod hear;
 pub mod keys;
 mod line;
 mod notice;

@@ -17,7 +17,6 @@ use super::replies::Replies;
 use super::signals::Signals;
 use super::terminal::{Terminal, write_within};
 use super::{End, How, Options, bar};
-use crate::client::find;
 use crate::client::keeper_link::Link;
 use crate::clock::Timestamp;
 use crate::id::SessionName;
@@ -36,10 +35,6 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// How often the line of ours is painted anew: it shows the minute.
 const BAR_EVERY: Duration = Duration::from_secs(15);
-/// How long the keeper may take to say where the cursor is left. One of an older version
-/// says nothing.
-const BELOW_LIMIT: Duration = Duration::from_millis(200);
-
 /// The loop goes on, or ends.
 pub(super) type Flow = ControlFlow<How>;
 
@@ -64,7 +59,7 @@ pub(super) struct Loop<'a> {
     /// When that line is painted again.
     bar_at: Option<Instant>,
     /// The row below all that is shown, as the keeper said last.
-    below: Option<u16>,
+    pub(super) below: Option<u16>,
     /// It ended while the user looked at something else.
     pub(super) ended: Option<How>,
     pub(super) end: End<'a>,
@@ -160,10 +155,12 @@ impl<'a> Loop<'a> {
             Some(fd) => (fd, PollFlags::POLLIN),
             None => (self.signals.as_fd(), PollFlags::empty()),
         };
+        // One that has hung up would be ready all the time.
+        let link = if self.ended.is_some() { self.signals.as_fd() } else { self.link.as_fd() };
         let mut fds = [
             PollFd::new(terminal.input().as_fd(), wanted(self.unsent.rest().len() < MAX_UNSENT, PollFlags::POLLIN)),
             PollFd::new(
-                self.link.as_fd(),
+                link,
                 wanted(self.unshown.rest().len() < MAX_UNSHOWN && self.ended.is_none(), PollFlags::POLLIN)
                     | wanted(!self.unsent.rest().is_empty(), PollFlags::POLLOUT),
             ),
@@ -254,7 +251,7 @@ impl<'a> Loop<'a> {
         if self.bar_at.is_none() {
             self.bar_at = Some(Instant::now());
         }
-        if !self.cover.is_whole() {
+        if matches!(self.cover, Cover::None | Cover::Lifted) {
             let prefix = self.options.prefix.name();
             let (session, status) = (&self.session, &self.status);
             let painted = bar::paint(session, status, self.options.read_only, &prefix, Timestamp::now(), self.screen);
@@ -337,95 +334,6 @@ impl<'a> Loop<'a> {
 
     pub(super) fn send(&mut self, message: &ToKeeper) {
         self.unsent.push(&message.encode());
-    }
-
-    /// Reads once from the keeper.
-    fn sent(&mut self) -> Flow {
-        let open = match self.link.fill() {
-            Ok(read) => read > 0,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        };
-        self.messages(open)
-    }
-
-    /// Takes what was read from the keeper.
-    pub(super) fn messages(&mut self, open: bool) -> Flow {
-        loop {
-            match self.link.take() {
-                Ok(Some(message)) => self.message(message)?,
-                Ok(None) if open => return Continue(()),
-                _ => {
-                    let how = self.hung_up();
-                    return self.over(how);
-                }
-            }
-        }
-    }
-
-    /// There will be nothing more. Who scrolls back goes on until he has seen enough.
-    fn over(&mut self, how: How) -> Flow {
-        if !matches!(self.cover, Cover::Scroll(_)) {
-            return Break(how);
-        }
-        self.ended.get_or_insert(how);
-        Continue(())
-    }
-
-    fn hung_up(&self) -> How {
-        match find::exit_record(self.paths, &self.session) {
-            Some(record) => How::Exited(Box::new(record)),
-            None => How::Lost,
-        }
-    }
-
-    pub(super) fn message(&mut self, message: FromKeeper) -> Flow {
-        match message {
-            FromKeeper::Output { bytes, .. } if matches!(self.cover, Cover::None) => self.unshown.push(&bytes),
-            FromKeeper::Picture { bytes, .. } if matches!(self.cover, Cover::None | Cover::Lifted) => {
-                if std::mem::take(&mut self.skipped) {
-                    self.unshown.clear();
-                }
-                self.cover = Cover::None;
-                self.unshown.push(&bytes);
-                self.bar();
-            }
-            FromKeeper::Status(status) => {
-                self.status = status;
-                self.bar();
-            }
-            FromKeeper::Below { row } => self.below = Some(row),
-            FromKeeper::Skipped { .. } => self.skipped = true,
-            FromKeeper::Detached { reason } => return Break(How::Detached(Some(reason))),
-            FromKeeper::Exited(record) => {
-                let how = match serde_json::from_slice(&record) {
-                    Ok(record) => How::Exited(Box::new(record)),
-                    Err(_) => self.hung_up(),
-                };
-                return self.over(how);
-            }
-            // What was refused could not be shown without disturbing the picture; the
-            // keeper's log has it. The rest is not for us.
-            _ => {}
-        }
-        Continue(())
-    }
-
-    /// The row below all that the terminal will show once it is given back; `None` when
-    /// nobody says, or it is another's size that counts.
-    pub(super) fn below(&mut self) -> Option<u16> {
-        if self.below.is_none() && !self.options.read_only {
-            let deadline = Instant::now() + BELOW_LIMIT;
-            drop(self.link.set_nonblocking(false));
-            drop(self.link.send(&ToKeeper::Below));
-            while self.below.is_none() {
-                match self.link.receive(Some(deadline.saturating_duration_since(Instant::now()))) {
-                    Ok(FromKeeper::Below { row }) => self.below = Some(row),
-                    Ok(_) => {}
-                    Err(_) => break,
-                }
-            }
-        }
-        self.below.filter(|row| !self.options.read_only && *row < self.screen.1)
     }
 
     /// The last keys to the program and the last output to the user, before leaving.
