@@ -12,7 +12,6 @@ use crate::protocol::keeper::{FromKeeper, ToKeeper};
 
 /// A session's screen at one moment, and a connection on which its output is told.
 pub(super) struct Change {
-    session: SessionName,
     link: Link,
     before: Vec<u8>,
 }
@@ -27,38 +26,31 @@ impl Change {
         target::ask(&mut link, session, &ToKeeper::Follow, |answer| {
             matches!(answer, FromKeeper::Following { .. }).then_some(())
         })?;
-        let before = screen(&mut link, session)?;
-        Ok(Change { session: session.clone(), link, before })
+        let before = target::ask(&mut link, session, &ToKeeper::Screen { ansi: true }, |answer| match answer {
+            FromKeeper::Screen { text, .. } => Some(text),
+            _ => None,
+        })?;
+        Ok(Change { link, before })
     }
 
     /// Waits until the screen is another; `false` when it is not within `limit`. The end of
     /// the program is a change.
-    ///
-    /// # Errors
-    /// When the keeper does not answer.
-    pub(super) fn wait(&mut self, limit: Duration) -> Result<bool, Fault> {
+    pub(super) fn wait(&mut self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
+        // It may have changed before we listen.
+        let mut asked = self.link.send(&ToKeeper::Screen { ansi: true }).is_ok();
         loop {
-            if screen(&mut self.link, &self.session)? != self.before {
-                return Ok(true);
-            }
-            // Only output changes it.
-            loop {
-                match self.link.receive(Some(deadline.saturating_duration_since(Instant::now()))) {
-                    Ok(FromKeeper::Output { .. } | FromKeeper::Skipped { .. }) => break,
-                    Ok(FromKeeper::Exited(_)) => return Ok(true),
-                    Ok(_) => {}
-                    Err(error) if error.kind() == ErrorKind::TimedOut => return Ok(false),
-                    Err(_) => return Ok(true),
+            match self.link.receive(Some(deadline.saturating_duration_since(Instant::now()))) {
+                Ok(FromKeeper::Screen { text, .. }) if text != self.before => return true,
+                Ok(FromKeeper::Screen { .. }) => asked = false,
+                // Only output changes it; an answer that comes after it knows it already.
+                Ok(FromKeeper::Output { .. } | FromKeeper::Skipped { .. }) if !asked => {
+                    asked = self.link.send(&ToKeeper::Screen { ansi: true }).is_ok();
                 }
+                Ok(FromKeeper::Exited(_)) => return true,
+                Ok(_) => {}
+                Err(error) => return error.kind() != ErrorKind::TimedOut,
             }
         }
     }
-}
-
-fn screen(link: &mut Link, session: &SessionName) -> Result<Vec<u8>, Fault> {
-    target::ask(link, session, &ToKeeper::Screen { ansi: true }, |answer| match answer {
-        FromKeeper::Screen { text, .. } => Some(text),
-        _ => None,
-    })
 }

@@ -89,7 +89,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     }
     if let Some(change) = &mut change {
         let limit = args.timeout.map_or(CHANGE_LIMIT, |limit| limit.0);
-        if !change.wait(limit)? {
+        if !change.wait(limit) {
             ctx.output.note(&format!("session {session} shows what it showed before"));
             return Ok(PENDING);
         }
