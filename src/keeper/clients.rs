@@ -129,7 +129,7 @@ impl Keeper {
                 None => self.not_attached(index),
             },
             (Some(Role::Client), ToKeeper::Looks(looks)) => match &self.clients[index].viewer {
-                Some(viewer) if !viewer.attach.read_only => self.output.set_looks(looks),
+                Some(viewer) if !viewer.attach.read_only => self.set_looks(looks),
                 _ => self.not_attached(index),
             },
             (Some(Role::Client), ToKeeper::Below) => {

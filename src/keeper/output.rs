@@ -261,6 +261,16 @@ impl Keeper {
         self.tell_status();
     }
 
+    /// Programs are told what the terminal of who types looks like.
+    pub(super) fn set_looks(&mut self, looks: Looks) {
+        self.output.set_looks(looks);
+        self.terminal.set_cell(looks.cell);
+        let (columns, rows) = self.output.size();
+        if let Err(error) = self.terminal.resize(columns, rows) {
+            log(&format!("the terminal cannot be told its pixels: {error}"));
+        }
+    }
+
     /// A client wants output from now on, once all before is in the files.
     pub(super) fn follow(&mut self, index: usize, skipped: Option<u64>) {
         let from = self.output.offset;

@@ -27,6 +27,8 @@ pub struct Terminal {
     /// Stays open, so that the master never reports an end while programs come and go.
     slave: File,
     input: VecDeque<u8>,
+    /// Width and height of a cell in pixels, as far as anybody knows; else 0.
+    cell: (u16, u16),
 }
 
 impl Terminal {
@@ -35,7 +37,7 @@ impl Terminal {
     /// # Errors
     /// The system's own.
     pub fn open(columns: u16, rows: u16) -> io::Result<Terminal> {
-        let pair = portable_pty::native_pty_system().openpty(size(columns, rows)).map_err(io::Error::other)?;
+        let pair = portable_pty::native_pty_system().openpty(size(columns, rows, (0, 0))).map_err(io::Error::other)?;
         let control = pair.master;
         let (Some(fd), Some(name)) = (control.as_raw_fd(), control.tty_name()) else {
             return Err(nameless());
@@ -50,7 +52,7 @@ impl Terminal {
         // Erasing a character in a line erases all its bytes.
         modes.input_flags |= InputFlags::IUTF8;
         tcsetattr(&slave, SetArg::TCSANOW, &modes)?;
-        Ok(Terminal { control, master, slave, input: VecDeque::new() })
+        Ok(Terminal { control, master, slave, input: VecDeque::new(), cell: (0, 0) })
     }
 
     /// Opens the programs' side again after it was hung up; `false` when it cannot be.
@@ -75,7 +77,13 @@ impl Terminal {
     /// # Errors
     /// The system's own.
     pub fn resize(&self, columns: u16, rows: u16) -> io::Result<()> {
-        self.control.resize(size(columns, rows)).map_err(io::Error::other)
+        self.control.resize(size(columns, rows, self.cell)).map_err(io::Error::other)
+    }
+
+    /// How large a cell is in the terminal of who types, from the next [`Terminal::resize`]
+    /// on.
+    pub fn set_cell(&mut self, cell: (u16, u16)) {
+        self.cell = cell;
     }
 
     /// Reads what the program wrote; 0 when there is nothing now.
@@ -143,6 +151,11 @@ fn nameless() -> io::Error {
     io::Error::other("the system's terminal has no name")
 }
 
-fn size(columns: u16, rows: u16) -> PtySize {
-    PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
+fn size(columns: u16, rows: u16, cell: (u16, u16)) -> PtySize {
+    PtySize {
+        rows,
+        cols: columns,
+        pixel_width: columns.saturating_mul(cell.0),
+        pixel_height: rows.saturating_mul(cell.1),
+    }
 }
