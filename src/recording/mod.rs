@@ -12,6 +12,7 @@
 //! up to what the system had written back. Packing syncs.
 
 pub mod index;
+pub mod input;
 pub mod pack;
 mod reader;
 mod writer;

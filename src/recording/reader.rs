@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::index::{self, Entry, Mark};
+use super::input::{self, Input};
 use super::{INDEX, pack, segment, segment_number};
 use crate::clock::Timestamp;
 
@@ -154,6 +155,11 @@ impl Reader {
     /// The index: sizes, gaps, dropped segments.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Who typed what.
+    pub fn inputs(&self) -> Vec<Input> {
+        input::inputs(&self.entries)
     }
 
     /// Reads recorded bytes from `from` on, past gaps and dropped segments; `None` at the

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use super::index::{self, Entry, Mark};
+use super::input::{self, MAX_INPUT, Part, Typist, What};
 use super::{INDEX, segment};
 use crate::clock::Timestamp;
 use crate::protocol::launch::RecordingLimits;
@@ -21,6 +22,14 @@ const FINE_INDEX: u64 = 4 * 1024 * 1024;
 const COARSE_BURST_MS: u32 = 1_000;
 /// The index ends here whatever happens; the bytes are still recorded.
 const MAX_INDEX: u64 = 64 * 1024 * 1024;
+/// Past this size what is typed is not noted any more: a mouse that is moved all day must
+/// not take the room for the timing of the output.
+const MAX_INPUT_INDEX: u64 = MAX_INDEX / 2;
+/// Entries that wait for a disk that fails, in bytes, before what is typed is not noted.
+const MAX_UNWRITTEN: usize = 64 * 1024;
+/// Input of one source that comes within this many milliseconds of its last is one with
+/// it: a paste arrives in pieces.
+const TOGETHER_MS: u32 = 10;
 /// After a failed write (a full disk) the next try, in milliseconds. Output meanwhile is
 /// a gap.
 const RETRY_MS: u32 = 1_000;
@@ -52,8 +61,19 @@ pub struct Writer {
     open_gap: Option<Gap>,
     /// When the last output entry was made.
     burst: Option<u32>,
+    /// The input noted last, which may go on.
+    typing: Option<Typing>,
     retry_at: Option<u32>,
     error: Option<io::Error>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Typing {
+    by: Typist,
+    hidden: bool,
+    ms: u32,
+    /// Bytes of it that were written down.
+    noted: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +110,7 @@ impl Writer {
             hash: Sha256::new(),
             open_gap: None,
             burst: None,
+            typing: None,
             retry_at: None,
             error: None,
         }
@@ -134,6 +155,43 @@ impl Writer {
     /// Notes a new size of the screen.
     pub fn resize(&mut self, ms: u32, columns: u16, rows: u16) {
         self.note(ms, Mark::Resize { columns, rows });
+    }
+
+    /// Notes what was typed: `text`, of which at most [`MAX_INPUT`] bytes are written down,
+    /// and `omitted` further bytes.
+    pub fn input(&mut self, ms: u32, by: Typist, text: &[u8], omitted: u64) {
+        let (goes_on, noted) = self.type_on(ms, by, false);
+        let (text, beyond) = text.split_at(text.len().min(MAX_INPUT - noted));
+        if let Some(typing) = &mut self.typing {
+            typing.noted += text.len();
+        }
+        for part in input::parts(by, goes_on, text, omitted + beyond.len() as u64) {
+            self.note_input(ms, part);
+        }
+    }
+
+    /// Notes that so many bytes were typed while the terminal showed nothing of it.
+    pub fn hidden(&mut self, ms: u32, by: Typist, bytes: u64) {
+        let (goes_on, _) = self.type_on(ms, by, true);
+        self.note_input(ms, Part { by, goes_on, what: What::Hidden(bytes) });
+    }
+
+    /// Whether what is typed now goes on from the last input, and how much of that was
+    /// written down.
+    fn type_on(&mut self, ms: u32, by: Typist, hidden: bool) -> (bool, usize) {
+        let last = self
+            .typing
+            .filter(|last| last.by == by && last.hidden == hidden && ms.saturating_sub(last.ms) <= TOGETHER_MS);
+        let noted = last.map_or(0, |last| last.noted);
+        self.typing = Some(Typing { by, hidden, ms, noted });
+        (last.is_some(), noted)
+    }
+
+    fn note_input(&mut self, ms: u32, part: Part) {
+        let waiting = self.entries.len();
+        if waiting < MAX_UNWRITTEN && self.index_length + (waiting as u64) < MAX_INPUT_INDEX {
+            self.note(ms, Mark::Input(part));
+        }
     }
 
     /// Brings the index up to date on disk. After this a reader finds all there is.

@@ -106,6 +106,7 @@ impl Home {
             history_bytes: 1 << 20,
             socket_directory: self.sockets(),
             withholds: false,
+            prompt: None,
             umask: 0o022,
         };
         std::fs::write(dir.launch(), serde_json::to_vec(&spec).unwrap()).unwrap();
