@@ -235,15 +235,22 @@ impl Place {
     }
 }
 
-/// The thread. Takes all that waits at once, so that a slow disk gets few large writes.
+/// The thread. Takes all that waits at once, so that a slow disk gets few large writes; while
+/// nothing waits it compresses.
 fn work(shared: &Shared, mut writer: Writer, place: &Place) {
     let mut batch = Queue::default();
     let mut complaint = Complaint::default();
     loop {
         let mut state = shared.lock();
         while state.queue.items.is_empty() {
-            state.idle = true;
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            drop(state);
+            let busy = writer.compress();
+            complain(&mut writer, &mut complaint);
+            state = shared.lock();
+            if !busy && state.queue.items.is_empty() {
+                state.idle = true;
+                state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
         }
         state.idle = false;
         std::mem::swap(&mut state.queue, &mut batch);
@@ -281,9 +288,7 @@ fn work(shared: &Shared, mut writer: Writer, place: &Place) {
         } else {
             writer.flush();
         }
-        if let Some(error) = writer.take_error() {
-            complaint.log(format!("the recording cannot be written: {error}"));
-        }
+        complain(&mut writer, &mut complaint);
         if batch.bytes.capacity() > KEEP_BYTES {
             batch = Queue::default();
         } else {
@@ -318,6 +323,12 @@ fn work(shared: &Shared, mut writer: Writer, place: &Place) {
             shared.tell();
             return;
         }
+    }
+}
+
+fn complain(writer: &mut Writer, complaint: &mut Complaint) {
+    if let Some(error) = writer.take_error() {
+        complaint.log(format!("the recording cannot be written: {error}"));
     }
 }
 

@@ -114,8 +114,8 @@ impl Prompt {
 /// How much output is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingLimits {
-    /// Bytes in all; the oldest segments go first.
+    /// Bytes on disk in all; the oldest segments go first.
     pub max_bytes: u64,
-    /// Bytes in one segment file.
+    /// Bytes of output in one segment.
     pub segment_bytes: u64,
 }

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+use super::compress::Compression;
 use super::index::{self, Entry, Mark};
 use super::input::{self, MAX_INPUT, Part, Typist, What};
-use super::{INDEX, segment};
+use super::{INDEX, compressed, segment};
 use crate::clock::Timestamp;
 use crate::protocol::launch::RecordingLimits;
 
@@ -51,9 +52,12 @@ pub struct Writer {
     current: Option<Segment>,
     /// Number of the last segment made.
     number: u32,
-    /// Whole segments before the current one, oldest first: number and length.
-    kept: VecDeque<(u32, u64)>,
+    /// Whole segments before the current one, oldest first.
+    kept: VecDeque<Kept>,
+    /// What they take on disk.
     kept_bytes: u64,
+    /// One of them is being compressed.
+    compression: Option<Compression>,
     offset: u64,
     lost: u64,
     hash: Sha256,
@@ -83,6 +87,16 @@ struct Gap {
     bytes: u64,
 }
 
+/// A whole segment.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    number: u32,
+    /// On disk.
+    bytes: u64,
+    /// It is compressed, or cannot be.
+    settled: bool,
+}
+
 #[derive(Debug)]
 struct Segment {
     file: File,
@@ -105,6 +119,7 @@ impl Writer {
             number: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
+            compression: None,
             offset: 0,
             lost: 0,
             hash: Sha256::new(),
@@ -213,7 +228,40 @@ impl Writer {
     /// Nothing more will come: a last try to bring the index up to date.
     pub fn finish(&mut self) {
         self.retry_at = None;
+        self.compression = None;
         self.flush();
+    }
+
+    /// Compresses whole segments a little, for when there is nothing to record; `false`
+    /// when there is nothing to compress either. Meanwhile there are two forms of one.
+    pub fn compress(&mut self) -> bool {
+        let done = match &mut self.compression {
+            Some(compression) => compression.step().map(|done| done.map(|bytes| (compression.number, bytes))),
+            None => {
+                let Some(next) = self.kept.iter_mut().find(|kept| !kept.settled) else { return false };
+                next.settled = true;
+                Compression::begin(&self.directory, next.number).map(|begun| {
+                    self.compression = begun;
+                    None
+                })
+            }
+        };
+        match done {
+            Ok(None) => return true,
+            Ok(Some((number, bytes))) => {
+                if let Some(kept) = self.kept.iter_mut().find(|kept| kept.number == number) {
+                    self.kept_bytes = self.kept_bytes - kept.bytes + bytes;
+                    kept.bytes = bytes;
+                }
+            }
+            Err(error) => {
+                let text = format!("a segment stays as it is: {error}");
+                self.error = Some(io::Error::new(error.kind(), text));
+            }
+        }
+        // With all its memory.
+        self.compression = None;
+        true
     }
 
     /// Bytes the program wrote so far, recorded or lost.
@@ -266,13 +314,16 @@ impl Writer {
     /// Begins the next segment, after making room for it.
     fn open(&mut self, ms: u32) -> io::Result<()> {
         while self.kept_bytes + self.segment_bytes > self.max_bytes {
-            let Some((number, length)) = self.kept.front().copied() else { break };
-            match fs::remove_file(segment(&self.directory, number)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+            let Some(Kept { number, bytes, .. }) = self.kept.front().copied() else { break };
+            self.compression = self.compression.take().filter(|compression| compression.number != number);
+            for form in [segment, compressed] {
+                match fs::remove_file(form(&self.directory, number)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
             self.kept.pop_front();
-            self.kept_bytes -= length;
+            self.kept_bytes -= bytes;
             self.note(ms, Mark::Dropped { segment: number });
         }
         let number = self.number + 1;
@@ -288,7 +339,7 @@ impl Writer {
 
     fn close(&mut self) {
         if let Some(current) = self.current.take() {
-            self.kept.push_back((self.number, current.length));
+            self.kept.push_back(Kept { number: self.number, bytes: current.length, settled: false });
             self.kept_bytes += current.length;
         }
     }
