@@ -26,6 +26,7 @@ pub mod exit;
 mod interrupt;
 pub mod output;
 mod page;
+mod recorded;
 pub mod select;
 pub mod table;
 mod task;
@@ -237,7 +238,7 @@ verbs! {
     Open = open,
     /// Type into a session
     Send = send,
-    /// Print what a session shows now
+    /// Print what a session shows now, or showed at a moment
     Screen = screen,
     /// Print what a session has printed
     Logs = logs,

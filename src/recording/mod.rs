@@ -18,9 +18,11 @@ pub mod input;
 pub mod pack;
 mod reader;
 mod segments;
+mod timeline;
 mod writer;
 
 pub use reader::{Burst, Piece, Reader, Source};
+pub use timeline::{Event, Step};
 pub use writer::Writer;
 
 use std::io;

@@ -8,11 +8,16 @@ use std::path::{Path, PathBuf};
 use super::index::{self, Entry, Mark};
 use super::input::{self, Input};
 use super::segments::{self, Content, Segment};
+use super::timeline::{self, Step};
 use super::{INDEX, pack};
 use crate::clock::Timestamp;
 
 /// Bytes looked through at once when searching backwards for lines.
 const TAIL_BLOCK: usize = 64 * 1024;
+
+/// Fewest zeros at the end that are taken for damage: a disk loses whole sectors. Programs
+/// print a few zeros at most, to give a slow terminal time.
+const MIN_ZEROS: u64 = 512;
 
 /// Where a recording lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,6 +214,43 @@ impl Reader {
         }
     }
 
+    /// Leaves zeros at the end of the last segment out, as a power cut leaves them there when
+    /// the length of a file reached the disk and its bytes did not. How many those were; 0
+    /// for a few, which the program may have printed. Only for a recording that nobody
+    /// writes any more.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn leave_out_zeros(&mut self) -> io::Result<u64> {
+        let Some(last) = self.segments.last() else { return Ok(0) };
+        let (begin, end) = (last.offset, self.end());
+        let mut block = vec![0; TAIL_BLOCK];
+        let mut kept = end;
+        while kept > begin {
+            let from = kept.saturating_sub(TAIL_BLOCK as u64).max(begin);
+            let wanted = usize::try_from(kept - from).unwrap_or(0);
+            let Some(piece) = self.read(from, &mut block[..wanted])? else { break };
+            if piece.offset != from || piece.length < wanted {
+                break;
+            }
+            match block[..wanted].iter().rposition(|byte| *byte != 0) {
+                Some(last) => {
+                    kept = from + last as u64 + 1;
+                    break;
+                }
+                None => kept = from,
+            }
+        }
+        let zeros = end - kept;
+        if zeros < MIN_ZEROS {
+            return Ok(0);
+        }
+        if let Some(last) = self.segments.last_mut() {
+            last.length -= zeros;
+        }
+        Ok(zeros)
+    }
+
     /// Where the last `lines` lines begin. A last line without its end counts as one.
     ///
     /// # Errors
@@ -276,6 +318,16 @@ impl Reader {
             bursts.push(Burst { ms: 0, offset: first, end });
         }
         bursts
+    }
+
+    /// What happened, in order: output as in [`Reader::bursts`], and the sizes of the screen.
+    pub fn timeline(&self) -> Vec<Step> {
+        timeline::timeline(&self.bursts(), &self.entries)
+    }
+
+    /// Milliseconds from the beginning of the recording to the last thing in its index.
+    pub fn last_ms(&self) -> u32 {
+        self.entries.last().map_or(0, |entry| entry.ms)
     }
 }
 

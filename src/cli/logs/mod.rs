@@ -1,13 +1,13 @@
 //! `autodev logs`: what a session has printed, and what it prints.
 
 mod plain;
-mod source;
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Context, Status, complete};
+use super::recorded::Recorded;
+use super::{Context, Status, complete, exit};
 use crate::client::keeper_link::Link;
 use crate::client::{find, unexpected};
 use crate::id::{AttemptId, TaskId};
@@ -16,7 +16,6 @@ use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::screen::Screen;
 
 use plain::Plain;
-use source::Recorded;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
@@ -87,8 +86,8 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         printer.settle()?;
         printer.follow(link)?;
     }
-    printer.finish()?;
-    Ok(Status::OK)
+    let whole = printer.finish()?;
+    Ok(if whole { Status::OK } else { exit::FAILED })
 }
 
 /// Begins to follow the session, if it lives: the link, and how many bytes are recorded.
@@ -237,7 +236,7 @@ impl Printer<'_> {
         if let Form::Text(_) = self.form {
             let mut looked = lines.saturating_mul(TAIL_FACTOR).max(usize::from(self.recorded.rows()));
             loop {
-                let from = self.tail(looked)?;
+                let from = self.recorded.tail(looked)?;
                 self.form = Form::Text(Plain::new(self.recorded.rows()));
                 self.start(from);
                 let mut last = Vec::new();
@@ -265,16 +264,9 @@ impl Printer<'_> {
                 looked = looked.saturating_mul(TAIL_FACTOR);
             }
         }
-        let from = self.tail(lines)?;
+        let from = self.recorded.tail(lines)?;
         self.start(from);
         self.print_to(end)
-    }
-
-    fn tail(&mut self, lines: usize) -> Result<u64, Fault> {
-        self.recorded
-            .reader()
-            .tail(lines)
-            .map_err(|error| Fault::internal(format!("the recording is damaged: {error}")))
     }
 
     /// Goes on from `offset`, without a word about what lies before.
@@ -323,7 +315,8 @@ impl Printer<'_> {
         }
     }
 
-    fn finish(mut self) -> Result<(), Fault> {
+    /// Prints what is left; `false` when something could not be read.
+    fn finish(mut self) -> Result<bool, Fault> {
         let mut out = Vec::new();
         if let Form::Text(plain) = std::mem::replace(&mut self.form, Form::Bytes) {
             plain.finish(&mut out);
@@ -332,7 +325,7 @@ impl Printer<'_> {
         self.print_objects(&self.unfinished)?;
         // Lost at the end, as on a full disk.
         self.missing(self.recorded.written());
-        Ok(())
+        Ok(!self.recorded.is_damaged())
     }
 
     /// Prints `out`: under --json each line, of which text consists, as an object once it

@@ -1,16 +1,21 @@
 //! Where a session's recorded output is, and reading it while it moves: a session that
-//! ends is taken from the live directory to the done one, perhaps into a pack.
+//! ends is taken from the live directory to the done one, perhaps into a pack. What is
+//! damaged is said on standard error, and the rest is read.
+
+pub mod moment;
+pub mod playback;
 
 use std::io;
 use std::path::PathBuf;
 
-use super::super::Context;
+use super::Context;
 use crate::client::{find, unexpected};
+use crate::clock::Timestamp;
 use crate::id::SessionName;
 use crate::protocol::view::{RecordingView, SessionState, SessionView};
 use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::recording::index::Mark;
-use crate::recording::{Reader, Source};
+use crate::recording::{Piece, Reader, Source};
 
 /// How often a recording is looked for that is being moved: the place is stored first, and
 /// then it goes there.
@@ -29,6 +34,12 @@ pub struct Recorded<'a> {
     source: Source,
     /// Bytes the program wrote, where the daemon knows.
     written: u64,
+    /// When its program ended, where that is known.
+    ended_at: Option<Timestamp>,
+    /// Zeros at the end that are left out, as was said.
+    zeros: u64,
+    /// Something could not be read, as was said.
+    damaged: bool,
 }
 
 impl Recorded<'_> {
@@ -43,7 +54,10 @@ impl Recorded<'_> {
         loop {
             left -= 1;
             match Self::look(ctx, target)? {
-                Ok(recorded) => return Ok(recorded),
+                Ok(mut recorded) => {
+                    recorded.trim()?;
+                    return Ok(recorded);
+                }
                 Err(error) if left == 0 || error.kind() != io::ErrorKind::NotFound => {
                     return Err(unreadable(&target, &error));
                 }
@@ -55,13 +69,17 @@ impl Recorded<'_> {
 
     /// One look at where it should be; the inner error says that it cannot be read there.
     fn look<'a>(ctx: &'a Context, target: &str) -> Result<io::Result<Recorded<'a>>, Fault> {
+        let open = |session: SessionName, source: Source, written, ended_at| -> io::Result<Recorded<'a>> {
+            let reader = Reader::open(&source)?;
+            Ok(Recorded { ctx, session, reader, source, written, ended_at, zeros: 0, damaged: false })
+        };
         if let Some(session) = find::by_target(find::unsettled(&ctx.paths)?, target) {
             let source = Source::Directory(ctx.paths.live_session(&session).0);
-            match Reader::open(&source) {
-                Ok(reader) => return Ok(Ok(Recorded { ctx, session, reader, source, written: 0 })),
+            let ended_at = find::exit_record(&ctx.paths, &session).map(|record| record.ended_at);
+            match open(session, source, 0, ended_at) {
                 // Moved this moment: the daemon knows where to.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Ok(Err(error)),
+                opened => return Ok(opened),
             }
         }
         let view = ask(ctx, target)?;
@@ -77,7 +95,7 @@ impl Recorded<'_> {
             Fault::conflict(format!("session {session} has printed nothing{yet}")).hint(hint)
         })?;
         let written = view.recording.map_or(0, |recording| recording.bytes);
-        Ok(Reader::open(&source).map(|reader| Recorded { ctx, session, reader, source, written }))
+        Ok(open(session, source, written, view.ended_at))
     }
 
     /// Whose it is.
@@ -93,9 +111,41 @@ impl Recorded<'_> {
             || find::exit_record(&self.ctx.paths, &self.session).is_some()
     }
 
+    /// Its keeper lives: more may come.
+    pub fn is_live(&self) -> bool {
+        find::is_live(&self.ctx.paths, &self.session)
+    }
+
     /// The recording as it was when last looked at.
-    pub fn reader(&mut self) -> &mut Reader {
-        &mut self.reader
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Something could not be read.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// When recording began, and how many milliseconds it goes on: up to now while the
+    /// session lives.
+    ///
+    /// # Errors
+    /// When there is no timing.
+    pub fn times(&self) -> Result<(Timestamp, u32), Fault> {
+        let Some(began) = self.reader.began() else {
+            return Err(Fault::internal(format!("the timing of session {} is not there", self.session)));
+        };
+        let end = if self.is_live() { Some(Timestamp::now()) } else { self.ended_at };
+        let length = end.map_or(0, |end| u32::try_from(end.since(began).as_millis()).unwrap_or(u32::MAX));
+        Ok((began, length.max(self.reader.last_ms())))
+    }
+
+    /// Where the last `lines` lines begin.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn tail(&mut self, lines: usize) -> Result<u64, Fault> {
+        self.reading(|reader| reader.tail(lines)).map_err(|error| unreadable(&self.session, &error))
     }
 
     /// Bytes the program wrote, recorded or not.
@@ -105,11 +155,19 @@ impl Recorded<'_> {
 
     /// Rows of the largest screen the session had.
     pub fn rows(&self) -> u16 {
-        let sizes = self.reader.entries().iter().filter_map(|entry| match entry.mark {
-            Mark::Resize { rows, .. } => Some(rows),
+        self.sizes().map(|(_, rows)| rows).max().unwrap_or(DEFAULT_ROWS)
+    }
+
+    /// The screen's first size, where the timing is there.
+    pub fn size(&self) -> Option<(u16, u16)> {
+        self.sizes().next()
+    }
+
+    fn sizes(&self) -> impl Iterator<Item = (u16, u16)> {
+        self.reader.entries().iter().filter_map(|entry| match entry.mark {
+            Mark::Resize { columns, rows } => Some((columns, rows)),
             _ => None,
-        });
-        sizes.max().unwrap_or(DEFAULT_ROWS)
+        })
     }
 
     /// Looks for what was written since.
@@ -120,7 +178,39 @@ impl Recorded<'_> {
         match self.reader.refresh() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.find_again(),
             Err(error) => Err(unreadable(&self.session, &error)),
-            Ok(()) => Ok(()),
+            Ok(()) => self.trim(),
+        }
+    }
+
+    /// Leaves out what a power cut left at the end.
+    fn trim(&mut self) -> Result<(), Fault> {
+        if self.is_live() {
+            return Ok(());
+        }
+        let zeros = match self.reading(Reader::leave_out_zeros) {
+            Ok(zeros) => zeros,
+            // Moved this moment: who reads it looks for it again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(unreadable(&self.session, &error)),
+        };
+        if zeros > self.zeros {
+            let text = "zeros at its end, as a power cut leaves them, are left out";
+            self.ctx.output.note(&format!("[the recording of session {}: {zeros} {text}]", self.session));
+            self.zeros = zeros;
+        }
+        Ok(())
+    }
+
+    /// Reads; says what is damaged, once, and goes on without it.
+    fn reading<T>(&mut self, mut read: impl FnMut(&mut Reader) -> io::Result<T>) -> io::Result<T> {
+        loop {
+            match read(&mut self.reader) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.ctx.output.note(&format!("[the recording of session {}: {error}]", self.session));
+                    self.damaged = true;
+                }
+                done => return done,
+            }
         }
     }
 
@@ -146,15 +236,15 @@ impl Recorded<'_> {
     }
 
     fn read_once(&mut self, from: u64, buffer: &mut [u8]) -> Result<Option<(u64, usize)>, Fault> {
-        let read = match self.reader.read(from, buffer) {
+        let read = match self.reading(|reader| reader.read(from, buffer)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.find_again()?;
-                self.reader.read(from, buffer)
+                self.reading(|reader| reader.read(from, buffer))
             }
             read => read,
         };
         match read {
-            Ok(piece) => Ok(piece.map(|piece| (piece.offset, piece.length))),
+            Ok(piece) => Ok(piece.map(|Piece { offset, length }| (offset, length))),
             Err(error) => Err(unreadable(&self.session, &error)),
         }
     }
@@ -163,7 +253,7 @@ impl Recorded<'_> {
     fn find_again(&mut self) -> Result<(), Fault> {
         match Self::find(self.ctx, self.session.as_str()) {
             Ok(found) => {
-                (self.reader, self.source) = (found.reader, found.source);
+                (self.reader, self.source, self.ended_at) = (found.reader, found.source, found.ended_at);
                 Ok(())
             }
             // There was nothing to keep.
