@@ -6,9 +6,9 @@
 
 pub mod keys;
 mod notice;
-mod queue;
+pub mod queue;
 mod run;
-mod signals;
+pub mod signals;
 pub mod terminal;
 
 use std::io;

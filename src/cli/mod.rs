@@ -50,6 +50,7 @@ pub mod priority;
 pub mod providers;
 pub mod release;
 pub mod rename;
+pub mod replay;
 pub mod resubmit;
 pub mod resume;
 pub mod retry;
@@ -242,6 +243,8 @@ verbs! {
     Screen = screen,
     /// Print what a session has printed
     Logs = logs,
+    /// Play a session's recording with its timing
+    Replay = replay,
     /// List sessions
     Sessions = sessions,
     /// Give a session without a task another name

@@ -4,6 +4,7 @@
 
 mod logs;
 mod moments;
+mod replay;
 mod support;
 mod talking;
 mod viewing;

@@ -78,7 +78,7 @@ impl Home {
     pub fn recording(&self, name: &str) -> Writer {
         let dir = self.dir(name);
         std::fs::create_dir_all(dir.path()).unwrap();
-        let limits = RecordingLimits { max_bytes: 64 << 20, segment_bytes: 4 << 20 };
+        let limits = RecordingLimits { max_bytes: 64 << 20, segment_bytes: 256 << 10 };
         let mut writer = Writer::new(dir.0, limits, NOON);
         writer.resize(0, 40, 10);
         writer
