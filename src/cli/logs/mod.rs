@@ -1,5 +1,6 @@
 //! `autodev logs`: what a session has printed, and what it prints.
 
+mod grep;
 mod plain;
 
 use std::time::Duration;
@@ -33,17 +34,23 @@ const TAIL_FACTOR: usize = 8;
 pub struct Args {
     /// The session: a task's number for its last attempt (42), an attempt (42.1) or a
     /// session's name (claude-1)
-    #[arg(value_name = "SESSION", add = complete::sessions())]
-    session: String,
+    #[arg(value_name = "SESSION", required_unless_present = "grep", add = complete::sessions())]
+    session: Option<String>,
     /// Go on until the program ends; a task that has not started is waited for
     #[arg(short, long)]
     follow: bool,
-    /// Only the last N lines
+    /// Only the last N lines; with --grep the last N that match
     #[arg(short = 'n', long, value_name = "N")]
     lines: Option<usize>,
     /// The bytes as the program wrote them, escape sequences and all
     #[arg(long)]
     raw: bool,
+    /// Only lines that match this regular expression; without SESSION of all sessions
+    #[arg(short, long, value_name = "RE", conflicts_with_all = ["follow", "raw"])]
+    grep: Option<String>,
+    /// Upper and lower case are the same to --grep
+    #[arg(short, long, requires = "grep")]
+    ignore_case: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -51,10 +58,14 @@ Prints plain text: colours are dropped, and lines that were rewritten (progress 
 shown as they became. With --raw at a terminal, questions to the terminal are left out.
 With --json every line is an object of its own.
 
+With --grep and no session all recordings are searched, the newest session first, and each
+line says whose it is; -q prints the sessions only. Exit status 1 says that nothing matches.
+
 Examples:
   autodev logs 42
   autodev logs -f -n 20 42
-  autodev logs --raw 42.1 > typescript";
+  autodev logs --raw 42.1 > typescript
+  autodev logs --grep 'error|panic' -i -n 5";
 
 /// Runs the verb.
 ///
@@ -64,8 +75,14 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     if args.raw && ctx.output.is_json() {
         return Err(Fault::usage("--raw gives bytes, which JSON cannot hold").hint("give one of --raw and --json"));
     }
-    let mut recorded = match Recorded::find(ctx, &args.session) {
-        found if args.follow => wait_for_start(ctx, &args.session, found)?,
+    let target = args.session.as_deref();
+    if let Some(pattern) = &args.grep {
+        let Args { ignore_case, lines: last, .. } = args;
+        return grep::run(ctx, &grep::Wanted { session: target, pattern, ignore_case, last });
+    }
+    let target = target.unwrap_or_default();
+    let mut recorded = match Recorded::find(ctx, target) {
+        found if args.follow => wait_for_start(ctx, target, found)?,
         found => found?,
     };
     let link = if args.follow { follow(ctx, &recorded)? } else { None };

@@ -2,6 +2,7 @@
 //! ends is taken from the live directory to the done one, perhaps into a pack. What is
 //! damaged is said on standard error, and the rest is read.
 
+pub mod all;
 pub mod moment;
 pub mod playback;
 
@@ -69,33 +70,47 @@ impl Recorded<'_> {
 
     /// One look at where it should be; the inner error says that it cannot be read there.
     fn look<'a>(ctx: &'a Context, target: &str) -> Result<io::Result<Recorded<'a>>, Fault> {
-        let open = |session: SessionName, source: Source, written, ended_at| -> io::Result<Recorded<'a>> {
-            let reader = Reader::open(&source)?;
-            Ok(Recorded { ctx, session, reader, source, written, ended_at, zeros: 0, damaged: false })
-        };
         if let Some(session) = find::by_target(find::unsettled(&ctx.paths)?, target) {
             let source = Source::Directory(ctx.paths.live_session(&session).0);
             let ended_at = find::exit_record(&ctx.paths, &session).map(|record| record.ended_at);
-            match open(session, source, 0, ended_at) {
+            match Recorded::open(ctx, session, source, 0, ended_at) {
                 // Moved this moment: the daemon knows where to.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 opened => return Ok(opened),
             }
         }
         let view = ask(ctx, target)?;
-        let session = view.name.clone();
-        let source = view.recording.as_ref().map(source).ok_or_else(|| {
-            let (yet, hint) = match (view.state, view.task) {
-                (SessionState::Starting | SessionState::Running | SessionState::Paused, _) => {
-                    (" yet", format!("follow it: autodev logs -f {session}"))
-                }
-                (_, Some(task)) => ("", format!("'autodev show {task}' says how it ended")),
-                (_, None) => ("", "'autodev sessions --all' says how it ended".to_owned()),
-            };
-            Fault::conflict(format!("session {session} has printed nothing{yet}")).hint(hint)
-        })?;
-        let written = view.recording.map_or(0, |recording| recording.bytes);
-        Ok(open(session, source, written, view.ended_at))
+        let (session, state, task) = (view.name.clone(), view.state, view.task);
+        match Recorded::of(ctx, *view).transpose() {
+            Some(opened) => Ok(opened),
+            None => {
+                let (yet, hint) = match (state, task) {
+                    (SessionState::Starting | SessionState::Running | SessionState::Paused, _) => {
+                        (" yet", format!("follow it: autodev logs -f {session}"))
+                    }
+                    (_, Some(task)) => ("", format!("'autodev show {task}' says how it ended")),
+                    (_, None) => ("", "'autodev sessions --all' says how it ended".to_owned()),
+                };
+                Err(Fault::conflict(format!("session {session} has printed nothing{yet}")).hint(hint))
+            }
+        }
+    }
+
+    /// The recording of a session as the daemon knows it, if it has one.
+    fn of(ctx: &Context, view: SessionView) -> io::Result<Option<Recorded<'_>>> {
+        let Some(recording) = view.recording else { return Ok(None) };
+        Recorded::open(ctx, view.name, source(&recording), recording.bytes, view.ended_at).map(Some)
+    }
+
+    fn open(
+        ctx: &Context,
+        session: SessionName,
+        source: Source,
+        written: u64,
+        ended_at: Option<Timestamp>,
+    ) -> io::Result<Recorded<'_>> {
+        let reader = Reader::open(&source)?;
+        Ok(Recorded { ctx, session, reader, source, written, ended_at, zeros: 0, damaged: false })
     }
 
     /// Whose it is.
