@@ -39,6 +39,7 @@ pub mod daemon;
 pub mod detach;
 pub mod drain;
 pub mod edit;
+pub mod export;
 pub mod history;
 pub mod hold;
 pub mod kill;
@@ -245,6 +246,8 @@ verbs! {
     Logs = logs,
     /// Play a session's recording with its timing
     Replay = replay,
+    /// Write a session's recording for other programs
+    Export = export,
     /// List sessions
     Sessions = sessions,
     /// Give a session without a task another name

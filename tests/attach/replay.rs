@@ -59,7 +59,7 @@ fn it_goes_to_its_end_and_long_times_are_shortened() {
     // From the middle on, with what is on the screen then.
     let mut user = User::start(&home, &["replay", "42", "--from", "+30m", "--idle-limit", "0"]);
     user.see("one");
-    user.type_(b".");
+    user.type_(b" .");
     user.see("two");
     user.type_(b"\x03");
     assert!(user.ended().success());
@@ -70,7 +70,8 @@ fn it_goes_to_its_end_and_long_times_are_shortened() {
 fn a_terminal_that_is_too_small_shows_a_part() {
     let home = Home::new();
     let mut writer = home.recording("42.1");
-    writer.output(1, b"0123456789abcdefghijklmnopqrstuvwxyz");
+    // A little down the screen: leaving scrolls two lines away.
+    writer.output(1, b"\r\n\r\n\r\n0123456789abcdefghijklmnopqrstuvwxyz");
     writer.output(HOUR, b"\r\nnext");
     writer.finish();
     let mut user = User::start_at(&home, &["replay", "42", "--idle-limit", "0"], (20, 8));

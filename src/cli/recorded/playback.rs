@@ -59,6 +59,11 @@ impl<'a> Playback<'a> {
         self.next.map(|step| step.ms)
     }
 
+    /// The next thing is another size of the screen.
+    pub fn next_is_resize(&self) -> bool {
+        self.next.is_some_and(|step| matches!(step.event, Event::Resize { .. }))
+    }
+
     /// Plays on a little. What a terminal may see of it is appended to `visible`: all but
     /// the questions to a terminal. `None` at the end.
     ///
