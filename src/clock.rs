@@ -197,6 +197,10 @@ pub fn parse_moment(text: &str, now: Timestamp, direction: Direction) -> Result<
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(Timestamp(at.as_millisecond()));
     }
+    // Before the time of day: that would be found in it as well.
+    if let Ok(local) = text.parse::<jiff::civil::DateTime>() {
+        return Ok(Timestamp(local.to_zoned(zone).map_err(|_| bad())?.timestamp().as_millisecond()));
+    }
     if let Ok(time) = text.parse::<jiff::civil::Time>() {
         let today = zoned.date().to_datetime(time).to_zoned(zone.clone()).map_err(|_| bad())?;
         let at = Timestamp(today.timestamp().as_millisecond());
@@ -211,12 +215,6 @@ pub fn parse_moment(text: &str, now: Timestamp, direction: Direction) -> Result<
         let date = zoned.date().checked_add(jiff::Span::new().days(days)).map_err(|_| bad())?;
         let other = date.to_datetime(time).to_zoned(zone).map_err(|_| bad())?;
         return Ok(Timestamp(other.timestamp().as_millisecond()));
-    }
-    if let Ok(local) = text.parse::<jiff::civil::DateTime>() {
-        return Ok(Timestamp(local.to_zoned(zone).map_err(|_| bad())?.timestamp().as_millisecond()));
-    }
-    if let Ok(date) = text.parse::<jiff::civil::Date>() {
-        return Ok(Timestamp(date.to_zoned(zone).map_err(|_| bad())?.timestamp().as_millisecond()));
     }
     let Span(length) = text.parse().map_err(|_| bad())?;
     Ok(match direction {
@@ -305,6 +303,10 @@ mod tests {
         assert_eq!(parse_moment("2026-11-22T12:00:00Z", NOON, Direction::Back).unwrap(), NOON);
         assert!(parse_moment("09:00", NOON, Direction::Ahead).unwrap() >= NOON);
         assert!(parse_moment("09:00", NOON, Direction::Back).unwrap() <= NOON);
+        let day = Duration::from_secs(24 * 3_600);
+        let local = |text: &str| parse_moment(text, NOON, Direction::Back).unwrap();
+        assert_eq!(local("2026-11-20 09:00").plus(day), local("2026-11-21 09:00:00"));
+        assert_eq!(local("2026-11-20").plus(day), local("2026-11-21T00:00"));
         for bad in ["", "25:00", "2026-13-01", "soonish", "12"] {
             assert!(parse_moment(bad, NOON, Direction::Ahead).is_err(), "{bad}");
         }

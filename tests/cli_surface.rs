@@ -37,7 +37,7 @@ fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-const VERBS: [&str; 31] = [
+const VERBS: [&str; 33] = [
     "submit",
     "list",
     "show",
@@ -63,6 +63,8 @@ const VERBS: [&str; 31] = [
     "send",
     "screen",
     "logs",
+    "replay",
+    "export",
     "sessions",
     "rename",
     "config",

@@ -12,11 +12,11 @@ mod hear;
 pub mod keys;
 mod line;
 mod notice;
-mod queue;
+pub mod queue;
 mod replies;
 mod run;
 mod scroll;
-mod signals;
+pub mod signals;
 pub mod terminal;
 
 use std::io;

@@ -4,28 +4,34 @@ use std::io;
 
 /// Bytes on their way.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub struct Queue {
     bytes: Vec<u8>,
     /// Bytes at the beginning that have gone.
     gone: usize,
 }
 
 impl Queue {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    /// Adds bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    pub(super) fn rest(&self) -> &[u8] {
+    /// What has not gone yet.
+    pub fn rest(&self) -> &[u8] {
         &self.bytes[self.gone..]
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Forgets what has not gone yet.
+    pub fn clear(&mut self) {
         self.bytes.clear();
         self.gone = 0;
     }
 
     /// Writes what is taken now; `false` when there is something left.
-    pub(super) fn write(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// What `write` says, but that it would block or was interrupted.
+    pub fn write(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<bool> {
         while self.gone < self.bytes.len() {
             match write(&self.bytes[self.gone..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -26,6 +26,7 @@ pub mod exit;
 mod interrupt;
 pub mod output;
 mod page;
+mod recorded;
 pub mod select;
 pub mod table;
 mod task;
@@ -38,6 +39,7 @@ pub mod daemon;
 pub mod detach;
 pub mod drain;
 pub mod edit;
+pub mod export;
 pub mod history;
 pub mod hold;
 pub mod kill;
@@ -49,6 +51,7 @@ pub mod priority;
 pub mod providers;
 pub mod release;
 pub mod rename;
+pub mod replay;
 pub mod resubmit;
 pub mod resume;
 pub mod retry;
@@ -237,10 +240,14 @@ verbs! {
     Open = open,
     /// Type into a session
     Send = send,
-    /// Print what a session shows now
+    /// Print what a session shows now, or showed at a moment
     Screen = screen,
     /// Print what a session has printed
     Logs = logs,
+    /// Play a session's recording with its timing
+    Replay = replay,
+    /// Write a session's recording for other programs
+    Export = export,
     /// List sessions
     Sessions = sessions,
     /// Give a session without a task another name

@@ -90,10 +90,10 @@ impl Default for Daemon {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recording {
-    /// Bytes kept for each session; the oldest go first. At least two segments, at most
-    /// 1 TiB.
+    /// Bytes on disk for each session; the oldest output goes first. At least two segments,
+    /// at most 1 TiB.
     pub max_bytes: u64,
-    /// Bytes in one file, 64 KiB to 1 GiB.
+    /// Bytes of output in one file, 64 KiB to 1 GiB.
     pub segment_bytes: u64,
 }
 

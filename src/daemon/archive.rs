@@ -1,5 +1,5 @@
 //! Moves what ended sessions left out of `sessions/live/`: small recordings into the
-//! day's pack, others with their directory. Several at a time, so that many short tasks
+//! day's pack, others with their directory and compressed. Several at a time, so that many short tasks
 //! share one flush of the disk.
 
 use std::fs;
@@ -147,6 +147,11 @@ fn find_places(done: &Path, mut sessions: Vec<Ended>) -> Vec<Place> {
         tracing::error!(directory = %to.display(), %error, "ended sessions cannot be archived; the next start tries again");
         places.retain(|place| !matches!(place.to, To::Directory(_)));
     }
+    for place in places.iter().filter(|place| matches!(place.to, To::Directory(_))) {
+        if let Err(error) = recording::compress(place.ended.dir.path()) {
+            tracing::warn!(session = %place.ended.uid, %error, "its recording is not compressed");
+        }
+    }
     places
 }
 
@@ -278,6 +283,22 @@ mod tests {
         assert!(gone.ends_with(&[live.join("2.1")]) && gone.contains(&live.join("1.1")), "{gone:?}");
         assert!(leave_live(&done, places).is_empty());
         assert!(!live.join("1.1").exists() && !live.join("3.1").exists());
+    }
+
+    #[test]
+    fn what_moves_with_its_directory_is_compressed() {
+        let home = tempfile::tempdir().unwrap();
+        let (live, done) = (home.path().join("live"), home.path().join("done"));
+        private_directory(&done).unwrap();
+        let session = ended(&live, "1.1", 100_000);
+        fs::write(recording::segment(session.dir.path(), 1), "a line of it\n".repeat(8_000)).unwrap();
+        let places = find_places(&done, vec![session]);
+        let moved = paths(&places);
+        assert!(leave_live(&done, places).is_empty());
+        let names = fs::read_dir(&moved[0].1).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        assert_eq!(names, ["launch.json", "rec-000001.raw.zst"]);
     }
 
     #[test]

@@ -13,11 +13,12 @@ use crate::id::{SessionName, Uid};
 use crate::logging::Form;
 use crate::paths::Paths;
 use crate::process;
-use crate::protocol::launch::{self, LaunchSpec, RecordingLimits};
+use crate::protocol::launch::{self, LaunchSpec, Prompt, RecordingLimits};
 use crate::protocol::request::Open;
 use crate::protocol::{Fault, FaultCode};
 use crate::provider::{LaunchError, LaunchRequest, Registry, Remarks};
 use crate::queue::{Closed, Limits};
+use crate::recording::input::MAX_INPUT;
 use crate::store::{Claim, StoredSession};
 use crate::task::spec::DEFAULT_SIZE;
 use crate::task::{Mode, Outcome, TaskSpec};
@@ -212,6 +213,7 @@ impl Settings {
             }
         }
         let (columns, rows) = identity.size.unwrap_or(DEFAULT_SIZE);
+        let has_prompt = request.command.is_empty() && !request.description.is_empty();
         let spec = LaunchSpec {
             v: launch::VERSION,
             session: identity.name.clone(),
@@ -229,6 +231,7 @@ impl Settings {
             socket_directory: paths.runtime.clone(),
             umask: daemon.umask,
             withholds: !made.secrets.0.is_empty(),
+            prompt: has_prompt.then(|| Prompt::of(request.description, MAX_INPUT)),
         };
         Ok(Launch {
             spec,

@@ -9,6 +9,7 @@ use super::log;
 use super::orders::What;
 use super::typing::Send;
 use crate::protocol::keeper::{Attach, FromKeeper, KeeperStatus, MAX_FRAME, RefusedCode, Role, ToKeeper};
+use crate::recording::input::Typist;
 use crate::screen::Canvas;
 use crate::socket;
 
@@ -193,11 +194,7 @@ impl Keeper {
             }
             // Keys typed before the program is there or after it has gone are nobody's.
             Some(_) if !matches!(self.stage, Stage::Running { .. }) => {}
-            Some(_) => {
-                self.output.answered();
-                self.terminal.push(bytes);
-                self.terminal.write();
-            }
+            Some(_) => self.hand_over(Typist::Viewer, bytes),
         }
     }
 

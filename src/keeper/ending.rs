@@ -14,6 +14,8 @@ use crate::crash;
 use crate::process::is_no_room;
 use crate::protocol::exit::{self, ExitReason, ExitRecord};
 use crate::protocol::keeper::{FromKeeper, How, Role};
+use crate::protocol::launch::Prompt;
+use crate::recording::input::Typist;
 use crate::task::Exit;
 
 /// From interrupt to terminate: agents save their conversation when interrupted.
@@ -96,6 +98,11 @@ impl Keeper {
                 self.stage = Stage::Running { pid, start, step };
                 crash::point("keeper:started");
                 self.tell_controllers(&FromKeeper::Started { pid, start });
+                // With the first step, and not again.
+                if let Some(Prompt { head, bytes }) = self.birth.spec.prompt.take() {
+                    let more = bytes.saturating_sub(head.len() as u64);
+                    self.recorder.input(Typist::Prompt, head.as_bytes(), more);
+                }
             }
             // A step before it has run: this is not as if nothing had happened.
             Err(why) if step > 0 => self.not_started(NotStarted { no_room: false, ..why }, now),

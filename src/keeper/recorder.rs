@@ -17,6 +17,7 @@ use crate::paths::SessionDir;
 use crate::protocol::exit::ExitRecord;
 use crate::protocol::launch::RecordingLimits;
 use crate::recording::Writer;
+use crate::recording::input::{MAX_INPUT, Typist};
 
 /// Output that may wait for the disk: a tenth of a second of the fastest program, and
 /// minutes of an agent.
@@ -70,7 +71,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Queue {
     items: Vec<(u32, Item)>,
-    /// The bytes of all `Item::Output`, one after the other.
+    /// The bytes of all `Item::Output` and `Item::Input`, one after the other.
     bytes: Vec<u8>,
 }
 
@@ -79,6 +80,9 @@ enum Item {
     Output(usize),
     Gap(u64),
     Resize(u16, u16),
+    /// Who, bytes of text, and how many more were typed.
+    Input(Typist, usize, u64),
+    Hidden(Typist, u64),
     Flush,
     Finish(Box<ExitRecord>),
 }
@@ -126,6 +130,25 @@ impl Recorder {
     /// Notes a new size of the screen.
     pub fn resize(&self, columns: u16, rows: u16) {
         self.push(Item::Resize(columns, rows));
+    }
+
+    /// Notes what was typed, `more` bytes beyond `text` included. When there is much to do
+    /// only how much it was.
+    pub fn input(&self, by: Typist, text: &[u8], more: u64) {
+        let ms = self.ms();
+        let mut state = self.shared.lock();
+        if state.queue.items.len() < QUEUE_ITEMS {
+            let room = QUEUE_BYTES.saturating_sub(state.queue.bytes.len());
+            let (text, beyond) = text.split_at(text.len().min(MAX_INPUT).min(room));
+            state.queue.bytes.extend_from_slice(text);
+            state.queue.items.push((ms, Item::Input(by, text.len(), more + beyond.len() as u64)));
+        }
+        self.shared.wake(state);
+    }
+
+    /// Notes that so many bytes were typed that nobody is to see.
+    pub fn hidden(&self, by: Typist, bytes: u64) {
+        self.push(Item::Hidden(by, bytes));
     }
 
     /// Asks to be told when everything so far is in the files.
@@ -212,15 +235,22 @@ impl Place {
     }
 }
 
-/// The thread. Takes all that waits at once, so that a slow disk gets few large writes.
+/// The thread. Takes all that waits at once, so that a slow disk gets few large writes; while
+/// nothing waits it compresses.
 fn work(shared: &Shared, mut writer: Writer, place: &Place) {
     let mut batch = Queue::default();
     let mut complaint = Complaint::default();
     loop {
         let mut state = shared.lock();
         while state.queue.items.is_empty() {
-            state.idle = true;
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            drop(state);
+            let busy = writer.compress();
+            complain(&mut writer, &mut complaint);
+            state = shared.lock();
+            if !busy && state.queue.items.is_empty() {
+                state.idle = true;
+                state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
         }
         state.idle = false;
         std::mem::swap(&mut state.queue, &mut batch);
@@ -243,6 +273,12 @@ fn work(shared: &Shared, mut writer: Writer, place: &Place) {
                     gaps += bytes;
                 }
                 Item::Resize(columns, rows) => writer.resize(ms, columns, rows),
+                Item::Input(by, length, more) => {
+                    let (text, after) = rest.split_at(length.min(rest.len()));
+                    writer.input(ms, by, text, more);
+                    rest = after;
+                }
+                Item::Hidden(by, bytes) => writer.hidden(ms, by, bytes),
                 Item::Flush => flush = true,
                 Item::Finish(finished) => record = Some(finished),
             }
@@ -252,9 +288,7 @@ fn work(shared: &Shared, mut writer: Writer, place: &Place) {
         } else {
             writer.flush();
         }
-        if let Some(error) = writer.take_error() {
-            complaint.log(format!("the recording cannot be written: {error}"));
-        }
+        complain(&mut writer, &mut complaint);
         if batch.bytes.capacity() > KEEP_BYTES {
             batch = Queue::default();
         } else {
@@ -289,6 +323,12 @@ fn work(shared: &Shared, mut writer: Writer, place: &Place) {
             shared.tell();
             return;
         }
+    }
+}
+
+fn complain(writer: &mut Writer, complaint: &mut Complaint) {
+    if let Some(error) = writer.take_error() {
+        complaint.log(format!("the recording cannot be written: {error}"));
     }
 }
 

@@ -130,6 +130,14 @@ impl Terminal {
         tcgetattr(&self.master).is_ok_and(|modes| modes.local_flags.contains(LocalFlags::ICANON))
     }
 
+    /// The program reads a line that is not shown: it asks for a password. Programs that
+    /// paint for themselves read key by key, which is another matter.
+    pub fn hides_input(&self) -> bool {
+        tcgetattr(&self.master).is_ok_and(|modes| {
+            modes.local_flags.contains(LocalFlags::ICANON) && !modes.local_flags.contains(LocalFlags::ECHO)
+        })
+    }
+
     /// The process group in the foreground.
     pub fn foreground(&self) -> Option<i32> {
         nix::unistd::tcgetpgrp(&self.master).ok().map(nix::unistd::Pid::as_raw).filter(|group| *group > 1)

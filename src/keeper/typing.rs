@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::event_loop::{Keeper, Stage};
 use super::terminal::CANONICAL_LINE;
 use crate::protocol::keeper::{FromKeeper, RefusedCode};
+use crate::recording::input::Typist;
 
 /// The terminal was quiet this long after a text: Enter may come.
 const QUIET: Duration = Duration::from_millis(100);
@@ -125,6 +126,19 @@ impl Keeper {
         self.type_on(now);
     }
 
+    /// Hands what was typed to the terminal, and has it noted who typed it. Of what the
+    /// program reads without showing it, only how long it was.
+    pub(super) fn hand_over(&mut self, by: Typist, bytes: &[u8]) {
+        if self.terminal.hides_input() {
+            self.recorder.hidden(by, bytes.len() as u64);
+        } else {
+            self.recorder.input(by, bytes, 0);
+        }
+        self.output.answered();
+        self.terminal.push(bytes);
+        self.terminal.write();
+    }
+
     /// Types on as far as the terminal takes it.
     pub(super) fn type_on(&mut self, now: Instant) {
         loop {
@@ -151,8 +165,7 @@ impl Keeper {
                         return;
                     }
                     current.step = Step::Enter;
-                    self.terminal.push(b"\r");
-                    self.terminal.write();
+                    self.hand_over(Typist::Send, b"\r");
                 }
                 Step::Enter => self.typed(),
             }
@@ -161,7 +174,6 @@ impl Keeper {
 
     fn type_text(&mut self, send: Send) {
         let Send { client, bytes, paste, enter } = send;
-        self.output.answered();
         if self.terminal.is_canonical()
             && let Some(long) =
                 bytes.split(|b| matches!(b, b'\n' | b'\r')).map(<[u8]>::len).find(|l| *l > CANONICAL_LINE)
@@ -175,17 +187,15 @@ impl Keeper {
             (true, true) => Step::Enter,
             (_, enter) => Step::Text(enter.then(|| Echo::of(&bytes))),
         };
-        if paste && self.output.bracketed_paste() && !bytes.is_empty() {
-            self.terminal.push(PASTE_BEGIN);
-            self.terminal.push(&without(&bytes, PASTE_END));
-            self.terminal.push(PASTE_END);
+        let mut typed = if paste && self.output.bracketed_paste() && !bytes.is_empty() {
+            [PASTE_BEGIN, &without(&bytes, PASTE_END), PASTE_END].concat()
         } else {
-            self.terminal.push(&bytes);
-        }
+            bytes
+        };
         if matches!(step, Step::Enter) {
-            self.terminal.push(b"\r");
+            typed.push(b'\r');
         }
-        self.terminal.write();
+        self.hand_over(Typist::Send, &typed);
         self.typing.current = Some(Current { client, step });
     }
 

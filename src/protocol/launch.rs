@@ -55,6 +55,10 @@ pub struct LaunchSpec {
     /// not have them.
     #[serde(default)]
     pub withholds: bool,
+    /// What it is started to do, for the recording: the steps have it as an argument or a
+    /// file.
+    #[serde(default)]
+    pub prompt: Option<Prompt>,
 }
 
 /// That of specifications from before there was one in them.
@@ -90,11 +94,28 @@ pub enum Stdin {
     File(String),
 }
 
+/// The beginning of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// As much of it as the recording keeps.
+    pub head: String,
+    /// Bytes of the whole.
+    pub bytes: u64,
+}
+
+impl Prompt {
+    /// Of this text at most `most` bytes.
+    pub fn of(text: &str, most: usize) -> Prompt {
+        let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+        Prompt { head: text[..end.unwrap_or(0)].to_owned(), bytes: text.len() as u64 }
+    }
+}
+
 /// How much output is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingLimits {
-    /// Bytes in all; the oldest segments go first.
+    /// Bytes on disk in all; the oldest segments go first.
     pub max_bytes: u64,
-    /// Bytes in one segment file.
+    /// Bytes of output in one segment.
     pub segment_bytes: u64,
 }

@@ -2,8 +2,9 @@
 //!
 //! Header, 16 bytes: `"ADVREC1\n"`, when recording began (i64, milliseconds since 1970).
 //! Then entries of 24 bytes: offset (u64), milliseconds since the beginning (u32), kind
-//! (u8), three zero bytes, extra (u64). Entries are appended in the order of time; kinds
-//! a reader does not know are skipped, a torn entry at the end is ignored.
+//! (u8), three bytes that are zero but for input, extra (u64). Entries are appended in the
+//! order of time; kinds a reader does not know are skipped, a torn entry at the end is
+//! ignored, and so are zeros that a power cut left.
 //!
 //! | kind | offset | extra |
 //! |---|---|---|
@@ -11,9 +12,14 @@
 //! | 2 gap | first byte not recorded | how many bytes |
 //! | 3 dropped | first byte still kept | number of the segment removed |
 //! | 4 resize | bytes written before | columns, and rows × 65 536 |
-//! | 5 input | reserved: who typed | |
+//! | 5 input | bytes written before | up to 8 bytes of text, or how many are not here |
 //! | 6 segment | first byte in it | its number |
+//!
+//! The three bytes of an input: who (1 viewer, 2 send, 3 prompt); bytes of text in extra;
+//! flags (1 goes on from the input before, 2 hidden: extra is how many bytes the terminal
+//! did not show, 4 omitted: extra is how many bytes of a long input are left out).
 
+use super::input::Part;
 use crate::clock::Timestamp;
 
 /// Bytes of the header.
@@ -45,6 +51,8 @@ pub enum Mark {
         /// Rows.
         rows: u16,
     },
+    /// Somebody typed.
+    Input(Part),
     /// A new segment file begins. Bytes within one segment follow one another.
     Segment {
         /// Its number.
@@ -74,17 +82,22 @@ pub fn header(began: Timestamp) -> [u8; HEADER] {
 impl Entry {
     /// The entry as bytes.
     pub fn encode(&self) -> [u8; ENTRY] {
-        let (kind, extra) = match self.mark {
-            Mark::Output => (1, 0),
-            Mark::Gap { bytes } => (2, bytes),
-            Mark::Dropped { segment } => (3, u64::from(segment)),
-            Mark::Resize { columns, rows } => (4, u64::from(columns) | u64::from(rows) << 16),
-            Mark::Segment { number } => (6, u64::from(number)),
+        let (kind, more, extra) = match self.mark {
+            Mark::Output => (1, [0; 3], 0),
+            Mark::Gap { bytes } => (2, [0; 3], bytes),
+            Mark::Dropped { segment } => (3, [0; 3], u64::from(segment)),
+            Mark::Resize { columns, rows } => (4, [0; 3], u64::from(columns) | u64::from(rows) << 16),
+            Mark::Input(part) => {
+                let (more, extra) = part.encode();
+                (5, more, extra)
+            }
+            Mark::Segment { number } => (6, [0; 3], u64::from(number)),
         };
         let mut bytes = [0; ENTRY];
         bytes[..8].copy_from_slice(&self.offset.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.ms.to_le_bytes());
         bytes[12] = kind;
+        bytes[13..16].copy_from_slice(&more);
         bytes[16..].copy_from_slice(&extra.to_le_bytes());
         bytes
     }
@@ -93,9 +106,10 @@ impl Entry {
     fn decode(bytes: &[u8; ENTRY]) -> Option<Entry> {
         let (offset, rest) = bytes.split_first_chunk::<8>()?;
         let (ms, rest) = rest.split_first_chunk::<4>()?;
-        let (extra, _) = rest.get(4..)?.split_first_chunk::<8>()?;
+        let ([kind, more @ ..], rest) = rest.split_first_chunk::<4>()?;
+        let (extra, _) = rest.split_first_chunk::<8>()?;
         let extra = u64::from_le_bytes(*extra);
-        let mark = match rest[0] {
+        let mark = match kind {
             1 => Mark::Output,
             2 => Mark::Gap { bytes: extra },
             3 => Mark::Dropped { segment: u32::try_from(extra).ok()? },
@@ -103,6 +117,7 @@ impl Entry {
                 columns: u16::try_from(extra & 0xFFFF).ok()?,
                 rows: u16::try_from(extra >> 16 & 0xFFFF).ok()?,
             },
+            5 => Mark::Input(Part::decode(*more, extra)?),
             6 => Mark::Segment { number: u32::try_from(extra).ok()? },
             _ => return None,
         };
@@ -126,6 +141,7 @@ pub fn parse(bytes: &[u8]) -> Option<(Timestamp, Vec<Entry>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::input::{Typist, What};
 
     #[test]
     fn entries_survive_the_disk_and_a_torn_end_is_ignored() {
@@ -135,6 +151,9 @@ mod tests {
             Entry { offset: 7, ms: 2, mark: Mark::Resize { columns: 120, rows: 40 } },
             Entry { offset: 9, ms: 3, mark: Mark::Gap { bytes: 1 << 40 } },
             Entry { offset: 1 << 41, ms: u32::MAX, mark: Mark::Dropped { segment: 1 } },
+            typed(Typist::Viewer, false, What::Text(*b"ls\r\0\0\0\0\0", 3)),
+            typed(Typist::Send, false, What::Hidden(12)),
+            typed(Typist::Prompt, true, What::Omitted(1 << 33)),
         ];
         let mut bytes = header(Timestamp(5)).to_vec();
         for entry in &entries {
@@ -151,11 +170,28 @@ mod tests {
         assert_eq!(parse(b"not an index at all, surely"), None);
     }
 
+    fn typed(by: Typist, goes_on: bool, what: What) -> Entry {
+        Entry { offset: 4, ms: 3, mark: Mark::Input(Part { by, goes_on, what }) }
+    }
+
+    #[test]
+    fn an_input_of_another_kind_is_skipped() {
+        let good = typed(Typist::Viewer, false, What::Text(*b"12345678", 8)).encode();
+        assert!(Entry::decode(&good).is_some());
+        for (at, bad) in [(13, 0), (13, 4), (14, 9), (15, 6), (15, 8)] {
+            let mut entry = good;
+            entry[at] = bad;
+            assert_eq!(Entry::decode(&entry), None, "{at} {bad}");
+        }
+    }
+
     /// Recordings outlive versions: these bytes never change.
     #[test]
     fn golden_bytes() {
         assert_eq!(header(Timestamp(1)), *b"ADVREC1\n\x01\0\0\0\0\0\0\0");
         let entry = Entry { offset: 2, ms: 3, mark: Mark::Resize { columns: 80, rows: 24 } };
         assert_eq!(entry.encode(), *b"\x02\0\0\0\0\0\0\0\x03\0\0\0\x04\0\0\0\x50\0\x18\0\0\0\0\0");
+        let entry = typed(Typist::Send, true, What::Text(*b"hi\0\0\0\0\0\0", 2));
+        assert_eq!(entry.encode(), *b"\x04\0\0\0\0\0\0\0\x03\0\0\0\x05\x02\x02\x01hi\0\0\0\0\0\0");
     }
 }

@@ -2,7 +2,8 @@
 //! timing index beside them.
 //!
 //! A session's directory holds `rec-000001.raw`, `rec-000002.raw`, … and `rec.idx`
-//! ([`index`] has its form). Offsets count the bytes the program wrote, so they stay true
+//! ([`index`] has its form). A segment that is full is compressed when there is time
+//! (`rec-000001.raw.zst`); who reads need not care. Offsets count the bytes the program wrote, so they stay true
 //! when old segments are dropped and when bytes could not be recorded. The keeper's
 //! recorder thread is the one [`Writer`]; everybody else reads with a [`Reader`], also
 //! while the session runs. Small finished recordings are moved into daily packs
@@ -11,14 +12,20 @@
 //! Writing is not synced: a recording survives the death of any process, and a power loss
 //! up to what the system had written back. Packing syncs.
 
+mod compress;
 pub mod index;
+pub mod input;
 pub mod pack;
 mod reader;
+mod segments;
+mod timeline;
 mod writer;
 
 pub use reader::{Burst, Piece, Reader, Source};
+pub use timeline::{Event, Step};
 pub use writer::Writer;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The timing index's file name in a session's directory.
@@ -29,13 +36,45 @@ pub fn segment(directory: &Path, number: u32) -> PathBuf {
     directory.join(format!("rec-{number:06}.raw"))
 }
 
-/// The number of a segment file's name.
-fn segment_number(name: &str) -> Option<u32> {
-    let digits = name.strip_prefix("rec-")?.strip_suffix(".raw")?;
+/// The path of a compressed segment.
+fn compressed(directory: &Path, number: u32) -> PathBuf {
+    directory.join(format!("rec-{number:06}.raw.zst"))
+}
+
+/// The forms of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Raw,
+    Compressed,
+}
+
+/// What a file's name says, if it is a segment's.
+fn segment_name(name: &str) -> Option<(u32, Form)> {
+    let rest = name.strip_prefix("rec-")?;
+    let (digits, form) = match rest.strip_suffix(".zst") {
+        Some(rest) => (rest.strip_suffix(".raw")?, Form::Compressed),
+        None => (rest.strip_suffix(".raw")?, Form::Raw),
+    };
     if digits.len() < 6 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    digits.parse().ok().filter(|n| *n > 0)
+    digits.parse().ok().filter(|n| *n > 0).map(|number| (number, form))
+}
+
+/// Compresses what is not compressed yet of a recording that nobody writes any more.
+///
+/// # Errors
+/// The system's own; all is still there, some of it perhaps compressed.
+pub fn compress(directory: &Path) -> io::Result<()> {
+    for number in segments::list(directory)?.into_keys() {
+        compress::remove_temporary(directory, number);
+        match compress::compress(directory, number) {
+            // It is compressed already.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            done => done?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,16 +1,23 @@
 //! Reads a recording, also one that is being written.
 
-use std::fs::{self, File};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::index::{self, Entry, Mark};
-use super::{INDEX, pack, segment, segment_number};
+use super::input::{self, Input};
+use super::segments::{self, Content, Segment};
+use super::timeline::{self, Step};
+use super::{INDEX, pack};
 use crate::clock::Timestamp;
 
 /// Bytes looked through at once when searching backwards for lines.
 const TAIL_BLOCK: usize = 64 * 1024;
+
+/// Fewest zeros at the end that are taken for damage: a disk loses whole sectors. Programs
+/// print a few zeros at most, to give a slow terminal time.
+const MIN_ZEROS: u64 = 512;
 
 /// Where a recording lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,26 +37,11 @@ pub enum Source {
 /// costs timing, not bytes.
 #[derive(Debug)]
 pub struct Reader {
-    place: Place,
+    /// `None` for a pack, which is in memory.
+    directory: Option<PathBuf>,
     began: Option<Timestamp>,
     entries: Vec<Entry>,
     segments: Vec<Segment>,
-}
-
-#[derive(Debug)]
-enum Place {
-    Directory(PathBuf),
-    Memory(Vec<u8>),
-}
-
-/// A run of bytes that follow one another.
-#[derive(Debug)]
-struct Segment {
-    number: u32,
-    offset: u64,
-    length: u64,
-    /// Opened when first read; a segment that is dropped meanwhile stays readable.
-    file: Option<File>,
 }
 
 /// Bytes found by [`Reader::read`].
@@ -78,24 +70,20 @@ impl Reader {
     /// # Errors
     /// The system's own; `InvalidData` for a damaged pack.
     pub fn open(source: &Source) -> io::Result<Reader> {
-        let empty = |place| Reader { place, began: None, entries: Vec::new(), segments: Vec::new() };
+        let mut reader = Reader { directory: None, began: None, entries: Vec::new(), segments: Vec::new() };
         match source {
             Source::Directory(directory) => {
-                let mut reader = empty(Place::Directory(directory.clone()));
+                reader.directory = Some(directory.clone());
                 reader.refresh()?;
-                Ok(reader)
             }
             Source::Pack { path, offset } => {
                 let packed = pack::read(path, *offset)?;
-                let mut reader = empty(Place::Memory(packed.raw));
                 reader.index(&packed.index);
-                if let Place::Memory(raw) = &reader.place {
-                    let length = raw.len() as u64;
-                    reader.segments.push(Segment { number: 1, offset: packed.first, length, file: None });
-                }
-                Ok(reader)
+                let (offset, length) = (packed.first, packed.raw.len() as u64);
+                reader.segments.push(Segment { number: 1, offset, length, content: Content::Bytes(packed.raw) });
             }
         }
+        Ok(reader)
     }
 
     /// Looks for what was written since. A pack never changes.
@@ -103,24 +91,34 @@ impl Reader {
     /// # Errors
     /// The system's own.
     pub fn refresh(&mut self) -> io::Result<()> {
-        let Place::Directory(directory) = &self.place else { return Ok(()) };
-        let directory = directory.clone();
+        let Some(directory) = self.directory.clone() else { return Ok(()) };
         // The segments first: then the index is at least as new as they are.
-        let mut found = list(&directory)?;
+        let mut found = segments::list(&directory)?;
         match fs::read(directory.join(INDEX)) {
             Ok(bytes) => self.index(&bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        found.sort_unstable();
-        let mut old = std::mem::take(&mut self.segments).into_iter().peekable();
+        for number in self.expected() {
+            if !found.contains_key(&number)
+                && let Some(length) = segments::find(&directory, number)?
+            {
+                found.insert(number, length);
+            }
+        }
+        let mut old: BTreeMap<u32, Content> = self.segments.drain(..).map(|s| (s.number, s.content)).collect();
         let mut next = 0;
-        for (number, length) in found {
+        let numbers: Vec<u32> = found.keys().copied().skip(1).collect();
+        for (n, (number, length)) in found.into_iter().enumerate() {
             let offset = self.begins(number).unwrap_or(next);
-            while old.next_if(|s| s.number < number).is_some() {}
-            let file = old.next_if(|s| s.number == number).and_then(|s| s.file);
-            next = offset + length;
-            self.segments.push(Segment { number, offset, length, file });
+            // Of a damaged one: up to the next, and as much as it takes to be noticed.
+            let length = length.unwrap_or_else(|| {
+                let end = numbers.get(n).and_then(|number| self.begins(*number)).unwrap_or(0);
+                end.saturating_sub(offset).max(1)
+            });
+            next = offset.saturating_add(length);
+            let content = old.remove(&number).unwrap_or_default();
+            self.segments.push(Segment { number, offset, length, content });
         }
         Ok(())
     }
@@ -130,6 +128,19 @@ impl Reader {
             self.began = Some(began);
             self.entries = entries;
         }
+    }
+
+    /// The segments that should be there by the index.
+    fn expected(&self) -> BTreeSet<u32> {
+        let mut numbers = BTreeSet::new();
+        for entry in &self.entries {
+            match entry.mark {
+                Mark::Segment { number } => drop(numbers.insert(number)),
+                Mark::Dropped { segment } => drop(numbers.remove(&segment)),
+                _ => {}
+            }
+        }
+        numbers
     }
 
     fn begins(&self, number: u32) -> Option<u64> {
@@ -148,7 +159,7 @@ impl Reader {
 
     /// The byte after the last recorded one.
     pub fn end(&self) -> u64 {
-        self.segments.last().map_or(0, |s| s.offset + s.length)
+        self.segments.last().map_or(0, |s| s.offset.saturating_add(s.length))
     }
 
     /// The index: sizes, gaps, dropped segments.
@@ -156,48 +167,88 @@ impl Reader {
         &self.entries
     }
 
+    /// Who typed what.
+    pub fn inputs(&self) -> Vec<Input> {
+        input::inputs(&self.entries)
+    }
+
     /// Reads recorded bytes from `from` on, past gaps and dropped segments; `None` at the
     /// end. Bytes that follow one another: less than `buffer` may be filled.
     ///
     /// # Errors
-    /// The system's own.
+    /// `InvalidData`, with its name, for a damaged segment: once, and from then on it is
+    /// passed over as if it were not there. Otherwise the system's own.
     pub fn read(&mut self, from: u64, buffer: &mut [u8]) -> io::Result<Option<Piece>> {
-        let place = &self.place;
-        for at in &mut self.segments {
-            let end = at.offset + at.length;
+        for at in 0..self.segments.len() {
+            let Segment { offset: begin, length, .. } = self.segments[at];
+            let end = begin.saturating_add(length);
             if from >= end || buffer.is_empty() {
                 continue;
             }
-            let offset = from.max(at.offset);
+            let offset = from.max(begin);
             let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(buffer.len());
-            let skip = offset - at.offset;
-            let length = match place {
-                Place::Memory(raw) => {
-                    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-                    let bytes = raw.get(skip..).and_then(|r| r.get(..wanted)).unwrap_or_default();
-                    buffer[..bytes.len()].copy_from_slice(bytes);
-                    bytes.len()
-                }
-                Place::Directory(directory) => {
-                    if at.file.is_none() {
-                        match File::open(segment(directory, at.number)) {
-                            Ok(file) => at.file = Some(file),
-                            // Dropped since we looked.
-                            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                            Err(error) => return Err(error),
-                        }
-                    }
-                    match &at.file {
-                        Some(file) => file.read_at(&mut buffer[..wanted], skip)?,
-                        None => 0,
-                    }
-                }
-            };
+            self.open_segment(at)?;
+            let length = self.segments[at].read_at(offset - begin, &mut buffer[..wanted])?;
             if length > 0 {
                 return Ok(Some(Piece { offset, length }));
             }
         }
         Ok(None)
+    }
+
+    /// Makes a segment readable, if it is still there. One at a time is kept in memory.
+    fn open_segment(&mut self, at: usize) -> io::Result<()> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        if !matches!(self.segments[at].content, Content::Unopened) {
+            return Ok(());
+        }
+        for other in &mut self.segments {
+            if let Content::Bytes(_) = other.content {
+                other.content = Content::Unopened;
+            }
+        }
+        match self.segments[at].open(directory) {
+            // Dropped since we looked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            opened => opened,
+        }
+    }
+
+    /// Leaves zeros at the end of the last segment out, as a power cut leaves them there when
+    /// the length of a file reached the disk and its bytes did not. How many those were; 0
+    /// for a few, which the program may have printed. Only for a recording that nobody
+    /// writes any more.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn leave_out_zeros(&mut self) -> io::Result<u64> {
+        let Some(last) = self.segments.last() else { return Ok(0) };
+        let (begin, end) = (last.offset, self.end());
+        let mut block = vec![0; TAIL_BLOCK];
+        let mut kept = end;
+        while kept > begin {
+            let from = kept.saturating_sub(TAIL_BLOCK as u64).max(begin);
+            let wanted = usize::try_from(kept - from).unwrap_or(0);
+            let Some(piece) = self.read(from, &mut block[..wanted])? else { break };
+            if piece.offset != from || piece.length < wanted {
+                break;
+            }
+            match block[..wanted].iter().rposition(|byte| *byte != 0) {
+                Some(last) => {
+                    kept = from + last as u64 + 1;
+                    break;
+                }
+                None => kept = from,
+            }
+        }
+        let zeros = end - kept;
+        if zeros < MIN_ZEROS {
+            return Ok(0);
+        }
+        if let Some(last) = self.segments.last_mut() {
+            last.length -= zeros;
+        }
+        Ok(zeros)
     }
 
     /// Where the last `lines` lines begin. A last line without its end counts as one.
@@ -268,30 +319,32 @@ impl Reader {
         }
         bursts
     }
-}
 
-/// The segments in a directory: number and length.
-fn list(directory: &Path) -> io::Result<Vec<(u32, u64)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let Some(number) = entry.file_name().to_str().and_then(segment_number) else { continue };
-        match entry.metadata() {
-            Ok(file) => found.push((number, file.len())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+    /// What happened, in order: output as in [`Reader::bursts`], and the sizes of the screen.
+    pub fn timeline(&self) -> Vec<Step> {
+        timeline::timeline(&self.bursts(), &self.entries)
     }
-    Ok(found)
+
+    /// Milliseconds from the beginning of the recording to the last thing in its index.
+    pub fn last_ms(&self) -> u32 {
+        self.entries.last().map_or(0, |entry| entry.ms)
+    }
 }
 
 /// A small finished recording as a whole, for packing: `None` when it is longer than
 /// `limit` or in several segments.
 pub(super) fn whole(directory: &Path, limit: u64) -> io::Result<Option<pack::Packed>> {
-    let found = list(directory)?;
+    let found: Vec<_> = segments::list(directory)?.into_iter().collect();
     let (raw, number) = match found.as_slice() {
         [] => (Vec::new(), None),
-        [(1, length)] if *length <= limit => (fs::read(segment(directory, 1))?, Some(1)),
+        [(1, Some(length))] if *length <= limit => {
+            let mut raw = vec![0; usize::try_from(*length).unwrap_or(0)];
+            let mut only = Segment { number: 1, offset: 0, length: *length, content: Content::Unopened };
+            only.open(directory)?;
+            let read = only.read_at(0, &mut raw)?;
+            raw.truncate(read);
+            (raw, Some(1))
+        }
         _ => return Ok(None),
     };
     let index = match fs::read(directory.join(INDEX)) {

@@ -1,3 +1,6 @@
+mod compressed;
+mod typed;
+
 use std::fs;
 use std::path::Path;
 
@@ -217,4 +220,34 @@ fn packs_hold_small_recordings_and_notice_damage() {
         let error = Reader::open(&Source::Pack { path: path.clone(), offset: 0 }).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{at}");
     }
+}
+
+#[test]
+fn zeros_that_a_power_cut_left_are_left_out() {
+    let end = |bytes: &[u8], zeros: usize, compressed: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::new(
+            dir.path().to_owned(),
+            RecordingLimits { max_bytes: 1 << 30, segment_bytes: 1 << 20 },
+            Timestamp(0),
+        );
+        writer.output(1, &[bytes, &vec![0; zeros]].concat());
+        writer.flush();
+        let mut index = fs::OpenOptions::new().append(true).open(dir.path().join(INDEX)).unwrap();
+        std::io::Write::write_all(&mut index, &[0; 1_000]).unwrap();
+        if compressed {
+            compress(dir.path()).unwrap();
+        }
+        let mut reader = open(dir.path());
+        let found = reader.leave_out_zeros().unwrap();
+        assert_eq!(reader.bursts().last().map(|burst| burst.end), Some(reader.end()).filter(|end| *end > 0));
+        assert_eq!(reader.entries().len(), 2);
+        (found, reader.end())
+    };
+    assert_eq!(end(b"text", 0, false), (0, 4));
+    assert_eq!(end(b"text", 511, false), (0, 515));
+    assert_eq!(end(b"text", 512, false), (512, 4));
+    assert_eq!(end(b"te\0xt", 300_000, false), (300_000, 5));
+    assert_eq!(end(&pattern(100_001), 100_000, true), (100_000, 100_001));
+    assert_eq!(end(b"", 70_000, false), (70_000, 0));
 }

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+use super::compress::Compression;
 use super::index::{self, Entry, Mark};
-use super::{INDEX, segment};
+use super::input::{self, MAX_INPUT, Part, Typist, What};
+use super::{INDEX, compressed, segment};
 use crate::clock::Timestamp;
 use crate::protocol::launch::RecordingLimits;
 
@@ -21,6 +23,14 @@ const FINE_INDEX: u64 = 4 * 1024 * 1024;
 const COARSE_BURST_MS: u32 = 1_000;
 /// The index ends here whatever happens; the bytes are still recorded.
 const MAX_INDEX: u64 = 64 * 1024 * 1024;
+/// Past this size what is typed is not noted any more: a mouse that is moved all day must
+/// not take the room for the timing of the output.
+const MAX_INPUT_INDEX: u64 = MAX_INDEX / 2;
+/// Entries that wait for a disk that fails, in bytes, before what is typed is not noted.
+const MAX_UNWRITTEN: usize = 64 * 1024;
+/// Input of one source that comes within this many milliseconds of its last is one with
+/// it: a paste arrives in pieces.
+const TOGETHER_MS: u32 = 10;
 /// After a failed write (a full disk) the next try, in milliseconds. Output meanwhile is
 /// a gap.
 const RETRY_MS: u32 = 1_000;
@@ -42,9 +52,12 @@ pub struct Writer {
     current: Option<Segment>,
     /// Number of the last segment made.
     number: u32,
-    /// Whole segments before the current one, oldest first: number and length.
-    kept: VecDeque<(u32, u64)>,
+    /// Whole segments before the current one, oldest first.
+    kept: VecDeque<Kept>,
+    /// What they take on disk.
     kept_bytes: u64,
+    /// One of them is being compressed.
+    compression: Option<Compression>,
     offset: u64,
     lost: u64,
     hash: Sha256,
@@ -52,8 +65,19 @@ pub struct Writer {
     open_gap: Option<Gap>,
     /// When the last output entry was made.
     burst: Option<u32>,
+    /// The input noted last, which may go on.
+    typing: Option<Typing>,
     retry_at: Option<u32>,
     error: Option<io::Error>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Typing {
+    by: Typist,
+    hidden: bool,
+    ms: u32,
+    /// Bytes of it that were written down.
+    noted: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +85,16 @@ struct Gap {
     offset: u64,
     ms: u32,
     bytes: u64,
+}
+
+/// A whole segment.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    number: u32,
+    /// On disk.
+    bytes: u64,
+    /// It is compressed, or cannot be.
+    settled: bool,
 }
 
 #[derive(Debug)]
@@ -85,11 +119,13 @@ impl Writer {
             number: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
+            compression: None,
             offset: 0,
             lost: 0,
             hash: Sha256::new(),
             open_gap: None,
             burst: None,
+            typing: None,
             retry_at: None,
             error: None,
         }
@@ -136,6 +172,43 @@ impl Writer {
         self.note(ms, Mark::Resize { columns, rows });
     }
 
+    /// Notes what was typed: `text`, of which at most [`MAX_INPUT`] bytes are written down,
+    /// and `omitted` further bytes.
+    pub fn input(&mut self, ms: u32, by: Typist, text: &[u8], omitted: u64) {
+        let (goes_on, noted) = self.type_on(ms, by, false);
+        let (text, beyond) = text.split_at(text.len().min(MAX_INPUT - noted));
+        if let Some(typing) = &mut self.typing {
+            typing.noted += text.len();
+        }
+        for part in input::parts(by, goes_on, text, omitted + beyond.len() as u64) {
+            self.note_input(ms, part);
+        }
+    }
+
+    /// Notes that so many bytes were typed while the terminal showed nothing of it.
+    pub fn hidden(&mut self, ms: u32, by: Typist, bytes: u64) {
+        let (goes_on, _) = self.type_on(ms, by, true);
+        self.note_input(ms, Part { by, goes_on, what: What::Hidden(bytes) });
+    }
+
+    /// Whether what is typed now goes on from the last input, and how much of that was
+    /// written down.
+    fn type_on(&mut self, ms: u32, by: Typist, hidden: bool) -> (bool, usize) {
+        let last = self
+            .typing
+            .filter(|last| last.by == by && last.hidden == hidden && ms.saturating_sub(last.ms) <= TOGETHER_MS);
+        let noted = last.map_or(0, |last| last.noted);
+        self.typing = Some(Typing { by, hidden, ms, noted });
+        (last.is_some(), noted)
+    }
+
+    fn note_input(&mut self, ms: u32, part: Part) {
+        let waiting = self.entries.len();
+        if waiting < MAX_UNWRITTEN && self.index_length + (waiting as u64) < MAX_INPUT_INDEX {
+            self.note(ms, Mark::Input(part));
+        }
+    }
+
     /// Brings the index up to date on disk. After this a reader finds all there is.
     pub fn flush(&mut self) {
         // While the disk fails a gap goes on growing as one entry.
@@ -155,7 +228,40 @@ impl Writer {
     /// Nothing more will come: a last try to bring the index up to date.
     pub fn finish(&mut self) {
         self.retry_at = None;
+        self.compression = None;
         self.flush();
+    }
+
+    /// Compresses whole segments a little, for when there is nothing to record; `false`
+    /// when there is nothing to compress either. Meanwhile there are two forms of one.
+    pub fn compress(&mut self) -> bool {
+        let done = match &mut self.compression {
+            Some(compression) => compression.step().map(|done| done.map(|bytes| (compression.number, bytes))),
+            None => {
+                let Some(next) = self.kept.iter_mut().find(|kept| !kept.settled) else { return false };
+                next.settled = true;
+                Compression::begin(&self.directory, next.number).map(|begun| {
+                    self.compression = begun;
+                    None
+                })
+            }
+        };
+        match done {
+            Ok(None) => return true,
+            Ok(Some((number, bytes))) => {
+                if let Some(kept) = self.kept.iter_mut().find(|kept| kept.number == number) {
+                    self.kept_bytes = self.kept_bytes - kept.bytes + bytes;
+                    kept.bytes = bytes;
+                }
+            }
+            Err(error) => {
+                let text = format!("a segment stays as it is: {error}");
+                self.error = Some(io::Error::new(error.kind(), text));
+            }
+        }
+        // With all its memory.
+        self.compression = None;
+        true
     }
 
     /// Bytes the program wrote so far, recorded or lost.
@@ -208,13 +314,16 @@ impl Writer {
     /// Begins the next segment, after making room for it.
     fn open(&mut self, ms: u32) -> io::Result<()> {
         while self.kept_bytes + self.segment_bytes > self.max_bytes {
-            let Some((number, length)) = self.kept.front().copied() else { break };
-            match fs::remove_file(segment(&self.directory, number)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+            let Some(Kept { number, bytes, .. }) = self.kept.front().copied() else { break };
+            self.compression = self.compression.take().filter(|compression| compression.number != number);
+            for form in [segment, compressed] {
+                match fs::remove_file(form(&self.directory, number)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
             self.kept.pop_front();
-            self.kept_bytes -= length;
+            self.kept_bytes -= bytes;
             self.note(ms, Mark::Dropped { segment: number });
         }
         let number = self.number + 1;
@@ -230,7 +339,7 @@ impl Writer {
 
     fn close(&mut self) {
         if let Some(current) = self.current.take() {
-            self.kept.push_back((self.number, current.length));
+            self.kept.push_back(Kept { number: self.number, bytes: current.length, settled: false });
             self.kept_bytes += current.length;
         }
     }

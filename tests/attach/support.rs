@@ -11,11 +11,13 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use autodev::clock::Timestamp;
 use autodev::id::Uid;
 use autodev::paths::{KeeperFile, SessionDir};
 use autodev::process::{self, PidFd};
 use autodev::protocol::keeper::{FromKeeper, Looks, Role, ToKeeper, VERSION, split};
 use autodev::protocol::launch::{LaunchSpec, LaunchStep, RecordingLimits, Stdin};
+use autodev::recording::Writer;
 use autodev::screen::Screen;
 use autodev::socket;
 use autodev::task::Mode;
@@ -27,6 +29,9 @@ use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
 
 /// Nothing here takes longer; a test that gets here has failed.
 pub const LONG: Duration = Duration::from_secs(20);
+
+/// 2026-11-22T12:00:00Z.
+pub const NOON: Timestamp = Timestamp(1_795_348_800_000);
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -65,8 +70,18 @@ impl Home {
         for name in ["XDG_RUNTIME_DIR", "TMUX", "AUTODEV_SESSION", "SSH_CONNECTION", "AUTODEV_ATTACH_PREFIX"] {
             command.env_remove(name);
         }
-        command.env("AUTODEV_HOME", self.path()).env("TERM", "xterm-256color");
+        command.env("AUTODEV_HOME", self.path()).env("TERM", "xterm-256color").env("TZ", "UTC");
         command
+    }
+
+    /// A recording that began at noon, for a session whose keeper is gone.
+    pub fn recording(&self, name: &str) -> Writer {
+        let dir = self.dir(name);
+        std::fs::create_dir_all(dir.path()).unwrap();
+        let limits = RecordingLimits { max_bytes: 64 << 20, segment_bytes: 256 << 10 };
+        let mut writer = Writer::new(dir.0, limits, NOON);
+        writer.resize(0, 40, 10);
+        writer
     }
 
     /// Runs the command line without a terminal.
@@ -106,6 +121,7 @@ impl Home {
             history_bytes: 1 << 20,
             socket_directory: self.sockets(),
             withholds: false,
+            prompt: None,
             umask: 0o022,
         };
         std::fs::write(dir.launch(), serde_json::to_vec(&spec).unwrap()).unwrap();

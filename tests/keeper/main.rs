@@ -9,3 +9,4 @@ mod output;
 mod people;
 mod sockets;
 mod support;
+mod typed;

@@ -3,7 +3,7 @@
 use autodev::protocol::keeper::{FromKeeper, ToKeeper};
 use sha2::{Digest, Sha256};
 
-use super::support::{Home, sized};
+use super::support::{Home, LONG, sized};
 
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
@@ -125,4 +125,27 @@ fn a_follower_that_falls_behind_is_told_what_it_missed() {
     }
     assert_eq!(at, LARGE as u64);
     assert!(skipped > 0);
+}
+
+/// A program that goes on after it has printed much: what it printed takes less room while
+/// it waits, and nobody who reads it notices.
+#[test]
+fn a_long_recording_is_compressed_while_the_program_waits() {
+    let mut session = Home::script("seq 600000; printf 'press a key'; read key").run();
+    let (mut viewer, _) = session.attach(sized(80, 24));
+    viewer.see("press a key");
+    let directory = session.home.dir().0;
+    let is_there = |name: &str| directory.join(name).exists();
+    // 4.8 MB: one segment of 4 MiB is full.
+    let deadline = std::time::Instant::now() + LONG;
+    while !is_there("rec-000001.raw.zst") || is_there("rec-000001.raw") {
+        assert!(std::time::Instant::now() < deadline, "{:?}", std::fs::read_to_string(session.home.dir().log()));
+        std::thread::yield_now();
+    }
+    assert!(is_there("rec-000002.raw") && !is_there("rec-000002.raw.zst"));
+    viewer.send(&ToKeeper::Input(b"\r".to_vec()));
+    let record = session.exit();
+    let recorded = session.home.recorded();
+    assert_eq!((recorded.len() as u64, record.recording_lost), (record.recording_bytes, 0));
+    assert!(recorded.starts_with(b"1\r\n2\r\n") && recorded.windows(7).any(|w| w == b"600000\r"));
 }

@@ -69,6 +69,7 @@ impl Home {
             history_bytes: 1 << 20,
             socket_directory: base.path().join("run"),
             withholds: false,
+            prompt: None,
             umask: 0o022,
         };
         std::fs::create_dir(base.path().join("session")).unwrap();

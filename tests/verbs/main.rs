@@ -13,6 +13,7 @@ mod completions;
 mod config;
 mod daemon;
 mod edit;
+mod grep;
 mod history;
 mod hold;
 mod kill;

@@ -1,6 +1,6 @@
 //! `autodev send` and `autodev screen`.
 
-use super::{refused, running};
+use super::{refused, running, text};
 use crate::common::Instance;
 
 #[test]
@@ -52,13 +52,12 @@ fn an_ended_session_takes_nothing_and_the_daemon_is_not_needed() {
     assert!(instance.ok(&["--no-start", "screen", "1.1"]).contains('x'));
     gate.write("\n");
     instance.wait(task);
-    refused(
-        &instance,
-        &[
-            (6, &["send", "1", "x"], &["session 1.1 has ended", "autodev logs 1.1"]),
-            (6, &["screen", "1"], &["session 1.1 has ended"]),
-        ],
-    );
+    refused(&instance, &[(6, &["send", "1", "x"], &["session 1.1 has ended", "autodev logs 1.1"])]);
+    // Its last screen comes out of the recording.
+    let last = instance.run(&["screen", "1"]);
+    assert!(last.status.success() && text(&last.stdout).contains('x'), "{last:?}");
+    assert!(text(&last.stderr).contains("session 1.1 has ended"), "{last:?}");
+    assert!(instance.ok(&["screen", "1", "--at", "+0s", "--json"]).contains("\"at\":"));
     instance.submit(&["--hold"], "true");
     refused(
         &instance,

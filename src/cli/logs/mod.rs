@@ -1,13 +1,14 @@
 //! `autodev logs`: what a session has printed, and what it prints.
 
+mod grep;
 mod plain;
-mod source;
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Context, Status, complete};
+use super::recorded::Recorded;
+use super::{Context, Status, complete, exit};
 use crate::client::keeper_link::Link;
 use crate::client::{find, unexpected};
 use crate::id::{AttemptId, TaskId};
@@ -16,7 +17,6 @@ use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::screen::Screen;
 
 use plain::Plain;
-use source::Recorded;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
@@ -34,17 +34,23 @@ const TAIL_FACTOR: usize = 8;
 pub struct Args {
     /// The session: a task's number for its last attempt (42), an attempt (42.1) or a
     /// session's name (claude-1)
-    #[arg(value_name = "SESSION", add = complete::sessions())]
-    session: String,
+    #[arg(value_name = "SESSION", required_unless_present = "grep", add = complete::sessions())]
+    session: Option<String>,
     /// Go on until the program ends; a task that has not started is waited for
     #[arg(short, long)]
     follow: bool,
-    /// Only the last N lines
+    /// Only the last N lines; with --grep the last N that match
     #[arg(short = 'n', long, value_name = "N")]
     lines: Option<usize>,
     /// The bytes as the program wrote them, escape sequences and all
     #[arg(long)]
     raw: bool,
+    /// Only lines that match this regular expression; without SESSION of all sessions
+    #[arg(short, long, value_name = "RE", conflicts_with_all = ["follow", "raw"])]
+    grep: Option<String>,
+    /// Upper and lower case are the same to --grep
+    #[arg(short, long, requires = "grep")]
+    ignore_case: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -52,10 +58,14 @@ Prints plain text: colours are dropped, and lines that were rewritten (progress 
 shown as they became. With --raw at a terminal, questions to the terminal are left out.
 With --json every line is an object of its own.
 
+With --grep and no session all recordings are searched, the newest session first, and each
+line says whose it is; -q prints the sessions only. Exit status 1 says that nothing matches.
+
 Examples:
   autodev logs 42
   autodev logs -f -n 20 42
-  autodev logs --raw 42.1 > typescript";
+  autodev logs --raw 42.1 > typescript
+  autodev logs --grep 'error|panic' -i -n 5";
 
 /// Runs the verb.
 ///
@@ -65,8 +75,14 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     if args.raw && ctx.output.is_json() {
         return Err(Fault::usage("--raw gives bytes, which JSON cannot hold").hint("give one of --raw and --json"));
     }
-    let mut recorded = match Recorded::find(ctx, &args.session) {
-        found if args.follow => wait_for_start(ctx, &args.session, found)?,
+    let target = args.session.as_deref();
+    if let Some(pattern) = &args.grep {
+        let Args { ignore_case, lines: last, .. } = args;
+        return grep::run(ctx, &grep::Wanted { session: target, pattern, ignore_case, last });
+    }
+    let target = target.unwrap_or_default();
+    let mut recorded = match Recorded::find(ctx, target) {
+        found if args.follow => wait_for_start(ctx, target, found)?,
         found => found?,
     };
     let link = if args.follow { follow(ctx, &recorded)? } else { None };
@@ -87,8 +103,8 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         printer.settle()?;
         printer.follow(link)?;
     }
-    printer.finish()?;
-    Ok(Status::OK)
+    let whole = printer.finish()?;
+    Ok(if whole { Status::OK } else { exit::FAILED })
 }
 
 /// Begins to follow the session, if it lives: the link, and how many bytes are recorded.
@@ -237,7 +253,7 @@ impl Printer<'_> {
         if let Form::Text(_) = self.form {
             let mut looked = lines.saturating_mul(TAIL_FACTOR).max(usize::from(self.recorded.rows()));
             loop {
-                let from = self.tail(looked)?;
+                let from = self.recorded.tail(looked)?;
                 self.form = Form::Text(Plain::new(self.recorded.rows()));
                 self.start(from);
                 let mut last = Vec::new();
@@ -265,16 +281,9 @@ impl Printer<'_> {
                 looked = looked.saturating_mul(TAIL_FACTOR);
             }
         }
-        let from = self.tail(lines)?;
+        let from = self.recorded.tail(lines)?;
         self.start(from);
         self.print_to(end)
-    }
-
-    fn tail(&mut self, lines: usize) -> Result<u64, Fault> {
-        self.recorded
-            .reader()
-            .tail(lines)
-            .map_err(|error| Fault::internal(format!("the recording is damaged: {error}")))
     }
 
     /// Goes on from `offset`, without a word about what lies before.
@@ -323,7 +332,8 @@ impl Printer<'_> {
         }
     }
 
-    fn finish(mut self) -> Result<(), Fault> {
+    /// Prints what is left; `false` when something could not be read.
+    fn finish(mut self) -> Result<bool, Fault> {
         let mut out = Vec::new();
         if let Form::Text(plain) = std::mem::replace(&mut self.form, Form::Bytes) {
             plain.finish(&mut out);
@@ -332,7 +342,7 @@ impl Printer<'_> {
         self.print_objects(&self.unfinished)?;
         // Lost at the end, as on a full disk.
         self.missing(self.recorded.written());
-        Ok(())
+        Ok(!self.recorded.is_damaged())
     }
 
     /// Prints `out`: under --json each line, of which text consists, as an object once it

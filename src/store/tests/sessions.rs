@@ -170,6 +170,7 @@ async fn strangers_are_taken_in() {
         history_bytes: 1,
         socket_directory: "/run".into(),
         withholds: false,
+        prompt: None,
         umask: 0o022,
     };
     let mut names = Vec::new();

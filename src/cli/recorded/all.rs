@@ -1,0 +1,111 @@
+//! All recordings there are, the newest session first.
+
+use std::fs;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use super::super::Context;
+use super::{Recorded, unreadable};
+use crate::client::{find, unexpected};
+use crate::id::SessionName;
+use crate::paths::SessionDir;
+use crate::protocol::launch::LaunchSpec;
+use crate::protocol::request::ListQuery;
+use crate::protocol::{Fault, FaultCode, Reply, Request};
+use crate::recording::Source;
+
+/// Gives each recording to `work` until that breaks off. One that cannot be read is said and
+/// left out. Without a daemon the directories of sessions are looked through.
+///
+/// # Errors
+/// What `work` says; when the daemon refuses.
+pub fn each<'a>(
+    ctx: &'a Context,
+    mut work: impl FnMut(Recorded<'a>) -> Result<ControlFlow<()>, Fault>,
+) -> Result<(), Fault> {
+    let mut client = match ctx.client() {
+        Ok(client) => client,
+        Err(fault) if fault.code == FaultCode::Unreachable => {
+            ctx.output.note(&format!("{}: only sessions with a directory of their own are looked at", fault.message));
+            return without_daemon(ctx, work);
+        }
+        Err(fault) => return Err(fault),
+    };
+    let mut before = None;
+    loop {
+        let request = Request::Sessions { all: true, before, limit: ListQuery::MAX_LIMIT };
+        let page = match client.call(&request)? {
+            Reply::Sessions(page) => page,
+            other => return Err(unexpected(&other)),
+        };
+        let Some(oldest) = page.first() else { return Ok(()) };
+        before = Some(oldest.session_id);
+        let last = page.len() < ListQuery::MAX_LIMIT as usize;
+        for view in page.into_iter().rev() {
+            let name = view.name.clone();
+            let recorded = match Recorded::of(ctx, view) {
+                Ok(None) => continue,
+                Ok(Some(mut recorded)) => recorded.trim().map(|()| recorded),
+                // Moved since the list was made.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Recorded::find(ctx, name.as_str()),
+                Err(error) => Err(unreadable(&name, &error)),
+            };
+            if look_at(ctx, recorded, &mut work)?.is_break() {
+                return Ok(());
+            }
+        }
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+fn without_daemon<'a>(
+    ctx: &'a Context,
+    mut work: impl FnMut(Recorded<'a>) -> Result<ControlFlow<()>, Fault>,
+) -> Result<(), Fault> {
+    let live = find::unsettled(&ctx.paths)?.into_iter().map(|name| ctx.paths.live_session(&name).0);
+    // Days, and the sessions of a day.
+    let done = below(&ctx.paths.done_sessions()).into_iter().flat_map(|day| below(&day));
+    let mut found: Vec<(SessionName, PathBuf, Option<std::time::SystemTime>)> = Vec::new();
+    for directory in live.chain(done) {
+        let launch = SessionDir(directory.clone()).launch();
+        let spec = fs::read(&launch).ok().and_then(|bytes| serde_json::from_slice::<LaunchSpec>(&bytes).ok());
+        if let Some(spec) = spec {
+            found.push((spec.session, directory, fs::metadata(&launch).and_then(|file| file.modified()).ok()));
+        }
+    }
+    // Written once, when the session was made.
+    found.sort_by_key(|(_, _, made)| std::cmp::Reverse(*made));
+    for (name, directory, _) in found {
+        let opened = Recorded::open(ctx, name.clone(), Source::Directory(directory), 0, None);
+        let recorded = opened
+            .map_err(|error| unreadable(&name, &error))
+            .and_then(|mut recorded| recorded.trim().map(|()| recorded));
+        if look_at(ctx, recorded, &mut work)?.is_break() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Gives a recording to `work`, or says why not.
+fn look_at<'a>(
+    ctx: &'a Context,
+    recorded: Result<Recorded<'a>, Fault>,
+    work: &mut impl FnMut(Recorded<'a>) -> Result<ControlFlow<()>, Fault>,
+) -> Result<ControlFlow<()>, Fault> {
+    match recorded {
+        Ok(recorded) => work(recorded),
+        Err(fault) => {
+            ctx.output.note(&format!("left out: {}", fault.message));
+            Ok(ControlFlow::Continue(()))
+        }
+    }
+}
+
+fn below(directory: &PathBuf) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
