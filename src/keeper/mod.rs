@@ -19,6 +19,7 @@ mod event_loop;
 
 mod orders;
 mod output;
+mod place;
 mod poller;
 mod recorder;
 mod signals;

@@ -1,16 +1,14 @@
 //! The recorder: one thread that owns the files, so that the loop never waits for a disk.
 //! A bounded queue lies between them; when it is full, output becomes a gap.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::place::{Place, write_durably};
 use super::{Complaint, KEEP_BYTES};
 use crate::clock::Timestamp;
 use crate::paths::SessionDir;
@@ -214,38 +212,21 @@ impl Shared {
     }
 }
 
-/// The session's directory, wherever it is moved: by a name that leads through our own
-/// descriptor.
-#[derive(Debug)]
-struct Place {
-    open: File,
-    dir: SessionDir,
-}
-
-impl Place {
-    fn of(dir: &SessionDir) -> io::Result<Self> {
-        let open = File::open(dir.path())?;
-        let dir = SessionDir(format!("/proc/self/fd/{}", open.as_raw_fd()).into());
-        Ok(Place { open, dir })
-    }
-
-    /// It was removed: nothing can ever be written there again.
-    fn is_gone(&self) -> bool {
-        self.open.metadata().is_ok_and(|found| found.nlink() == 0)
-    }
-}
-
 /// The thread. Takes all that waits at once, so that a slow disk gets few large writes; while
 /// nothing waits it compresses.
 fn work(shared: &Shared, mut writer: Writer, place: &Place) {
     let mut batch = Queue::default();
     let mut complaint = Complaint::default();
+    let mut compressed = false;
     loop {
         let mut state = shared.lock();
         while state.queue.items.is_empty() {
             drop(state);
             let busy = writer.compress();
             complain(&mut writer, &mut complaint);
+            if std::mem::replace(&mut compressed, busy) && !busy {
+                give_back_memory();
+            }
             state = shared.lock();
             if !busy && state.queue.items.is_empty() {
                 state.idle = true;
@@ -326,28 +307,26 @@ fn work(shared: &Shared, mut writer: Writer, place: &Place) {
     }
 }
 
+/// Gives what was freed back to the system. The allocator would keep it for whoever wants
+/// as much next, and many keepers wait side by side.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes no pointer and may be called at any time, by any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 fn complain(writer: &mut Writer, complaint: &mut Complaint) {
     if let Some(error) = writer.take_error() {
         complaint.log(format!("the recording cannot be written: {error}"));
     }
 }
 
-/// Writes a file so that after a power loss it is there whole or not at all, and is there
-/// once this has returned.
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
     use crate::id::Uid;
     use crate::protocol::exit::{ExitReason, VERSION};

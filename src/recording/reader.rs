@@ -99,22 +99,23 @@ impl Reader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        for number in self.expected() {
-            if !found.contains_key(&number)
-                && let Some(length) = segments::find(&directory, number)?
+        let (begins, dropped) = self.places();
+        for number in begins.keys().filter(|number| !dropped.contains(number)) {
+            if !found.contains_key(number)
+                && let Some(length) = segments::find(&directory, *number)?
             {
-                found.insert(number, length);
+                found.insert(*number, length);
             }
         }
         let mut old: BTreeMap<u32, Content> = self.segments.drain(..).map(|s| (s.number, s.content)).collect();
         let mut next = 0;
         let numbers: Vec<u32> = found.keys().copied().skip(1).collect();
         for (n, (number, length)) in found.into_iter().enumerate() {
-            let offset = self.begins(number).unwrap_or(next);
+            let offset = begins.get(&number).copied().unwrap_or(next);
             // Of a damaged one: up to the next, and as much as it takes to be noticed.
             let length = length.unwrap_or_else(|| {
-                let end = numbers.get(n).and_then(|number| self.begins(*number)).unwrap_or(0);
-                end.saturating_sub(offset).max(1)
+                let end = numbers.get(n).and_then(|number| begins.get(number));
+                end.map_or(1, |end| end.saturating_sub(offset).max(1))
             });
             next = offset.saturating_add(length);
             let content = old.remove(&number).unwrap_or_default();
@@ -130,21 +131,17 @@ impl Reader {
         }
     }
 
-    /// The segments that should be there by the index.
-    fn expected(&self) -> BTreeSet<u32> {
-        let mut numbers = BTreeSet::new();
+    /// Where segments begin by the index, and which of them were dropped.
+    fn places(&self) -> (BTreeMap<u32, u64>, BTreeSet<u32>) {
+        let (mut begins, mut dropped) = (BTreeMap::new(), BTreeSet::new());
         for entry in &self.entries {
             match entry.mark {
-                Mark::Segment { number } => drop(numbers.insert(number)),
-                Mark::Dropped { segment } => drop(numbers.remove(&segment)),
+                Mark::Segment { number } => drop(begins.insert(number, entry.offset)),
+                Mark::Dropped { segment } => drop(dropped.insert(segment)),
                 _ => {}
             }
         }
-        numbers
-    }
-
-    fn begins(&self, number: u32) -> Option<u64> {
-        self.entries.iter().rev().find(|e| e.mark == Mark::Segment { number }).map(|e| e.offset)
+        (begins, dropped)
     }
 
     /// When recording began.

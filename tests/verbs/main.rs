@@ -24,6 +24,7 @@ mod pause;
 mod priority;
 mod providers;
 mod rename;
+mod replay;
 mod resubmit;
 mod retry;
 mod send;

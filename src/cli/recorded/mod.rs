@@ -7,6 +7,7 @@ pub mod moment;
 pub mod playback;
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use super::Context;
@@ -41,6 +42,8 @@ pub struct Recorded<'a> {
     zeros: u64,
     /// Something could not be read, as was said.
     damaged: bool,
+    /// Bytes that are not there, as a look at all there is has shown.
+    hole: Range<u64>,
 }
 
 impl Recorded<'_> {
@@ -110,7 +113,7 @@ impl Recorded<'_> {
         ended_at: Option<Timestamp>,
     ) -> io::Result<Recorded<'_>> {
         let reader = Reader::open(&source)?;
-        Ok(Recorded { ctx, session, reader, source, written, ended_at, zeros: 0, damaged: false })
+        Ok(Recorded { ctx, session, reader, source, written, ended_at, zeros: 0, damaged: false, hole: 0..0 })
     }
 
     /// Whose it is.
@@ -240,10 +243,11 @@ impl Recorded<'_> {
             return Ok(None);
         }
         let mut piece = self.read_once(from, buffer)?;
-        if piece.is_none_or(|(offset, _)| offset > from) && from < self.reader.end() {
+        if piece.is_none_or(|(offset, _)| offset > from) && from < self.reader.end() && !self.hole.contains(&from) {
             // Not kept, or moved since we looked.
             self.refresh()?;
             piece = self.read_once(from, buffer)?;
+            self.hole = from..piece.map_or(self.reader.end(), |(offset, _)| offset);
         }
         Ok(piece
             .filter(|(offset, _)| *offset < to)

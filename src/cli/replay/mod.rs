@@ -6,17 +6,17 @@ mod player;
 mod stream;
 mod typed;
 
-use crate::attach::terminal;
-use crate::clock::Span;
-use crate::protocol::Fault;
+use std::io::{IsTerminal, stdin, stdout};
+use std::os::fd::AsFd;
 
 use super::recorded::playback::Playback;
 use super::recorded::{Recorded, moment};
 use super::target::SessionArg;
 use super::{Context, Status, exit};
+use crate::attach::terminal;
+use crate::clock::Span;
+use crate::protocol::Fault;
 use pace::{IDLE_LIMIT, Pace, Speed};
-use std::io::{IsTerminal, stdin, stdout};
-use std::os::fd::AsFd;
 
 /// Arguments of `autodev replay`.
 #[derive(Debug, clap::Args)]

@@ -1,0 +1,85 @@
+//! What comes: waiting for a session to begin, and its keeper's word of what it prints.
+
+use std::time::Duration;
+
+use super::super::Context;
+use super::super::recorded::Recorded;
+use crate::client::keeper_link::Link;
+use crate::client::{find, unexpected};
+use crate::id::{AttemptId, TaskId};
+use crate::protocol::keeper::{FromKeeper, ToKeeper};
+use crate::protocol::{Fault, FaultCode, Reply, Request};
+
+/// How long a keeper may take to have everything before in the files.
+const FOLLOW_LIMIT: Duration = Duration::from_secs(30);
+
+/// Begins to follow the session, if it lives: the link, and how many bytes are recorded.
+pub(super) fn follow(ctx: &Context, recorded: &Recorded<'_>) -> Result<Option<(Link, u64)>, Fault> {
+    let session = recorded.session();
+    if !find::is_live(&ctx.paths, session) {
+        return Ok(None);
+    }
+    let (mut link, _) = match find::connect(&ctx.paths, session) {
+        Ok(found) => found,
+        // It has ended this moment.
+        Err(fault) if fault.code == FaultCode::NotFound => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    let offset = link.ask(&ToKeeper::Follow, FOLLOW_LIMIT, |message| match message {
+        FromKeeper::Following { offset } => Some(offset),
+        _ => None,
+    });
+    let offset = offset.map_err(|error| {
+        Fault::new(FaultCode::Unreachable, format!("session {session} cannot be followed: {error}"))
+    })?;
+    Ok(Some((link, offset)))
+}
+
+/// Waits until a task that has not started has begun to print, or will not. `found` is
+/// what there is now, and the answer when there will be nothing else.
+pub(super) fn wait_for_start<'a>(
+    ctx: &'a Context,
+    target: &str,
+    mut found: Result<Recorded<'a>, Fault>,
+) -> Result<Recorded<'a>, Fault> {
+    let waits = |found: &Result<Recorded<'_>, Fault>| match found {
+        Ok(recorded) => !recorded.has_begun(),
+        Err(fault) => matches!(fault.code, FaultCode::NotFound | FaultCode::Conflict),
+    };
+    let attempt = target.parse::<AttemptId>().map(|attempt| attempt.task);
+    let Ok(task) = attempt.or_else(|_| target.parse::<TaskId>()) else { return found };
+    let mut told = false;
+    while waits(&found) {
+        let mut client = match ctx.client() {
+            Ok(client) => client,
+            // Nobody will start it; what there is may still be read.
+            Err(fault) => return found.map_err(|_| fault),
+        };
+        // From before we look: what happens meanwhile is in the stream.
+        let after = match client.call(&Request::Status)? {
+            Reply::Status(status) => status.last_event,
+            other => return Err(unexpected(&other)),
+        };
+        found = Recorded::find(ctx, target);
+        let state = match client.call(&Request::Show(task))? {
+            Reply::Task(detail) => detail.task.state,
+            other => return Err(unexpected(&other)),
+        };
+        if state.is_final() || !waits(&found) {
+            return found;
+        }
+        if !told && !state.is_active() {
+            ctx.output.note(&format!("waiting for task {task} to start; 'autodev why {task}' says why it does not"));
+            told = true;
+        }
+        let mut reply = client.call_or_reconnect(&Request::Watch { after: Some(after) })?;
+        while let Some(Reply::Event(event)) = &reply {
+            if event.task == Some(task) {
+                break;
+            }
+            reply = client.next_reply()?;
+        }
+        found = Recorded::find(ctx, target);
+    }
+    found
+}
