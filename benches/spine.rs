@@ -17,7 +17,7 @@ mod shared;
 
 use shared::instance::Instance;
 use shared::process::kib;
-use shared::programs;
+use shared::{disk, programs};
 
 type Measurement = (&'static str, &'static str, fn());
 
@@ -233,7 +233,7 @@ fn start() {
         });
         report("tmux new-session until the program runs", &theirs, None);
     }
-    println!("{:44} p50 {:8.2} ms", "fdatasync of this disk", median(&flushes(instance.home())));
+    println!("{:44} p50 {:8.2} ms", "fdatasync of this disk", disk::flush(instance.home()));
 }
 
 /// How long it takes from each command to the moment that the program it starts says.
@@ -271,20 +271,6 @@ impl Drop for Tmux {
     fn drop(&mut self) {
         drop(Tmux::command("kill-server").status());
     }
-}
-
-fn flushes(dir: &Path) -> Vec<Duration> {
-    let mut file = File::create(dir.join("flush")).expect("a file");
-    let mut times: Vec<_> = (0..200)
-        .map(|_| {
-            file.write_all(&[b'x'; 4096]).expect("written");
-            let begun = Instant::now();
-            file.sync_data().expect("flushed");
-            begun.elapsed()
-        })
-        .collect();
-    times.sort();
-    times
 }
 
 fn throughput() {

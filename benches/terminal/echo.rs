@@ -14,6 +14,8 @@ const SIZE: (u16, u16) = (80, 24);
 const KEYS: usize = 300;
 /// Nobody types faster; what came before is over.
 const PAUSE: Duration = Duration::from_millis(3);
+/// No longer than this, even where keys take very long.
+const MOST: Duration = Duration::from_secs(6);
 /// Ended by hand long before.
 const FLOOD_SECONDS: usize = 120;
 
@@ -56,7 +58,11 @@ pub fn run() {
 fn type_keys(mut client: Tied, times: &mut Vec<f64>) {
     client.settle();
     // Letters that are in no sequence that moves a cursor.
+    let deadline = Instant::now() + MOST;
     for key in b"vwyz".iter().cycle().take(KEYS) {
+        if Instant::now() > deadline {
+            break;
+        }
         std::thread::sleep(PAUSE);
         let begun = Instant::now();
         client.write(&[*key]);

@@ -48,6 +48,10 @@ impl Stage {
         Stage { dir, said, rest: String::new() }
     }
 
+    pub fn directory(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.dir.path().join(name);
         std::fs::write(&path, bytes).expect("a file");

@@ -9,10 +9,10 @@ pub struct Stream {
 /// Short lines, base64, colours, and all the world's scripts.
 pub fn all() -> [Stream; 4] {
     [
-        Stream { name: "short lines", bytes: fill(12 << 20, short) },
-        Stream { name: "base64", bytes: fill(16 << 20, base64) },
-        Stream { name: "colour", bytes: fill(12 << 20, colour) },
-        Stream { name: "unicode", bytes: fill(8 << 20, unicode) },
+        Stream { name: "short lines", bytes: fill(8 << 20, short) },
+        Stream { name: "base64", bytes: fill(12 << 20, base64) },
+        Stream { name: "colour", bytes: fill(8 << 20, colour) },
+        Stream { name: "unicode", bytes: fill(6 << 20, unicode) },
     ]
 }
 
