@@ -93,6 +93,8 @@ pub(super) struct Shadow {
     /// The primary screen's saved cursor while the alternate screen is shown; the engine
     /// overwrites its own.
     pub parked: Option<Cursor<Cell>>,
+    /// The character printed last, which REP repeats.
+    pub printed: Option<char>,
     /// Since when a synchronized frame (mode 2026) is open.
     pub frame: Option<Instant>,
     /// Bytes of links made since they were last counted.
@@ -318,8 +320,8 @@ impl Model {
     /// Forgets what programs did. Room that was made for history stays.
     pub(super) fn reset_shadow(&mut self) {
         let (columns, rows) = self.size();
-        let reserved = self.shadow.reserved;
-        self.shadow = Shadow { reserved, ..Shadow::new(Size { columns, rows }) };
+        let Shadow { reserved, printed, .. } = self.shadow;
+        self.shadow = Shadow { reserved, printed, ..Shadow::new(Size { columns, rows }) };
     }
 
     /// DECSTR.

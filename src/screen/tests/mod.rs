@@ -12,6 +12,7 @@ mod handler;
 mod joining;
 mod limits;
 mod picture;
+mod plain;
 mod queries;
 mod stream;
 mod text;
