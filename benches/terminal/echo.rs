@@ -39,7 +39,9 @@ pub fn run() {
                 let flood = flooded.then(|| Flood::of(&mut stage, holder.as_ref(), &file));
                 let session = holders::open(holder.as_ref(), &stage.echo());
                 let running = stage.ready();
-                type_keys(Tied::start(SIZE, holder.attach(&session)), times);
+                let mut client = Tied::start(SIZE, holder.attach(&session));
+                client.settle();
+                type_keys(client, times);
                 drop((running, flood));
             }
         }
@@ -56,7 +58,6 @@ pub fn run() {
 }
 
 fn type_keys(mut client: Tied, times: &mut Vec<f64>) {
-    client.settle();
     // Letters that are in no sequence that moves a cursor.
     let deadline = Instant::now() + MOST;
     for key in b"vwyz".iter().cycle().take(KEYS) {

@@ -75,7 +75,7 @@ impl Tied {
         }
     }
 
-    /// Reads what comes until nothing does any more for a moment.
+    /// Reads what comes, which is something, until nothing does any more for a moment.
     pub fn settle(&mut self) {
         const QUIET: Duration = Duration::from_millis(100);
         let mut bytes = [0; 64 * 1024];
