@@ -16,7 +16,7 @@ pub trait Holder {
     /// A command that shows a session.
     fn attach(&self, session: &str) -> Command;
 
-    /// Whether it keeps a screen, and so reads what a program prints when nobody looks.
+    /// Whether it makes something of what a program prints when nobody looks.
     fn has_screen(&self) -> bool {
         true
     }
