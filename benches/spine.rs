@@ -8,10 +8,16 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+mod shared;
+
+use shared::instance::Instance;
+use shared::process::kib;
+use shared::{disk, programs};
 
 type Measurement = (&'static str, &'static str, fn());
 
@@ -35,7 +41,7 @@ fn main() {
         }
         return;
     }
-    install_programs();
+    programs::install(&["empty", "fsync", "now"]);
     for (name, what, run) in MEASUREMENTS {
         if asked.is_empty() || asked.iter().any(|a| a == name) {
             println!("\n## {name}: {what}");
@@ -44,78 +50,14 @@ fn main() {
     }
 }
 
-/// Where the programs lie that are measured: ours, and small ones to compare with.
-///
-/// They are copies, as an installation makes them: a linker writes a file in pieces, and
-/// each piece costs the kernel a step of its own whenever the program is started.
-fn programs() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs")
-}
-
-fn install_programs() {
-    fs::create_dir_all(programs()).expect("a directory for the programs");
-    for (name, built) in [("autodev", env!("CARGO_BIN_EXE_autodev")), ("autodevd", env!("CARGO_BIN_EXE_autodevd"))] {
-        install(Path::new(built), name);
-    }
-    let built = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
-    for name in ["empty", "fsync", "now"] {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/floors").join(format!("{name}.rs"));
-        let built = built.path().join(name);
-        let done = Command::new("rustc").args(["-O", "--edition=2024", "-o"]).arg(&built).arg(source).status();
-        assert!(done.expect("rustc").success());
-        install(&built, name);
-    }
-}
-
-fn install(built: &Path, name: &str) {
-    // Under another name first: the one there may be running.
-    let (new, installed) = (programs().join(format!("{name}.new")), programs().join(name));
-    fs::write(&new, fs::read(built).expect("built")).expect("copied");
-    fs::set_permissions(&new, fs::metadata(built).expect("built").permissions()).expect("made executable");
-    fs::rename(new, installed).expect("installed");
-}
-
 fn program(name: &str) -> Command {
-    Command::new(programs().join(name))
+    Command::new(programs::path(name))
 }
-
-struct Instance(tempfile::TempDir);
 
 impl Instance {
-    fn new(slots: u32) -> Self {
-        // On the disk the project lies on, not on a tmpfs: durability has its price.
-        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
-        let instance = Instance(home);
-        fs::create_dir_all(instance.0.path().join("config")).expect("config");
-        fs::write(instance.0.path().join("config/config.toml"), format!("[queue]\nslots = {slots}\n")).expect("config");
-        instance.ok(&["daemon", "start"]);
-        instance
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = program("autodev");
-        command
-            .args(args)
-            .env_clear()
-            .env("HOME", self.0.path())
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command
-            .env("AUTODEV_HOME", self.0.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .current_dir(self.0.path());
-        command
-    }
-
-    fn ok(&self, args: &[&str]) -> String {
-        let output = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("autodev");
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
     /// Stores `tasks` tasks of a line each; returns how long that took.
     fn batch(&self, tasks: usize, options: &str, command: &str) -> Duration {
-        let file = self.0.path().join("batch.jsonl");
+        let file = self.home().join("batch.jsonl");
         let mut out = std::io::BufWriter::new(File::create(&file).expect("a batch"));
         for n in 0..tasks {
             writeln!(out, r#"{{"title":"task {n}","provider":"shell","command":["{command}"]{options}}}"#)
@@ -125,18 +67,6 @@ impl Instance {
         let begun = Instant::now();
         self.ok(&["submit", "-q", "--batch", file.to_str().expect("a path")]);
         begun.elapsed()
-    }
-
-    fn daemon(&self) -> u32 {
-        let lock = fs::read(self.0.path().join("state/daemon.lock")).expect("daemon.lock");
-        let lock: autodev::paths::LockFile = serde_json::from_slice(&lock).expect("daemon.lock");
-        lock.process.pid
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        drop(self.command(&["daemon", "stop", "--kill-sessions"]).stderr(Stdio::null()).status());
     }
 }
 
@@ -179,7 +109,7 @@ fn report(name: &str, times: &[Duration], floor: Option<(&str, f64)>) -> f64 {
 
 fn submit() {
     let instance = Instance::new(1);
-    let file = instance.0.path().join("floor");
+    let file = instance.home().join("floor");
     let prompt = "p".repeat(4096);
     let [empty, synced, short, long] = time(
         300,
@@ -287,9 +217,9 @@ fn beside() {
 
 fn start() {
     let instance = Instance::new(4);
-    let fifo = instance.0.path().join("said");
+    let fifo = instance.home().join("said");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-    let now = programs().join("now");
+    let now = programs::path("now");
     let program = [now.to_str().expect("path"), fifo.to_str().expect("path")];
     let ours = until_it_runs(&fifo, || {
         instance.command(&[&["submit", "-q", "--provider", "shell", "--"], program.as_slice()].concat())
@@ -303,7 +233,7 @@ fn start() {
         });
         report("tmux new-session until the program runs", &theirs, None);
     }
-    println!("{:44} p50 {:8.2} ms", "fdatasync of this disk", median(&flushes(instance.0.path())));
+    println!("{:44} p50 {:8.2} ms", "fdatasync of this disk", disk::flush(instance.home()));
 }
 
 /// How long it takes from each command to the moment that the program it starts says.
@@ -343,20 +273,6 @@ impl Drop for Tmux {
     }
 }
 
-fn flushes(dir: &Path) -> Vec<Duration> {
-    let mut file = File::create(dir.join("flush")).expect("a file");
-    let mut times: Vec<_> = (0..200)
-        .map(|_| {
-            file.write_all(&[b'x'; 4096]).expect("written");
-            let begun = Instant::now();
-            file.sync_data().expect("flushed");
-            begun.elapsed()
-        })
-        .collect();
-    times.sort();
-    times
-}
-
 fn throughput() {
     let instance = Instance::new(8);
     instance.ok(&["pause"]);
@@ -366,12 +282,6 @@ fn throughput() {
     instance.ok(&["resume"]);
     instance.ok(&["wait", &format!("1-{TASKS}")]);
     println!("{:44} {:8.0} /s", "finished tasks, each with its session", TASKS as f64 / begun.elapsed().as_secs_f64());
-}
-
-fn kib(pid: u32, file: &str, fields: &[&str]) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).expect("the process lives");
-    let lines = text.lines().filter(|line| fields.iter().any(|f| line.starts_with(f)));
-    lines.filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()).sum()
 }
 
 fn memory() {

@@ -29,6 +29,8 @@ pub(super) struct Feed {
     long: Option<Long>,
     /// What viewers have got of it.
     since: Vec<u8>,
+    /// The engine has got the start of something that it may still be in the middle of.
+    pub(super) midway: bool,
 }
 
 /// A sequence that is dealt with in parts.
@@ -66,8 +68,8 @@ enum Deal<'a> {
     Viewers,
     Question(Question<'a>),
     SoftReset,
-    /// Something the engine should do less often: what it gets instead.
-    Instead(Vec<u8>),
+    /// The last character once more, so many times.
+    Repeat(usize),
 }
 
 impl Screen {
@@ -83,85 +85,97 @@ impl Screen {
     }
 
     fn pass_over(&mut self, bytes: &[u8], visible: &mut Vec<u8>) {
-        // What lies between `done` and `at` goes to both and has not gone yet.
         let mut at = self.finish_long(bytes, visible);
-        let mut done = at;
+        // What lies before is the engine's, and the viewers'.
+        let (mut given, mut done) = (at, at);
         while let Some(found) = special(&bytes[at..]) {
             at += found;
+            if bytes[at] == C1_LEAD {
+                match bytes.get(at + 1) {
+                    Some(0x80..=0x9f) => {}
+                    Some(_) => {
+                        at += 1;
+                        continue;
+                    }
+                    None => break,
+                }
+            }
+            self.print(&bytes[given..at]);
             match bytes[at] {
                 ESC => {
                     if let Some(length) = plain_control(&bytes[at..]) {
+                        self.obey(&bytes[at..at + length]);
+                        self.feed.midway = false;
                         at += length;
+                        given = at;
                         continue;
                     }
+                    visible.extend_from_slice(&bytes[done..at]);
                     let (kind, length) = match sequence(&bytes[at..]) {
                         Sequence::Whole { kind, length } => (kind, length),
                         Sequence::Partial(kind) => {
-                            self.both(&bytes[done..at], visible);
                             self.hold(kind, &bytes[at..], visible);
                             return;
                         }
                     };
-                    let end = at + length;
-                    if let Some((controls, tidy)) = tidied(kind, &bytes[at..end]) {
-                        self.both(&bytes[done..at], visible);
-                        self.both(&controls, visible);
-                        self.pass_over(&tidy, visible);
-                        at = end;
-                        done = end;
-                        continue;
+                    let (whole, rest) = bytes[at..].split_at(length);
+                    match tidied(kind, whole) {
+                        Some((controls, tidy)) => {
+                            self.both(&controls, visible);
+                            self.pass_over(&tidy, visible);
+                        }
+                        None => self.hand_out(kind, whole, rest, visible),
                     }
-                    match self.deal(kind, &bytes[at..end]) {
-                        Deal::Both => {}
-                        Deal::Viewers => {
-                            self.both(&bytes[done..at], visible);
-                            self.model.shadow.rang |= kind == Kind::Command && is_notification(body(&bytes[at..end]).0);
-                            visible.extend_from_slice(&bytes[at..end]);
-                            done = end;
-                        }
-                        Deal::Question(question) => {
-                            self.both(&bytes[done..at], visible);
-                            let mut answerer =
-                                Answerer { model: &self.model, looks: &self.looks, out: &mut self.answers };
-                            let order = answerer.answer(&question);
-                            self.both(&order, visible);
-                            done = end;
-                        }
-                        Deal::SoftReset => {
-                            self.both(&bytes[done..end], visible);
-                            self.model.soft_reset();
-                            done = end;
-                        }
-                        Deal::Instead(instead) => {
-                            self.both(&bytes[done..at], visible);
-                            self.parser.advance(&mut self.model, &instead);
-                            visible.extend_from_slice(&bytes[at..end]);
-                            done = end;
-                        }
-                    }
-                    at = end;
+                    at += length;
                 }
                 ENQ => {
-                    self.both(&bytes[done..at], visible);
+                    visible.extend_from_slice(&bytes[done..at]);
                     at += 1;
-                    done = at;
                 }
-                _ => match bytes.get(at + 1) {
-                    // A control character of eight bits: some terminals obey, the engine
-                    // does not.
-                    Some(0x80..=0x9f) => {
-                        self.both(&bytes[done..at], visible);
-                        at += 2;
-                        done = at;
-                    }
-                    Some(_) => at += 1,
-                    None => break,
-                },
+                // A control character of eight bits: some terminals obey, the engine does not.
+                _ => {
+                    visible.extend_from_slice(&bytes[done..at]);
+                    at += 2;
+                }
             }
+            (given, done) = (at, at);
         }
-        let whole = bytes.len() - unfinished_character(&bytes[done..]);
-        self.both(&bytes[done..whole], visible);
+        let whole = bytes.len() - unfinished_character(&bytes[given..]);
+        self.print(&bytes[given..whole]);
+        visible.extend_from_slice(&bytes[done..whole]);
         self.feed.held.extend_from_slice(&bytes[whole..]);
+    }
+
+    /// Deals with a whole sequence, after which `rest` follows.
+    fn hand_out(&mut self, kind: Kind, whole: &[u8], rest: &[u8], visible: &mut Vec<u8>) {
+        let deal = self.deal(kind, whole);
+        if matches!(deal, Deal::Both | Deal::SoftReset) {
+            self.obey(whole);
+            // Broken off by the next, which the engine may not get.
+            self.feed.midway = rest.first() == Some(&ESC);
+        }
+        match deal {
+            Deal::Question(question) => {
+                let mut answerer = Answerer { model: &self.model, looks: &self.looks, out: &mut self.answers };
+                let order = answerer.answer(&question);
+                return self.both(&order, visible);
+            }
+            Deal::SoftReset => self.model.soft_reset(),
+            Deal::Repeat(times) => {
+                if std::mem::take(&mut self.feed.midway) {
+                    self.obey(&[CAN]);
+                }
+                self.model.repeat(times);
+            }
+            Deal::Viewers => self.model.shadow.rang |= kind == Kind::Command && is_notification(body(whole).0),
+            Deal::Both => {}
+        }
+        visible.extend_from_slice(whole);
+    }
+
+    /// Gives the engine a sequence.
+    fn obey(&mut self, sequence: &[u8]) {
+        self.parser.advance(&mut self.model, sequence);
     }
 
     /// Gives bytes to the engine and the viewers.
@@ -179,6 +193,7 @@ impl Screen {
         match rest_of(long.kind, bytes) {
             Some(length) => {
                 self.part(long, &bytes[..length], visible);
+                self.feed.midway = true;
                 self.feed.long = None;
                 self.feed.since = Vec::new();
                 length
@@ -263,13 +278,10 @@ impl Screen {
     /// lines fewer leave the screen the same.
     fn repeat<'a>(&self, count: u16) -> Deal<'a> {
         let (columns, rows) = self.model.size();
-        let count = usize::from(count);
+        let count = usize::from(count).max(1);
         let most = columns * (rows + 2);
-        if count <= most {
-            return Deal::Both;
-        }
-        let fewer = count - (count - most).div_ceil(columns) * columns;
-        Deal::Instead(format!("\x1b[{fewer}b").into_bytes())
+        let fewer = count.saturating_sub(most).div_ceil(columns) * columns;
+        Deal::Repeat(count - fewer)
     }
 }
 
@@ -343,7 +355,7 @@ fn for_engine(kind: Kind, bytes: &[u8]) -> bool {
 }
 
 /// How many bytes at the end are the start of a character that is to be continued.
-fn unfinished_character(bytes: &[u8]) -> usize {
+pub(super) fn unfinished_character(bytes: &[u8]) -> usize {
     (1..=bytes.len().min(3))
         .find(|back| !(0x80..0xc0).contains(&bytes[bytes.len() - back]))
         .filter(|back| {

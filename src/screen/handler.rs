@@ -9,7 +9,7 @@ use std::time::Instant;
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::TermMode;
-use alacritty_terminal::term::cell::{Cell, Flags};
+use alacritty_terminal::term::cell::Flags;
 use alacritty_terminal::vte::ansi::cursor_icon::CursorIcon;
 use alacritty_terminal::vte::ansi::{
     Attr, CharsetIndex, ClearMode, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
@@ -70,37 +70,15 @@ impl Model {
         self.term.grid_mut()[line][last].flags.remove(Flags::WRAPLINE);
     }
 
-    /// What most output is, an ASCII character that neither wraps nor shifts nor hits half of a
-    /// wide one: the same as the engine does, without asking for what cannot be. Returns
-    /// whether it was such.
-    #[inline]
-    fn print_plain(&mut self, c: char) -> bool {
-        let shifts = self.mode().contains(TermMode::INSERT);
-        let charset = self.shadow.charset;
-        let grid = self.term.grid_mut();
-        let cursor = &grid.cursor;
-        let point = cursor.point;
-        let plain = (' '..='~').contains(&c)
-            && !shifts
-            && !cursor.input_needs_wrap
-            && point.column.0 + 1 < grid.columns()
-            && cursor.charsets[charset] == StandardCharset::Ascii;
-        if !plain {
-            return false;
+    /// REP.
+    pub(super) fn repeat(&mut self, times: usize) {
+        if let Some(c) = self.shadow.printed {
+            (0..times).for_each(|_| self.input(c));
         }
-        let Cell { fg, bg, flags, ref extra, .. } = cursor.template;
-        let extra = extra.clone();
-        let cell = &mut grid[point.line][point.column];
-        if cell.flags.intersects(Flags::WIDE_CHAR | Flags::WIDE_CHAR_SPACER) {
-            return false;
-        }
-        *cell = Cell { c, fg, bg, flags, extra };
-        grid.cursor.point.column += 1;
-        true
     }
 
-    /// Whether `c` is a mark, and the cell it would go to has as many as it may.
-    fn is_mark_too_many(&self, c: char) -> bool {
+    /// Whether the cell that a mark would go to has as many as it may.
+    fn has_all_marks(&self) -> bool {
         let cursor = &self.grid().cursor;
         let row = &self.grid()[cursor.point.line];
         let mut column = cursor.point.column.0;
@@ -110,8 +88,7 @@ impl Model {
         if row[Column(column)].flags.contains(Flags::WIDE_CHAR_SPACER) {
             column = column.saturating_sub(1);
         }
-        // Most cells have no marks at all, which is quickly seen.
-        row[Column(column)].zerowidth().is_some_and(|marks| marks.len() >= MARKS_MAX) && c.width() == Some(0)
+        row[Column(column)].zerowidth().is_some_and(|marks| marks.len() >= MARKS_MAX)
     }
 
     fn keep_title(&mut self, title: Option<String>) {
@@ -125,11 +102,9 @@ impl Model {
 impl Handler for Model {
     #[inline]
     fn input(&mut self, c: char) {
-        if self.print_plain(c) {
-            return;
-        }
+        self.shadow.printed = Some(c);
         // Nothing before U+00A0 takes no room.
-        if c >= '\u{a0}' && self.is_mark_too_many(c) {
+        if c >= '\u{a0}' && c.width() == Some(0) && self.has_all_marks() {
             return;
         }
         if !self.shadow.reserved && self.grid().cursor.input_needs_wrap {

@@ -34,6 +34,7 @@ mod model;
 mod palette;
 mod pen;
 mod picture;
+mod plain;
 mod query;
 mod reset;
 mod rows;

@@ -93,6 +93,8 @@ pub(super) struct Shadow {
     /// The primary screen's saved cursor while the alternate screen is shown; the engine
     /// overwrites its own.
     pub parked: Option<Cursor<Cell>>,
+    /// The character printed last, which REP repeats.
+    pub printed: Option<char>,
     /// Since when a synchronized frame (mode 2026) is open.
     pub frame: Option<Instant>,
     /// The bell was rung, or a notification sent.
@@ -320,8 +322,8 @@ impl Model {
     /// Forgets what programs did. Room that was made for history stays.
     pub(super) fn reset_shadow(&mut self) {
         let (columns, rows) = self.size();
-        let Shadow { reserved, rang, .. } = self.shadow;
-        self.shadow = Shadow { reserved, rang, ..Shadow::new(Size { columns, rows }) };
+        let Shadow { reserved, printed, rang, .. } = self.shadow;
+        self.shadow = Shadow { reserved, printed, rang, ..Shadow::new(Size { columns, rows }) };
     }
 
     /// DECSTR.

@@ -13,6 +13,7 @@ mod handler;
 mod joining;
 mod limits;
 mod picture;
+mod plain;
 mod queries;
 mod rows;
 mod stream;
