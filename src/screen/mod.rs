@@ -26,6 +26,7 @@ macro_rules! put {
 mod feed;
 mod handler;
 mod keys;
+mod lines;
 mod links;
 mod model;
 mod palette;

@@ -60,6 +60,19 @@ pub(super) struct Saved {
     pub origin: bool,
 }
 
+/// What the primary screen was like when the alternate one was entered.
+#[derive(Clone, Debug)]
+pub(super) struct Hidden {
+    /// By which of the modes 47, 1047 and 1049 it was.
+    pub by: u16,
+    /// Its saved cursor; the engine overwrites its own.
+    pub saved_cursor: Cursor<Cell>,
+    /// Region and tab stops. We have them once, but some terminals for each screen: those
+    /// go back to these.
+    pub region: Range<usize>,
+    pub tabs: Vec<bool>,
+}
+
 /// State the engine keeps private or does not keep.
 #[derive(Debug, Default)]
 pub(super) struct Shadow {
@@ -88,11 +101,8 @@ pub(super) struct Shadow {
     pub titles: Vec<Option<String>>,
     /// The rest of the saved cursors of primary and alternate screen.
     pub saved: [Saved; 2],
-    /// By which of 47, 1047 and 1049 the alternate screen was entered.
-    pub alternate_by: u16,
-    /// The primary screen's saved cursor while the alternate screen is shown; the engine
-    /// overwrites its own.
-    pub parked: Option<Cursor<Cell>>,
+    /// What was left when the alternate screen was entered, while it is shown.
+    pub hidden: Option<Hidden>,
     /// Since when a synchronized frame (mode 2026) is open.
     pub frame: Option<Instant>,
     /// Bytes of links made since they were last counted.
@@ -105,13 +115,19 @@ pub(super) struct Shadow {
 
 impl Shadow {
     fn new(size: Size) -> Self {
-        Shadow { region: 0..size.rows, tabs: default_tabs(size.columns), alternate_by: 1049, ..Shadow::default() }
+        Shadow { region: 0..size.rows, tabs: default_tabs(size.columns), ..Shadow::default() }
     }
 }
 
 /// A stop every eight columns.
 fn default_tabs(columns: usize) -> Vec<bool> {
     (0..columns).map(|column| column % 8 == 0).collect()
+}
+
+/// Tab stops after a change of width: as they were, and in new columns the usual ones.
+fn refitted(stops: &[bool], columns: usize) -> Vec<bool> {
+    let usual = default_tabs(columns).into_iter().enumerate();
+    usual.map(|(column, stop)| stops.get(column).copied().unwrap_or(stop)).collect()
 }
 
 /// The engine with its shadow.
@@ -220,11 +236,13 @@ impl Model {
         self.term.resize(size);
         if columns != size.columns {
             self.term.set_options(config(history_limit(self.history_bytes, size.columns)));
-            let kept = columns.min(size.columns);
-            let stops = mem::replace(&mut self.shadow.tabs, default_tabs(size.columns));
-            self.shadow.tabs[..kept].copy_from_slice(&stops[..kept]);
+            self.shadow.tabs = refitted(&self.shadow.tabs, size.columns);
         }
         self.shadow.region = 0..size.rows;
+        if let Some(hidden) = &mut self.shadow.hidden {
+            hidden.tabs = refitted(&hidden.tabs, size.columns);
+            hidden.region = 0..size.rows;
+        }
         self.settle(size);
         // The engine adds rows in the same steps as history: given back while there is none.
         let spare = self.with_primary(|grid| {
@@ -268,10 +286,10 @@ impl Model {
                 repair_grid(grid);
                 grid.cursor.clone()
             });
-            match &mut self.shadow.parked {
+            match &mut self.shadow.hidden {
                 // The two are one, and the text has taken it along.
-                Some(parked) if self.shadow.alternate_by == 1049 => *parked = cursor,
-                Some(parked) => inside(parked),
+                Some(hidden) if hidden.by == 1049 => hidden.saved_cursor = cursor,
+                Some(hidden) => inside(&mut hidden.saved_cursor),
                 None => {}
             }
         }
