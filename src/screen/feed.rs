@@ -4,6 +4,8 @@
 //! Sequences are dealt with when they are whole, so that the viewers are between two of
 //! them most of the time. Only strings longer than [`HELD_MAX`] are passed on in parts.
 
+use unicode_width::UnicodeWidthChar;
+
 use super::Screen;
 use super::query::{self, Answerer, Question, Terminator};
 use super::sequence::{CAN, Control, ESC, Kind, Sequence, number, rest_of, sequence};
@@ -66,8 +68,8 @@ enum Deal<'a> {
     Viewers,
     Question(Question<'a>),
     SoftReset,
-    /// Something the engine should do less often: what it gets instead.
-    Instead(Vec<u8>),
+    /// The last character, so many times more.
+    Repeat(u16),
 }
 
 impl Screen {
@@ -111,7 +113,7 @@ impl Screen {
                         done = end;
                         continue;
                     }
-                    match self.deal(kind, &bytes[at..end]) {
+                    match Self::deal(kind, &bytes[at..end]) {
                         Deal::Both => {}
                         Deal::Viewers => {
                             self.both(&bytes[done..at], visible);
@@ -131,10 +133,10 @@ impl Screen {
                             self.model.soft_reset();
                             done = end;
                         }
-                        Deal::Instead(instead) => {
+                        Deal::Repeat(count) => {
                             self.both(&bytes[done..at], visible);
-                            self.parser.advance(&mut self.model, &instead);
-                            visible.extend_from_slice(&bytes[at..end]);
+                            let repeated = self.repeated(count);
+                            self.both(&repeated, visible);
                             done = end;
                         }
                     }
@@ -232,14 +234,14 @@ impl Screen {
     }
 
     /// Who a whole sequence is for.
-    fn deal<'a>(&self, kind: Kind, bytes: &'a [u8]) -> Deal<'a> {
+    fn deal<'a>(kind: Kind, bytes: &'a [u8]) -> Deal<'a> {
         let question = match kind {
             Kind::Escape if bytes == b"\x1bZ" => Some(Question::Identify),
             Kind::Escape => None,
             Kind::Control => match Control::parse(&bytes[2..]) {
                 Some(Control { private: None, intermediates: b"!", action: b'p', .. }) => return Deal::SoftReset,
                 Some(Control { private: None, intermediates: b"", action: b'b', parameters }) => {
-                    return self.repeat(number(parameters));
+                    return Deal::Repeat(number(parameters));
                 }
                 Some(control) => query::control(control),
                 None => None,
@@ -258,17 +260,23 @@ impl Screen {
         }
     }
 
-    /// Repeating a character more often than there are cells only costs time: as many
-    /// lines fewer leave the screen the same.
-    fn repeat<'a>(&self, count: u16) -> Deal<'a> {
+    /// REP, with the character that it repeats: a viewer that has just joined knows of none.
+    ///
+    /// Repeating more often than there are cells only costs time: as many lines fewer leave
+    /// the screen the same.
+    fn repeated(&self, count: u16) -> Vec<u8> {
+        let Some((last, _)) = self.model.shadow.printed else { return Vec::new() };
         let (columns, rows) = self.model.size();
-        let count = usize::from(count);
+        let line = columns / last.width().unwrap_or(1).max(1);
+        let mut count = usize::from(count.max(1));
         let most = columns * (rows + 2);
-        if count <= most {
-            return Deal::Both;
+        if count > most {
+            count -= (count - most).div_ceil(line) * line;
         }
-        let fewer = count - (count - most).div_ceil(columns) * columns;
-        Deal::Instead(format!("\x1b[{fewer}b").into_bytes())
+        match count - 1 {
+            0 => last.to_string().into_bytes(),
+            more => format!("{last}\x1b[{more}b").into_bytes(),
+        }
     }
 }
 

@@ -123,7 +123,7 @@ impl Painter {
     /// Terminals do not agree on how wide some characters are. What follows them is written
     /// on as the program wrote it; should the line become longer than it is here, it must not
     /// wrap before its end.
-    fn cells(&mut self, row: &Row<Cell>, end: usize, joined: bool, continues: bool, filled: bool) {
+    pub(super) fn cells(&mut self, row: &Row<Cell>, end: usize, joined: bool, continues: bool, filled: bool) {
         let mut column = 0;
         // The first characters make the terminal wrap.
         let mut opens = continues;
@@ -217,7 +217,7 @@ pub(super) fn uncertain_end(row: &Row<Cell>) -> bool {
 
 /// Whether terminals differ in how many columns they give this: emoji, and what is put
 /// together by joiners and selectors.
-fn uncertain(cell: &Cell) -> bool {
+pub(super) fn uncertain(cell: &Cell) -> bool {
     let accent = |mark: &char| ('\u{300}'..='\u{36f}').contains(mark);
     cell.c >= '\u{1f000}' || cell.zerowidth().is_some_and(|marks| !marks.iter().all(accent))
 }

@@ -8,7 +8,7 @@
 //!
 //! Not kept, because no sequence could bring it back or the engine has no place for it:
 //! overlines, left and right margins, protected cells, images, marks of shell integration,
-//! the character that `REP` repeats, and a stack of titles in the viewer's terminal.
+//! and a stack of titles in the viewer's terminal.
 
 use std::fmt;
 use std::time::Duration;

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use alacritty_terminal::event::VoidListener;
 use alacritty_terminal::grid::{Cursor, Dimensions, Grid, Row};
-use alacritty_terminal::index::{Column, Line};
+use alacritty_terminal::index::{Column, Line, Point};
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::term::{Config, Osc52, Term, TermMode};
 use alacritty_terminal::vte::ansi::{CharsetIndex, CursorStyle, Rgb};
@@ -80,6 +80,8 @@ pub(super) struct Shadow {
     pub region: Range<usize>,
     /// For each column whether it is a tab stop.
     pub tabs: Vec<bool>,
+    /// The last character printed, and where that left the cursor.
+    pub printed: Option<(char, Point)>,
     /// Which of G0 to G3 is in use.
     pub charset: CharsetIndex,
     /// Kitty keyboard modes of the primary and the alternate screen.

@@ -8,6 +8,7 @@ use alacritty_terminal::term::TermMode;
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::vte::ansi::{CharsetIndex, StandardCharset};
 
+use super::lines::uncertain;
 use super::model::{Hidden, Model, Saved, Size, line_number};
 use super::pen::Pen;
 use super::query::cursor_style;
@@ -112,7 +113,7 @@ impl Painter {
             self.region(&hidden.region);
             let at = if hidden.by == 1049 { saved } else { Saved::default() };
             let origin = if at.origin { hidden.region.start } else { 0 };
-            self.cursor(primary, &primary.cursor, at, origin);
+            self.cursor(primary, &primary.cursor, at, origin, false);
         });
         self.keys(&keys);
         put!(self.out, "\x1b[?{}h", hidden.by);
@@ -127,7 +128,7 @@ impl Painter {
     /// Has the terminal save `cursor` as its own. Comes after the lines: in some terminals
     /// what is saved scrolls along with them.
     fn saved_cursor(&mut self, grid: &Grid<Cell>, cursor: &Cursor<Cell>, rest: Saved) {
-        self.cursor(grid, cursor, rest, 0);
+        self.cursor(grid, cursor, rest, 0, false);
         self.out.extend_from_slice(b"\x1b7");
         if rest.origin {
             self.out.extend_from_slice(b"\x1b[?6l");
@@ -143,8 +144,8 @@ impl Painter {
     }
 
     /// Puts the cursor where it is, with its pen and charsets. `origin` is the first line
-    /// that positions count from.
-    fn cursor(&mut self, grid: &Grid<Cell>, cursor: &Cursor<Cell>, rest: Saved, origin: usize) {
+    /// that positions count from; `flows` says that it stands behind what was printed last.
+    fn cursor(&mut self, grid: &Grid<Cell>, cursor: &Cursor<Cell>, rest: Saved, origin: usize, flows: bool) {
         if rest.origin {
             self.out.extend_from_slice(b"\x1b[?6h");
         }
@@ -155,7 +156,15 @@ impl Painter {
         if cursor.input_needs_wrap && row[Column(at)].flags.contains(Flags::WIDE_CHAR_SPACER) {
             at = at.saturating_sub(1);
         }
-        put!(self.out, "\x1b[{};{}H", line.saturating_sub(origin) + 1, at + 1);
+        let line = line.saturating_sub(origin) + 1;
+        let cut = row[Column(at)].flags.contains(Flags::WIDE_CHAR_SPACER);
+        if flows && !cut && row[..Column(at)].iter().any(uncertain) {
+            // Text goes on behind text, also where the terminal has other widths.
+            put!(self.out, "\x1b[{line};1H");
+            self.cells(row, at, false, false, false);
+        } else {
+            put!(self.out, "\x1b[{line};{}H", at + 1);
+        }
         // A cursor that waits behind the last column gets there by writing in it.
         if cursor.input_needs_wrap && self.viewer.columns == self.screen.columns {
             let cell = &row[Column(at)];
@@ -224,7 +233,9 @@ impl Painter {
         self.region(&region);
         let top = if origin && !self.clipped() { region.start } else { 0 };
         let rest = Saved { charset: shadow.charset, origin: origin && !self.clipped() };
-        self.cursor(model.grid(), &model.grid().cursor, rest, top);
+        let cursor = &model.grid().cursor;
+        let flows = shadow.printed.is_some_and(|(_, at)| at == cursor.point);
+        self.cursor(model.grid(), cursor, rest, top, flows);
         for (_, set) in MODES.iter().filter(|(flag, _)| mode.contains(*flag)) {
             self.out.extend_from_slice(set);
         }

@@ -107,6 +107,7 @@ pub const CASES: &[Case] = &[
     case("no tab stops", "\x1b[3g\r", "\tx"),
     case("more tab stops", "\x1b[4G\x1bH\r", "\ta\tb\tc"),
     case("wrapping off", "\x1b[?7l", "0123456789012345678901234567890123456789more"),
+    case("a character to be repeated", "ab\x1b[31m漢\x1b[3b\x1b[m\x1b(0q", "\x1b[4bx\x1b[b"),
     case("insert mode", "abcdef\x1b[4h\x1b[1;3H", "new漢"),
     case("newline mode", "\x1b[20h", "one\ntwo"),
     // Regions.

@@ -56,6 +56,20 @@ fn what_belongs_together_is_not_cut_apart() {
 }
 
 #[test]
+fn text_goes_on_behind_text_whatever_its_width() {
+    // To this terminal the sign is six columns wide, to others two.
+    let sign = "👨\u{200d}👩\u{200d}👧";
+    for (before, place) in [(format!("{sign} is a fam"), "\x1b[1;1H"), (format!("{sign} is\x1b[1;17H"), "\x1b[1;17H")] {
+        let mut screen = fed(40, 4, &before);
+        assert_painted(&mut screen, &before);
+        let picture = String::from_utf8(screen.picture((40, 4), 0)).unwrap();
+        let (_, end) = picture.split_once("\x1b7").unwrap();
+        assert!(end.starts_with(place), "{}", end.escape_debug());
+        assert_eq!(end.contains(sign), place == "\x1b[1;1H", "{}", end.escape_debug());
+    }
+}
+
+#[test]
 fn what_is_saved_scrolls_along_with_no_lines() {
     // Some terminals keep the saved cursor as a place in the text.
     let mut screen = fed(20, 4, "\x1b[2;3H\x1b[32m\x1b7\x1b[m\x1b[4;1H1\r\n2\r\n3\r\nlast");
