@@ -3,7 +3,7 @@ CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test lint agents build install uninstall
+.PHONY: demo test lint agents xterm build install uninstall
 
 demo: build
 	tests/demo.sh $(TARGET)/release
@@ -16,7 +16,11 @@ build:
 agents:
 	tests/install-agents.sh
 
-test: lint agents
+# A terminal that is not ours, for the tests of pictures.
+xterm:
+	tests/install-xterm.sh
+
+test: lint agents xterm
 	$(CARGO) test
 
 lint:

@@ -4,6 +4,8 @@
 //! Sequences are dealt with when they are whole, so that the viewers are between two of
 //! them most of the time. Only strings longer than [`HELD_MAX`] are passed on in parts.
 
+use unicode_width::UnicodeWidthChar;
+
 use super::Screen;
 use super::query::{self, Answerer, Question, Terminator};
 use super::sequence::{CAN, Control, ESC, Kind, Sequence, number, rest_of, sequence};
@@ -68,8 +70,8 @@ enum Deal<'a> {
     Viewers,
     Question(Question<'a>),
     SoftReset,
-    /// The last character once more, so many times.
-    Repeat(usize),
+    /// The last character, so many times more.
+    Repeat(u16),
 }
 
 impl Screen {
@@ -148,7 +150,7 @@ impl Screen {
 
     /// Deals with a whole sequence, after which `rest` follows.
     fn hand_out(&mut self, kind: Kind, whole: &[u8], rest: &[u8], visible: &mut Vec<u8>) {
-        let deal = self.deal(kind, whole);
+        let deal = Self::deal(kind, whole);
         if matches!(deal, Deal::Both | Deal::SoftReset) {
             self.obey(whole);
             // Broken off by the next, which the engine may not get.
@@ -161,11 +163,12 @@ impl Screen {
                 return self.both(&order, visible);
             }
             Deal::SoftReset => self.model.soft_reset(),
-            Deal::Repeat(times) => {
+            Deal::Repeat(count) => {
                 if std::mem::take(&mut self.feed.midway) {
                     self.obey(&[CAN]);
                 }
-                self.model.repeat(times);
+                let repeated = self.repeated(count);
+                return self.both(&repeated, visible);
             }
             Deal::Viewers => self.model.shadow.rang |= kind == Kind::Command && is_notification(body(whole).0),
             Deal::Both => {}
@@ -248,14 +251,14 @@ impl Screen {
     }
 
     /// Who a whole sequence is for.
-    fn deal<'a>(&self, kind: Kind, bytes: &'a [u8]) -> Deal<'a> {
+    fn deal<'a>(kind: Kind, bytes: &'a [u8]) -> Deal<'a> {
         let question = match kind {
             Kind::Escape if bytes == b"\x1bZ" => Some(Question::Identify),
             Kind::Escape => None,
             Kind::Control => match Control::parse(&bytes[2..]) {
                 Some(Control { private: None, intermediates: b"!", action: b'p', .. }) => return Deal::SoftReset,
                 Some(Control { private: None, intermediates: b"", action: b'b', parameters }) => {
-                    return self.repeat(number(parameters));
+                    return Deal::Repeat(number(parameters));
                 }
                 Some(control) => query::control(control),
                 None => None,
@@ -274,14 +277,23 @@ impl Screen {
         }
     }
 
-    /// Repeating a character more often than there are cells only costs time: as many
-    /// lines fewer leave the screen the same.
-    fn repeat<'a>(&self, count: u16) -> Deal<'a> {
+    /// REP, with the character that it repeats: a viewer that has just joined knows of none.
+    ///
+    /// Repeating more often than there are cells only costs time: as many lines fewer leave
+    /// the screen the same.
+    fn repeated(&self, count: u16) -> Vec<u8> {
+        let Some((last, _)) = self.model.shadow.printed else { return Vec::new() };
         let (columns, rows) = self.model.size();
-        let count = usize::from(count).max(1);
+        let line = columns / last.width().unwrap_or(1).max(1);
+        let mut count = usize::from(count.max(1));
         let most = columns * (rows + 2);
-        let fewer = count.saturating_sub(most).div_ceil(columns) * columns;
-        Deal::Repeat(count - fewer)
+        if count > most {
+            count -= (count - most).div_ceil(line) * line;
+        }
+        match count - 1 {
+            0 => last.to_string().into_bytes(),
+            more => format!("{last}\x1b[{more}b").into_bytes(),
+        }
     }
 }
 

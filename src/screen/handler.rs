@@ -70,10 +70,19 @@ impl Model {
         self.term.grid_mut()[line][last].flags.remove(Flags::WRAPLINE);
     }
 
-    /// REP.
-    pub(super) fn repeat(&mut self, times: usize) {
-        if let Some(c) = self.shadow.printed {
-            (0..times).for_each(|_| self.input(c));
+    /// Any character.
+    fn print(&mut self, c: char) {
+        // Nothing before U+00A0 takes no room.
+        if c >= '\u{a0}' && c.width() == Some(0) && self.has_all_marks() {
+            return;
+        }
+        if !self.shadow.reserved && self.grid().cursor.input_needs_wrap {
+            self.reserve_history();
+        }
+        self.term.input(c);
+        if self.mode().contains(TermMode::INSERT) {
+            let line = self.grid().cursor.point.line;
+            repair(&mut self.term.grid_mut()[line]);
         }
     }
 
@@ -102,19 +111,8 @@ impl Model {
 impl Handler for Model {
     #[inline]
     fn input(&mut self, c: char) {
-        self.shadow.printed = Some(c);
-        // Nothing before U+00A0 takes no room.
-        if c >= '\u{a0}' && c.width() == Some(0) && self.has_all_marks() {
-            return;
-        }
-        if !self.shadow.reserved && self.grid().cursor.input_needs_wrap {
-            self.reserve_history();
-        }
-        self.term.input(c);
-        if self.mode().contains(TermMode::INSERT) {
-            let line = self.grid().cursor.point.line;
-            repair(&mut self.term.grid_mut()[line]);
-        }
+        self.print(c);
+        self.shadow.printed = Some((c, self.grid().cursor.point));
     }
 
     #[inline]
@@ -171,9 +169,13 @@ impl Handler for Model {
         self.term.move_forward_tabs(self.tabs_at_most(count));
     }
 
+    // Where no stop is left, to the first column.
     fn move_backward_tabs(&mut self, count: u16) {
-        self.term.move_backward_tabs(self.tabs_at_most(count));
-        self.set_column(self.column());
+        let mut column = self.column();
+        for _ in 0..self.tabs_at_most(count) {
+            column = self.shadow.tabs[..column].iter().rposition(|stop| *stop).unwrap_or(0);
+        }
+        self.set_column(column);
     }
 
     fn backspace(&mut self) {
@@ -191,10 +193,14 @@ impl Handler for Model {
             self.reserve_history();
         }
         self.term.linefeed();
+        // The engine knows the mode and does not heed it.
+        if self.mode().contains(TermMode::LINE_FEED_NEW_LINE) {
+            self.term.carriage_return();
+        }
     }
 
     fn newline(&mut self) {
-        self.term.newline();
+        self.linefeed();
     }
 
     fn reverse_index(&mut self) {

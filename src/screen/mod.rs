@@ -8,7 +8,7 @@
 //!
 //! Not kept, because no sequence could bring it back or the engine has no place for it:
 //! overlines, left and right margins, protected cells, images, marks of shell integration,
-//! the character that `REP` repeats, and a stack of titles in the viewer's terminal.
+//! and a stack of titles in the viewer's terminal.
 
 use std::fmt;
 use std::time::Duration;
@@ -29,6 +29,7 @@ mod canvas;
 mod feed;
 mod handler;
 mod keys;
+mod lines;
 mod links;
 mod model;
 mod palette;
@@ -194,7 +195,7 @@ impl Screen {
     /// The row of the primary screen, from 0, below all that is shown there and below its
     /// cursor; the number of rows when there is none.
     pub fn below(&mut self) -> u16 {
-        let row = self.model.with_primary(picture::below);
+        let row = self.model.with_primary(lines::below);
         u16::try_from(row).unwrap_or(SIZE_MAX)
     }
 

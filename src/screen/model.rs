@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use alacritty_terminal::event::VoidListener;
 use alacritty_terminal::grid::{Cursor, Dimensions, Grid, Row};
-use alacritty_terminal::index::{Column, Line};
+use alacritty_terminal::index::{Column, Line, Point};
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::term::{Config, Osc52, Term, TermMode};
 use alacritty_terminal::vte::ansi::{CharsetIndex, CursorStyle, Rgb};
@@ -60,6 +60,19 @@ pub(super) struct Saved {
     pub origin: bool,
 }
 
+/// What the primary screen was like when the alternate one was entered.
+#[derive(Clone, Debug)]
+pub(super) struct Hidden {
+    /// By which of the modes 47, 1047 and 1049 it was.
+    pub by: u16,
+    /// Its saved cursor; the engine overwrites its own.
+    pub saved_cursor: Cursor<Cell>,
+    /// Region and tab stops. We have them once, but some terminals for each screen: those
+    /// go back to these.
+    pub region: Range<usize>,
+    pub tabs: Vec<bool>,
+}
+
 /// State the engine keeps private or does not keep.
 #[derive(Debug, Default)]
 pub(super) struct Shadow {
@@ -67,6 +80,8 @@ pub(super) struct Shadow {
     pub region: Range<usize>,
     /// For each column whether it is a tab stop.
     pub tabs: Vec<bool>,
+    /// The last character printed, and where that left the cursor.
+    pub printed: Option<(char, Point)>,
     /// Which of G0 to G3 is in use.
     pub charset: CharsetIndex,
     /// Kitty keyboard modes of the primary and the alternate screen.
@@ -88,13 +103,8 @@ pub(super) struct Shadow {
     pub titles: Vec<Option<String>>,
     /// The rest of the saved cursors of primary and alternate screen.
     pub saved: [Saved; 2],
-    /// By which of 47, 1047 and 1049 the alternate screen was entered.
-    pub alternate_by: u16,
-    /// The primary screen's saved cursor while the alternate screen is shown; the engine
-    /// overwrites its own.
-    pub parked: Option<Cursor<Cell>>,
-    /// The character printed last, which REP repeats.
-    pub printed: Option<char>,
+    /// What was left when the alternate screen was entered, while it is shown.
+    pub hidden: Option<Hidden>,
     /// Since when a synchronized frame (mode 2026) is open.
     pub frame: Option<Instant>,
     /// The bell was rung, or a notification sent.
@@ -109,13 +119,19 @@ pub(super) struct Shadow {
 
 impl Shadow {
     fn new(size: Size) -> Self {
-        Shadow { region: 0..size.rows, tabs: default_tabs(size.columns), alternate_by: 1049, ..Shadow::default() }
+        Shadow { region: 0..size.rows, tabs: default_tabs(size.columns), ..Shadow::default() }
     }
 }
 
 /// A stop every eight columns.
 fn default_tabs(columns: usize) -> Vec<bool> {
     (0..columns).map(|column| column % 8 == 0).collect()
+}
+
+/// Tab stops after a change of width: as they were, and in new columns the usual ones.
+fn refitted(stops: &[bool], columns: usize) -> Vec<bool> {
+    let usual = default_tabs(columns).into_iter().enumerate();
+    usual.map(|(column, stop)| stops.get(column).copied().unwrap_or(stop)).collect()
 }
 
 /// The engine with its shadow.
@@ -224,11 +240,13 @@ impl Model {
         self.term.resize(size);
         if columns != size.columns {
             self.term.set_options(config(history_limit(self.history_bytes, size.columns)));
-            let kept = columns.min(size.columns);
-            let stops = mem::replace(&mut self.shadow.tabs, default_tabs(size.columns));
-            self.shadow.tabs[..kept].copy_from_slice(&stops[..kept]);
+            self.shadow.tabs = refitted(&self.shadow.tabs, size.columns);
         }
         self.shadow.region = 0..size.rows;
+        if let Some(hidden) = &mut self.shadow.hidden {
+            hidden.tabs = refitted(&hidden.tabs, size.columns);
+            hidden.region = 0..size.rows;
+        }
         self.settle(size);
         // The engine adds rows in the same steps as history: given back while there is none.
         let spare = self.with_primary(|grid| {
@@ -272,10 +290,10 @@ impl Model {
                 repair_grid(grid);
                 grid.cursor.clone()
             });
-            match &mut self.shadow.parked {
+            match &mut self.shadow.hidden {
                 // The two are one, and the text has taken it along.
-                Some(parked) if self.shadow.alternate_by == 1049 => *parked = cursor,
-                Some(parked) => inside(parked),
+                Some(hidden) if hidden.by == 1049 => hidden.saved_cursor = cursor,
+                Some(hidden) => inside(&mut hidden.saved_cursor),
                 None => {}
             }
         }
@@ -322,8 +340,8 @@ impl Model {
     /// Forgets what programs did. Room that was made for history stays.
     pub(super) fn reset_shadow(&mut self) {
         let (columns, rows) = self.size();
-        let Shadow { reserved, printed, rang, .. } = self.shadow;
-        self.shadow = Shadow { reserved, printed, rang, ..Shadow::new(Size { columns, rows }) };
+        let Shadow { reserved, rang, .. } = self.shadow;
+        self.shadow = Shadow { reserved, rang, ..Shadow::new(Size { columns, rows }) };
     }
 
     /// DECSTR.

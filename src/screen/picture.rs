@@ -1,21 +1,18 @@
 //! The picture: sequences that paint a terminal of any state as the model.
 
-use alacritty_terminal::grid::{Cursor, Dimensions, Grid, Row};
-use alacritty_terminal::index::{Column, Line};
+use std::ops::Range;
+
+use alacritty_terminal::grid::{Cursor, Grid};
+use alacritty_terminal::index::Column;
 use alacritty_terminal::term::TermMode;
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::vte::ansi::{CharsetIndex, StandardCharset};
 
-use super::model::{Model, Saved, Size, as_line, line_number};
+use super::lines::uncertain;
+use super::model::{Hidden, Model, Saved, Size, line_number};
 use super::pen::Pen;
 use super::query::cursor_style;
 use super::{palette, reset};
-
-/// Most bytes of history in a picture: what a terminal draws within a few milliseconds.
-const HISTORY_BYTES_MAX: usize = 256 * 1024;
-
-/// A run of so many blanks is jumped over instead of written.
-const JUMP_MIN: usize = 6;
 
 /// Modes that are only set or not, with what sets them. Wrapping, insert mode and the
 /// cursor's visibility have their place in the order of painting.
@@ -38,14 +35,13 @@ const MODES: [(TermMode, &[u8]); 10] = [
 pub(super) fn picture(model: &mut Model, viewer: Size, history: usize, follows: bool) -> Vec<u8> {
     let mut painter = Painter::new(model, viewer, follows);
     reset::start(&mut painter.out);
-    painter.tabs(&model.shadow.tabs);
-    let shown = model.shown();
-    if model.alternate() {
-        painter.hidden_primary(model, history);
+    if let Some(hidden) = model.shadow.hidden.clone() {
+        painter.hidden_primary(model, &hidden, history);
     }
+    painter.tabs(&model.shadow.tabs);
     let grid = model.grid();
-    painter.saved_cursor(grid, &grid.saved_cursor, model.shadow.saved[shown]);
     painter.lines(grid, history);
+    painter.saved_cursor(grid, &grid.saved_cursor, model.shadow.saved[model.shown()]);
     painter.place(model);
     painter.modes(model);
     painter.end(model);
@@ -53,18 +49,18 @@ pub(super) fn picture(model: &mut Model, viewer: Size, history: usize, follows: 
 }
 
 pub(super) struct Painter {
-    pub(super) out: Vec<u8>,
-    pen: Pen,
+    pub out: Vec<u8>,
+    pub pen: Pen,
     /// Which of G0 to G3 hold line drawing in the terminal, and which is in use.
     drawing: [bool; 4],
     charset: CharsetIndex,
     /// The size of the model's screen.
-    screen: Size,
-    viewer: Size,
+    pub screen: Size,
+    pub viewer: Size,
     /// First line that is painted: not 0 only in a viewer that is too low for the cursor.
-    top: usize,
+    pub top: usize,
     /// The terminal will get the stream: it needs all that the stream's meaning hangs on.
-    follows: bool,
+    pub follows: bool,
 }
 
 impl Painter {
@@ -89,12 +85,12 @@ impl Painter {
     }
 
     /// Columns that are painted.
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.screen.columns.min(self.viewer.columns)
     }
 
     /// Lines that are painted.
-    fn height(&self) -> usize {
+    pub(super) fn height(&self) -> usize {
         self.screen.rows.min(self.viewer.rows)
     }
 
@@ -112,213 +108,52 @@ impl Painter {
 
     /// The screen behind the alternate one, its history, cursor and keyboard modes; then
     /// the switch.
-    fn hidden_primary(&mut self, model: &mut Model, history: usize) {
-        let by = model.shadow.alternate_by;
+    fn hidden_primary(&mut self, model: &mut Model, hidden: &Hidden, history: usize) {
         let saved = model.shadow.saved[0];
         let keys = model.shadow.keys[0].clone();
-        let parked = model.shadow.parked.clone();
         let top = std::mem::take(&mut self.top);
+        self.tabs(&hidden.tabs);
         model.with_primary(|primary| {
-            if by != 1049
-                && let Some(parked) = &parked
-            {
-                self.saved_cursor(primary, parked, saved);
-            }
             self.lines(primary, history);
-            let at = if by == 1049 { saved } else { Saved::default() };
-            self.cursor(primary, &primary.cursor, at, 0);
+            if hidden.by != 1049 {
+                self.saved_cursor(primary, &hidden.saved_cursor, saved);
+            }
+            self.region(&hidden.region);
+            let at = if hidden.by == 1049 { saved } else { Saved::default() };
+            let origin = if at.origin { hidden.region.start } else { 0 };
+            self.cursor(primary, &primary.cursor, at, origin, false);
         });
         self.keys(&keys);
-        put!(self.out, "\x1b[?{by}h");
+        put!(self.out, "\x1b[?{}h", hidden.by);
         if saved.origin {
             self.out.extend_from_slice(b"\x1b[?6l");
         }
         self.top = top;
         self.plain();
-        self.out.extend_from_slice(b"\x1b[H\x1b[J");
+        self.out.extend_from_slice(b"\x1b[r\x1b[H\x1b[J");
     }
 
-    /// Has the terminal save `cursor` as its own. Comes before anything is painted in this
-    /// screen: a cursor that waits to wrap is made by writing into the last column.
+    /// Has the terminal save `cursor` as its own. Comes after the lines: in some terminals
+    /// what is saved scrolls along with them.
     fn saved_cursor(&mut self, grid: &Grid<Cell>, cursor: &Cursor<Cell>, rest: Saved) {
-        if *cursor == Cursor::default() && rest == Saved::default() {
-            self.out.extend_from_slice(b"\x1b7");
-            return;
-        }
-        self.cursor(grid, cursor, rest, 0);
+        self.cursor(grid, cursor, rest, 0, false);
         self.out.extend_from_slice(b"\x1b7");
         if rest.origin {
             self.out.extend_from_slice(b"\x1b[?6l");
         }
         self.plain();
-        self.out.extend_from_slice(b"\x1b[H\x1b[J");
     }
 
-    /// The lines of the screen from the top left, above them up to `limit` lines of history.
-    fn lines(&mut self, grid: &Grid<Cell>, limit: usize) {
-        self.home();
-        let above = self.history(grid, limit);
-        let last = self.top + self.height();
-        // Blank lines at the end need no painting.
-        let painted_above = |line| above > 0 || line > self.top;
-        let needed = |line: &usize| {
-            occupied(&grid[as_line(*line)]) > 0 || (painted_above(*line) && self.continues(grid, as_line(*line)))
-        };
-        let end = (self.top..last).rev().find(needed).map_or(self.top, |line| line + 1);
-        for line in self.top..end {
-            let first = line == self.top && above == 0;
-            let joined = self.row(grid, as_line(line), !first, line + 1 < end);
-            if !joined && line + 1 < end {
-                self.new_line();
-            }
-        }
-        self.pen.reset(&mut self.out);
-        // History that has not left the screen yet.
-        let scrolled = (above + (end - self.top).max(1)).saturating_sub(self.viewer.rows);
-        if above > scrolled {
-            put!(self.out, "\x1b[{};1H", self.viewer.rows);
-            self.out.extend(std::iter::repeat_n(b'\n', above - scrolled));
-        }
-    }
-
-    /// Up to `limit` lines of history; returns how many.
-    fn history(&mut self, grid: &Grid<Cell>, limit: usize) -> usize {
-        let mut lines = Vec::new();
-        let mut bytes = 0;
-        // Newest first, until the room is used up.
-        for line in (1..=limit.min(grid.history_size())).map(|back| as_line(0) - back) {
-            let start = self.out.len();
-            // Clipped lines of the screen are missing in between.
-            let more = self.top == 0 || line < Line(-1);
-            let joined = self.row(grid, line, true, more);
-            self.pen.reset(&mut self.out);
-            if !joined {
-                self.new_line();
-            }
-            let painted = self.out.split_off(start);
-            bytes += painted.len();
-            if bytes > HISTORY_BYTES_MAX {
-                break;
-            }
-            lines.push(painted);
-        }
-        for line in lines.iter().rev() {
-            self.out.extend_from_slice(line);
-        }
-        lines.len()
-    }
-
-    fn new_line(&mut self) {
-        if self.pen.colours_blanks() {
-            self.pen.reset(&mut self.out);
-        }
-        self.out.extend_from_slice(b"\r\n");
-    }
-
-    /// Whether a line goes on in the next, and the terminal can be told so.
-    fn joined(&self, grid: &Grid<Cell>, line: Line) -> bool {
-        let row = &grid[line];
-        row[Column(row.len() - 1)].flags.contains(Flags::WRAPLINE)
-            && !uncertain_end(row)
-            && self.viewer.columns == self.screen.columns
-    }
-
-    /// Whether a line is what the one above goes on in.
-    fn continues(&self, grid: &Grid<Cell>, line: Line) -> bool {
-        line > grid.topmost_line() && self.joined(grid, line - 1i32)
-    }
-
-    /// One line from the first column on; `above` and `below` say whether the lines around
-    /// it are painted too. Returns whether it goes on in the line below, so that the
-    /// terminal itself joins the two when it becomes wider.
-    fn row(&mut self, grid: &Grid<Cell>, line: Line, above: bool, below: bool) -> bool {
-        let row = &grid[line];
-        let joined = below && self.joined(grid, line);
-        let continues = above && self.continues(grid, line);
-        let width = self.width();
-        let mut end = occupied(row).min(width);
-        if joined {
-            // It must reach the edge. A wide character that wraps leaves the last column
-            // as it was by itself.
-            let last = &row[Column(row.len() - 1)];
-            let first = &grid[line + 1i32][Column(0)];
-            let left_over = last.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER)
-                && first.flags.contains(Flags::WIDE_CHAR)
-                && Pen::of(first) == Pen::of(last);
-            end = if left_over { width - 1 } else { width };
-        }
-        // Its first character, be it a blank, makes the terminal wrap; and if it scrolls then,
-        // it may fill the new line with the background of that character.
-        let filled = continues && row[Column(0)].bg != Cell::default().bg;
-        if continues {
-            end = if filled { width } else { end.max(1) };
-        }
-        let mut column = 0;
-        let mut guarded = false;
-        while column < end {
-            let cell = &row[Column(column)];
-            let blanks = row[Column(column)..Column(end)].iter().take_while(|cell| plain_blank(cell)).count();
-            let taken = if blanks > 0 { blanks } else { 1 + usize::from(cell.flags.contains(Flags::WIDE_CHAR)) };
-            if guarded && joined && column + taken >= end {
-                guarded = false;
-                put!(self.out, "\x1b[?7h\x1b[{}G", column + 1);
-            }
-            if blanks == 0 {
-                column += self.cell(row, column, end);
-                // Terminals do not agree on how wide this is. What follows is written on as
-                // the program wrote it; should it become longer than the line, it must not
-                // wrap before its end.
-                if !guarded && uncertain(cell) {
-                    guarded = true;
-                    self.out.extend_from_slice(b"\x1b[?7l");
-                }
-                continue;
-            }
-            self.pen.reset(&mut self.out);
-            // A jump does not make the terminal wrap, nor wait to.
-            let jump = blanks >= JUMP_MIN && column + blanks < end && !(continues && column == 0) && !filled;
-            if jump {
-                put!(self.out, "\x1b[{blanks}C");
-            } else {
-                self.out.extend(std::iter::repeat_n(b' ', blanks));
-            }
-            column += blanks;
-        }
-        if guarded {
-            self.out.extend_from_slice(b"\x1b[?7h");
-            // The next begins with a wide character that has no room in the last column.
-            if joined {
-                put!(self.out, "\x1b[{}G", width);
-            }
-        }
-        joined
-    }
-
-    /// Writes the cell in `column`; returns how many columns it takes.
-    fn cell(&mut self, row: &Row<Cell>, column: usize, end: usize) -> usize {
-        let cell = &row[Column(column)];
-        self.pen.change(&mut self.out, cell);
-        let wide = cell.flags.contains(Flags::WIDE_CHAR);
-        let whole = column + 1 < end && row[Column(column + 1)].flags.contains(Flags::WIDE_CHAR_SPACER);
-        if (wide && !whole) || cell.flags.contains(Flags::WIDE_CHAR_SPACER) || cell.c.is_control() {
-            self.out.push(b' ');
-            return 1;
-        }
-        self.character(cell);
-        if wide { 2 } else { 1 }
-    }
-
-    fn character(&mut self, cell: &Cell) {
-        let mut buffer = [0; 4];
-        self.out.extend_from_slice(cell.c.encode_utf8(&mut buffer).as_bytes());
-        for mark in cell.zerowidth().into_iter().flatten() {
-            self.out.extend_from_slice(mark.encode_utf8(&mut buffer).as_bytes());
+    /// Also in a higher terminal: there the screen's last line is not the last.
+    fn region(&mut self, region: &Range<usize>) {
+        if !self.clipped() && *region != (0..self.viewer.rows) {
+            put!(self.out, "\x1b[{};{}r", region.start + 1, region.end);
         }
     }
 
     /// Puts the cursor where it is, with its pen and charsets. `origin` is the first line
-    /// that positions count from.
-    fn cursor(&mut self, grid: &Grid<Cell>, cursor: &Cursor<Cell>, rest: Saved, origin: usize) {
+    /// that positions count from; `flows` says that it stands behind what was printed last.
+    fn cursor(&mut self, grid: &Grid<Cell>, cursor: &Cursor<Cell>, rest: Saved, origin: usize, flows: bool) {
         if rest.origin {
             self.out.extend_from_slice(b"\x1b[?6h");
         }
@@ -329,7 +164,15 @@ impl Painter {
         if cursor.input_needs_wrap && row[Column(at)].flags.contains(Flags::WIDE_CHAR_SPACER) {
             at = at.saturating_sub(1);
         }
-        put!(self.out, "\x1b[{};{}H", line.saturating_sub(origin) + 1, at + 1);
+        let line = line.saturating_sub(origin) + 1;
+        let cut = row[Column(at)].flags.contains(Flags::WIDE_CHAR_SPACER);
+        if flows && !cut && row[..Column(at)].iter().any(uncertain) {
+            // Text goes on behind text, also where the terminal has other widths.
+            put!(self.out, "\x1b[{line};1H");
+            self.cells(row, at, false, false, false);
+        } else {
+            put!(self.out, "\x1b[{line};{}H", at + 1);
+        }
         // A cursor that waits behind the last column gets there by writing in it.
         if cursor.input_needs_wrap && self.viewer.columns == self.screen.columns {
             let cell = &row[Column(at)];
@@ -385,7 +228,7 @@ impl Painter {
         }
     }
 
-    fn home(&mut self) {
+    pub(super) fn home(&mut self) {
         self.out.extend_from_slice(b"\x1b[H");
     }
 
@@ -401,14 +244,11 @@ impl Painter {
         }
         let origin = model.mode().contains(TermMode::ORIGIN);
         let region = model.region();
-        let mut top = 0;
-        // Also in a higher terminal: there the screen's last line is not the last.
-        if !self.clipped() && region != (0..self.viewer.rows) {
-            put!(self.out, "\x1b[{};{}r", region.start + 1, region.end);
-            top = if origin { region.start } else { 0 };
-        }
+        self.region(&region);
+        let top = if origin && !self.clipped() { region.start } else { 0 };
         let rest = Saved { charset: model.shadow.charset, origin: origin && !self.clipped() };
-        self.cursor(grid, &grid.cursor, rest, top);
+        let flows = model.shadow.printed.is_some_and(|(_, at)| at == grid.cursor.point);
+        self.cursor(grid, &grid.cursor, rest, top, flows);
     }
 
     /// What is neither cells nor place: modes, colours, title.
@@ -461,19 +301,6 @@ impl Painter {
         }
     }
 
-    /// Each painted line by itself, as it goes into a blank one.
-    pub(super) fn separate_lines(&mut self, grid: &Grid<Cell>) -> Vec<Vec<u8>> {
-        let lines = self.top..self.top + self.height();
-        lines
-            .map(|line| {
-                let start = self.out.len();
-                self.row(grid, as_line(line), false, false);
-                self.pen.reset(&mut self.out);
-                self.out.split_off(start)
-            })
-            .collect()
-    }
-
     /// Colours that the program has set.
     fn colours(&mut self, model: &Model) {
         let named = [(palette::FOREGROUND, 10), (palette::BACKGROUND, 11), (palette::CURSOR, 12)];
@@ -485,40 +312,4 @@ impl Painter {
             }
         }
     }
-}
-
-/// A cell as erasing with the plain pen leaves it.
-fn plain_blank(cell: &Cell) -> bool {
-    const LAYOUT: Flags = Flags::WRAPLINE.union(Flags::LEADING_WIDE_CHAR_SPACER);
-    let default = Cell::default();
-    cell.c == ' '
-        && cell.extra.is_none()
-        && cell.fg == default.fg
-        && cell.bg == default.bg
-        && LAYOUT.contains(cell.flags)
-}
-
-/// The line below the last that holds something, and below the cursor.
-pub(super) fn below(grid: &mut Grid<Cell>) -> usize {
-    let last = (0..grid.screen_lines()).rev().find(|line| occupied(&grid[as_line(*line)]) > 0);
-    last.map_or(0, |line| line + 1).max(line_number(grid.cursor.point.line) + 1)
-}
-
-/// Columns up to the last that holds something.
-fn occupied(row: &Row<Cell>) -> usize {
-    row[..].iter().rposition(|cell| !plain_blank(cell)).map_or(0, |last| last + 1)
-}
-
-/// Whether a line ends in something terminals differ about: such a line is not joined with
-/// the next, as it might wrap too early or not at all.
-pub(super) fn uncertain_end(row: &Row<Cell>) -> bool {
-    let (last, before) = (&row[Column(row.len() - 1)], &row[Column(row.len() - 2)]);
-    uncertain(if last.flags.contains(Flags::WIDE_CHAR_SPACER) { before } else { last })
-}
-
-/// Whether terminals differ in how many columns they give this: emoji, and what is put
-/// together by joiners and selectors.
-fn uncertain(cell: &Cell) -> bool {
-    let accent = |mark: &char| ('\u{300}'..='\u{36f}').contains(mark);
-    cell.c >= '\u{1f000}' || cell.zerowidth().is_some_and(|marks| !marks.iter().all(accent))
 }

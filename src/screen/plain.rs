@@ -76,10 +76,11 @@ impl Model {
         for (cell, byte) in cells[..printed].iter_mut().zip(text) {
             *cell = Cell { c: char::from(*byte), fg, bg, flags, extra: extra.clone() };
         }
+        let cursor = &mut grid.cursor;
+        cursor.point.column += printed;
         if let Some(byte) = text[..printed].last() {
-            self.shadow.printed = Some(char::from(*byte));
+            self.shadow.printed = Some((char::from(*byte), cursor.point));
         }
-        self.term.grid_mut().cursor.point.column += printed;
         printed
     }
 }

@@ -5,7 +5,7 @@
 use alacritty_terminal::term::TermMode;
 use alacritty_terminal::vte::ansi::{Handler, NamedPrivateMode, PrivateMode};
 
-use super::model::{Model, Saved};
+use super::model::{Hidden, Model, Saved};
 
 impl Model {
     /// Sets origin mode without moving the cursor.
@@ -34,12 +34,12 @@ impl Model {
             return;
         }
         let grid = self.grid();
-        let parked = if by == 1049 { grid.cursor.clone() } else { grid.saved_cursor.clone() };
+        let saved_cursor = if by == 1049 { grid.cursor.clone() } else { grid.saved_cursor.clone() };
         if by == 1049 {
             self.shadow.saved[0] = self.saved();
         }
-        self.shadow.parked = Some(parked);
-        self.shadow.alternate_by = by;
+        let (region, tabs) = (self.region(), self.shadow.tabs.clone());
+        self.shadow.hidden = Some(Hidden { by, saved_cursor, region, tabs });
         self.term.swap_alt();
     }
 
@@ -49,11 +49,11 @@ impl Model {
         }
         let cursor = self.grid().cursor.clone();
         self.term.swap_alt();
-        let entered_by = self.shadow.alternate_by;
-        let saved_cursor = self.shadow.parked.take();
         let grid = self.term.grid_mut();
-        if let Some(saved_cursor) = saved_cursor {
-            grid.saved_cursor = saved_cursor;
+        let mut entered_by = 1049;
+        if let Some(hidden) = self.shadow.hidden.take() {
+            entered_by = hidden.by;
+            grid.saved_cursor = hidden.saved_cursor;
         }
         if by != 1049 {
             grid.cursor = cursor;

@@ -62,6 +62,11 @@ fn the_engine_s_slips_are_mended() {
     assert_eq!(shows("abc\x1b[Ld"), "d\nabc\n");
     // A tab at the edge does not wrap, and leaves no character.
     assert_eq!(shows("0123456789\t!"), "0123456789\n!\n");
+    // Back from before the first stop is the first column.
+    assert_eq!(shows("\x1b[3g\x1b[5G\x1bH\r123\x1b[Za"), "a23\n");
+    assert_eq!(shows("\x1b[3g\x1b[5G\x1bH\x1b[7G7\x1b[Za"), "    a 7\n");
+    // Newline mode is obeyed.
+    assert_eq!(shows("\x1b[20hone\ntwo\x1b[20l\n3"), "one\ntwo\n   3\n");
     // Half a wide character is none.
     assert_eq!(shows("漢字\x1b[1;2H\x1b[K"), "");
     assert_eq!(shows("a漢字\x1b[1;3H\x1b[P"), "a 字\n");

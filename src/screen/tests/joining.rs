@@ -67,6 +67,25 @@ fn long_strings_have_a_stand_in() {
 }
 
 #[test]
+fn a_character_is_repeated_for_who_did_not_see_it() {
+    let mut screen = fed(40, 12, "\x1b(0q");
+    let mut joined = fed(40, 12, screen.picture((40, 12), 0));
+    let visible = feed(&mut screen, "\x1b[3b\x1b[b\x1b[31m\x1b[2bx\x1b[b");
+    assert!(visible.starts_with(b"q\x1b[2bq\x1b"), "{}", visible.escape_ascii());
+    feed(&mut joined, visible);
+    assert_eq!(joined.text(true), screen.text(true));
+    assert_eq!(joined.text(false), "───────││\n");
+    assert_eq!(feed(&mut fed(40, 12, ""), "\x1b[3b"), b"", "there is nothing to repeat");
+    // More than there is room for stays what it is.
+    for (columns, last) in [(7, "漢"), (7, "x")] {
+        let mut many = fed(columns, 3, last);
+        let mut each = fed(columns, 3, last.repeat(10_000));
+        feed(&mut many, "\x1b[9999b");
+        pretty_assert(&state(&mut each, 0, Before::Fresh), &state(&mut many, 0, Before::Fresh), last, b"");
+    }
+}
+
+#[test]
 fn an_open_frame_stays_open() {
     let mut screen = fed(40, 12, "\x1b[?2026hhalf");
     assert!(screen.flush_after().is_some_and(|wait| wait <= std::time::Duration::from_millis(150)));

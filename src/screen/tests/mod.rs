@@ -5,8 +5,8 @@ use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::cell::{Cell, Flags};
 
 use super::Screen;
+use super::lines::uncertain_end;
 use super::pen::{ATTRIBUTES, OWN_LINK, Pen};
-use super::picture::uncertain_end;
 
 mod canvas;
 mod handler;
@@ -60,23 +60,24 @@ enum Before {
 }
 
 fn state(screen: &mut Screen, history: usize, before: Before) -> State {
-    let waiting = waiting_cell(screen.model.grid());
-    let shown = lines(screen.model.grid(), 0, waiting);
+    let grid = screen.model.grid();
+    let shown = lines(grid, 0, &waiting_cells([&grid.cursor, &grid.saved_cursor]));
     let (cursor, saved) = {
         let grid = screen.model.grid();
         (cursor(&grid.cursor), cursor(&grid.saved_cursor))
     };
+    let hidden = screen.model.shadow.hidden.clone();
     let (primary, primary_cursor, history) = screen.model.with_primary(|grid| {
-        let waiting = waiting_cell(grid);
         let kept = history.min(grid.history_size());
-        let mut lines = lines(grid, kept, waiting);
+        let saved = hidden.as_ref().map_or(&grid.saved_cursor, |hidden| &hidden.saved_cursor);
+        let mut lines = lines(grid, kept, &waiting_cells([&grid.cursor, saved]));
         let primary = lines.split_off(kept);
         (primary, self::cursor(&grid.cursor), lines)
     });
     let shadow = &screen.model.shadow;
     let alternate = screen.model.alternate();
     let modes = format!(
-        "{:?} region {:?} tabs {:?} charset {:?} keys {:?} other {} style {:?} parked {:?} by {:?} saved {:?} frame {}",
+        "{:?} region {:?} tabs {:?} charset {:?} keys {:?} other {} style {:?} hidden {:?} saved {:?} frame {}",
         screen.model.mode(),
         shadow.region,
         shadow.tabs,
@@ -89,8 +90,7 @@ fn state(screen: &mut Screen, history: usize, before: Before) -> State {
             .collect::<Vec<_>>(),
         shadow.modify_other_keys,
         shadow.cursor_style,
-        shadow.parked.as_ref().map(self::cursor),
-        alternate.then_some(shadow.alternate_by),
+        shadow.hidden.as_ref().map(|left| (left.by, self::cursor(&left.saved_cursor), &left.region, &left.tabs)),
         (shadow.saved[usize::from(alternate)], alternate.then_some(shadow.saved[0])),
         shadow.frame.is_some(),
     );
@@ -138,13 +138,14 @@ impl Names {
 /// How a picture names such links.
 const OWN_NAME: &str = "autodev-";
 
-/// The cell in which the cursor waits to wrap: the picture writes it last, so that it
+/// The cells in which cursors wait to wrap: the picture writes them last, so that they
 /// cannot be marked as wrapped at the same time.
-fn waiting_cell(grid: &Grid<Cell>) -> Option<(Line, Column)> {
-    grid.cursor.input_needs_wrap.then_some((grid.cursor.point.line, grid.cursor.point.column))
+fn waiting_cells(cursors: [&Cursor<Cell>; 2]) -> Vec<(Line, Column)> {
+    let waiting = cursors.into_iter().filter(|cursor| cursor.input_needs_wrap);
+    waiting.map(|cursor| (cursor.point.line, cursor.point.column)).collect()
 }
 
-fn lines(grid: &Grid<Cell>, history: usize, waiting: Option<(Line, Column)>) -> Vec<String> {
+fn lines(grid: &Grid<Cell>, history: usize, waiting: &[(Line, Column)]) -> Vec<String> {
     let first = -i32::try_from(history).unwrap();
     (first..=grid.bottommost_line().0)
         .map(Line)
@@ -164,7 +165,7 @@ fn lines(grid: &Grid<Cell>, history: usize, waiting: Option<(Line, Column)>) -> 
                 }
                 // Below the last line there is nothing it could go on in.
                 let wraps = line < grid.bottommost_line() && cell.flags.contains(Flags::WRAPLINE);
-                if wraps && !uncertain_end(&grid[line]) && waiting != Some((line, column)) {
+                if wraps && !uncertain_end(&grid[line]) && !waiting.contains(&(line, column)) {
                     out.push('↩');
                 }
             }

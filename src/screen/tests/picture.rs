@@ -44,6 +44,57 @@ fn lines_stay_lines_whatever_an_emoji_s_width() {
 }
 
 #[test]
+fn what_belongs_together_is_not_cut_apart() {
+    for together in ["👨\u{200d}👩\u{200d}👧", "🇩🇪", "👍🏽", "🐻\u{200d}❄\u{fe0f}"] {
+        for line in [format!("{together} end"), format!("before {together}"), format!("01234567890123456789{together}")]
+        {
+            let mut screen = fed(20, 4, format!("{line}\r\nlast"));
+            let picture = String::from_utf8(screen.picture((20, 4), 0)).unwrap();
+            assert!(picture.contains(together), "{line}: {}", picture.escape_debug());
+        }
+    }
+}
+
+#[test]
+fn text_goes_on_behind_text_whatever_its_width() {
+    // To this terminal the sign is six columns wide, to others two.
+    let sign = "👨\u{200d}👩\u{200d}👧";
+    for (before, place) in [(format!("{sign} is a fam"), "\x1b[1;1H"), (format!("{sign} is\x1b[1;17H"), "\x1b[1;17H")] {
+        let mut screen = fed(40, 4, &before);
+        assert_painted(&mut screen, &before);
+        let picture = String::from_utf8(screen.picture((40, 4), 0)).unwrap();
+        let (_, end) = picture.split_once("\x1b7").unwrap();
+        assert!(end.starts_with(place), "{}", end.escape_debug());
+        assert_eq!(end.contains(sign), place == "\x1b[1;1H", "{}", end.escape_debug());
+    }
+}
+
+#[test]
+fn what_is_saved_scrolls_along_with_no_lines() {
+    // Some terminals keep the saved cursor as a place in the text.
+    let mut screen = fed(20, 4, "\x1b[2;3H\x1b[32m\x1b7\x1b[m\x1b[4;1H1\r\n2\r\n3\r\nlast");
+    let picture = String::from_utf8(screen.picture((20, 4), 99)).unwrap();
+    let (painted, saved) = (picture.find("last").unwrap(), picture.find("\x1b7").unwrap());
+    assert!(painted < saved, "{}", picture.escape_debug());
+}
+
+#[test]
+fn each_screen_has_its_region_and_tab_stops() {
+    // Some terminals have them twice.
+    let mut screen = fed(20, 6, "\x1b[2;4r\x1b[3g\x1b[5G\x1bH\x1b[?1049h\x1b[3;5r\x1b[3g\x1b[7G\x1bH");
+    let picture = String::from_utf8(screen.picture((20, 6), 99)).unwrap();
+    let (primary, alternate) = picture.split_once("\x1b[?1049h").unwrap();
+    assert!(primary.contains("\x1b[3g\x1b[5G\x1bH") && primary.contains("\x1b[2;4r"), "{}", primary.escape_debug());
+    let whole = alternate.find("\x1b[r").unwrap();
+    assert!(whole < alternate.find("\x1b[3;5r").unwrap(), "{}", alternate.escape_debug());
+    assert!(
+        alternate.contains("\x1b[3g\x1b[7G\x1bH") && !alternate.contains("\x1b[5G"),
+        "{}",
+        alternate.escape_debug()
+    );
+}
+
+#[test]
 fn looking_changes_nothing() {
     let mut screen = fed(40, 12, FEATURES);
     feed(&mut screen, ALTERNATE);
