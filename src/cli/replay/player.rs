@@ -18,7 +18,7 @@ use crate::attach::signals::Signals;
 use crate::attach::terminal::{Terminal, write_within};
 use crate::clock::short;
 use crate::protocol::Fault;
-use crate::screen;
+use crate::screen::{self, Canvas};
 
 /// Between two pictures for a terminal that is too small: 30 a second look fluent.
 const PICTURE_EVERY: Duration = Duration::from_millis(33);
@@ -48,6 +48,8 @@ struct Player<'p, 'a> {
     clock: Clock,
     /// What the terminal shows is not the session's screen.
     stale: bool,
+    /// What it does show, where its size is another.
+    canvas: Canvas,
     painted: Option<Instant>,
 }
 
@@ -77,6 +79,7 @@ pub fn play(playback: &mut Playback<'_>, pace: Pace) -> Result<Status, Fault> {
         unshown,
         clock: Clock::Runs(Instant::now()),
         stale: true,
+        canvas: Canvas::default(),
         painted: None,
     };
     player.paint();
@@ -112,7 +115,8 @@ impl Player<'_, '_> {
     /// The row below all that is shown, where all of it is there.
     fn below(&mut self) -> Option<u16> {
         let row = self.playback.screen().below();
-        Some(row).filter(|row| self.fits() && *row < self.screen.1)
+        let (columns, rows) = self.playback.size();
+        Some(row).filter(|row| self.screen.0 >= columns && self.screen.1 >= rows && *row < self.screen.1)
     }
 
     /// Shows what can be shown, plays what is due, waits, takes what has come.
@@ -203,10 +207,9 @@ impl Player<'_, '_> {
         };
     }
 
-    /// The terminal has room for the whole screen.
+    /// The terminal is as large as the screen: what was printed means the same there.
     fn fits(&self) -> bool {
-        let (columns, rows) = self.playback.size();
-        self.screen.0 >= columns && self.screen.1 >= rows
+        self.screen == self.playback.size()
     }
 
     /// Shows the screen as it is now.
@@ -216,10 +219,13 @@ impl Player<'_, '_> {
         }
         let (fits, size) = (self.fits(), self.screen);
         let screen = self.playback.screen();
-        self.unshown.push(&screen.picture(size, 0));
         if fits {
+            self.canvas.spoil();
+            self.unshown.push(&screen.picture(size, 0));
             // What comes next goes on from there.
             self.unshown.push(screen.since_ground());
+        } else {
+            self.unshown.push(&screen.paint(&mut self.canvas, size, 0));
         }
         self.stale = false;
         self.painted = Some(Instant::now());
@@ -281,6 +287,7 @@ impl Player<'_, '_> {
     fn repaint(&mut self, terminal: &Terminal) {
         self.screen = terminal.size();
         self.stale = true;
+        self.canvas.spoil();
         self.paint();
     }
 }
