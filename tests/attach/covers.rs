@@ -165,6 +165,7 @@ fn whatever_the_client_dies_of_and_shows_the_terminal_is_sane() {
                 user.see("ready");
                 user.type_(keys);
                 user.see(shows);
+                user.is_heard();
                 user.signal(signal);
                 assert_eq!(code(&mut user), status, "{shows}");
                 user.assert_sane();

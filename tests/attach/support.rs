@@ -274,6 +274,15 @@ impl User {
         }
     }
 
+    /// Waits until the command has read all that was typed. Nobody tells us but the terminal.
+    pub fn is_heard(&self) {
+        let deadline = Instant::now() + LONG;
+        while socket::readable(&self.slave, Duration::ZERO).unwrap() {
+            assert!(Instant::now() < deadline, "the command does not read");
+            std::thread::yield_now();
+        }
+    }
+
     pub fn resize(&mut self, columns: u16, rows: u16) {
         self.screen.resize(columns, rows);
         set_size(self.master(), (columns, rows));
