@@ -1,6 +1,7 @@
 //! A connection to one session's keeper: blocking, or driven by a poll loop.
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -15,9 +16,10 @@ const READ_SIZE: usize = keeper::MAX_OUTPUT + 64;
 #[derive(Debug)]
 pub struct Link {
     stream: UnixStream,
-    received: Vec<u8>,
-    /// Bytes at the beginning of `received` that were taken out.
-    taken: usize,
+    /// Longer than what was received: making it so each time would cost more than reading.
+    buffer: Vec<u8>,
+    /// What was received and not taken out.
+    received: Range<usize>,
 }
 
 impl Link {
@@ -27,7 +29,7 @@ impl Link {
     /// # Errors
     /// `TimedOut` when there is none within `limit`; otherwise the stream's own.
     pub fn open(stream: UnixStream, limit: Duration) -> io::Result<(Link, KeeperHello)> {
-        let mut link = Link { stream, received: Vec::new(), taken: 0 };
+        let mut link = Link { stream, buffer: Vec::new(), received: 0..0 };
         link.send(&ToKeeper::Hello { version: keeper::VERSION, role: Role::Client, generation: 0 })?;
         match link.receive(Some(limit))? {
             FromKeeper::Hello(hello) => Ok((link, hello)),
@@ -106,17 +108,19 @@ impl Link {
     /// # Errors
     /// The stream's own.
     pub fn fill(&mut self) -> io::Result<usize> {
-        self.received.drain(..self.taken);
-        self.taken = 0;
-        let filled = self.received.len();
-        self.received.resize(filled + READ_SIZE, 0);
+        self.buffer.copy_within(self.received.clone(), 0);
+        self.received = 0..self.received.len();
+        let wanted = self.received.end + READ_SIZE;
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
+        }
         let result = loop {
-            match self.stream.read(&mut self.received[filled..]) {
+            match self.stream.read(&mut self.buffer[self.received.end..wanted]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => break result,
             }
         };
-        self.received.truncate(filled + *result.as_ref().unwrap_or(&0));
+        self.received.end += *result.as_ref().unwrap_or(&0);
         result
     }
 
@@ -125,8 +129,8 @@ impl Link {
     /// # Errors
     /// `InvalidData` for bytes that are no message.
     pub fn take(&mut self) -> io::Result<Option<FromKeeper>> {
-        while let Some(whole) = keeper::split(&self.received[self.taken..]).map_err(invalid)? {
-            self.taken += whole.length;
+        while let Some(whole) = keeper::split(&self.buffer[self.received.clone()]).map_err(invalid)? {
+            self.received.start += whole.length;
             if let Some(message) = FromKeeper::decode(whole.kind, whole.payload).map_err(invalid)? {
                 return Ok(Some(message));
             }

@@ -277,6 +277,7 @@ impl Keeper {
         if due(self.accept_at) {
             self.accept_at = None;
         }
+        self.recorder.wake(now);
         self.ending_timers(now);
         for client in &mut self.clients {
             if due(client.deadline()) {
@@ -302,6 +303,7 @@ impl Keeper {
             self.alone_until(),
             self.leave_at,
             self.accept_at,
+            self.recorder.wake_at(),
         ];
         clients.chain(mine).flatten().min()
     }

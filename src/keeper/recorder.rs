@@ -26,6 +26,11 @@ const RESUME_BYTES: usize = QUEUE_BYTES / 2;
 /// Items that may wait before a new size is left out. Output and gaps have the bound of
 /// their bytes; flushes come from clients, which are few.
 const QUEUE_ITEMS: usize = 64 * 1024;
+/// Output waits so long for more before the thread is woken: a write for each key or line
+/// would cost more than what is written, and wake the thread in the way of the echo.
+const GATHER: Duration = Duration::from_millis(5);
+/// And no longer than until there is so much.
+const GATHER_BYTES: usize = 256 * 1024;
 /// Enough for a hash, a path and a JSON record, several times.
 const STACK: usize = 128 * 1024;
 /// Pause between tries to write the exit record to a disk that fails.
@@ -38,6 +43,8 @@ pub struct Recorder {
     began: Instant,
     /// The queue overflowed and has not drained yet.
     overflowed: bool,
+    /// When the thread is to be told of what waits.
+    wake_at: Option<Instant>,
 }
 
 /// What the recorder has done since it was last asked.
@@ -73,6 +80,14 @@ struct Queue {
     bytes: Vec<u8>,
 }
 
+impl Queue {
+    /// Empty, it need not keep what it needed once.
+    fn give_back(&mut self) {
+        self.bytes.shrink_to(KEEP_BYTES);
+        self.items.shrink_to(KEEP_BYTES / size_of::<(u32, Item)>());
+    }
+}
+
 #[derive(Debug)]
 enum Item {
     Output(usize),
@@ -100,7 +115,7 @@ impl Recorder {
             .name("recorder".into())
             .stack_size(STACK)
             .spawn(move || work(&theirs, writer, &place))?;
-        Ok(Recorder { shared, began: Instant::now(), overflowed: false })
+        Ok(Recorder { shared, began: Instant::now(), overflowed: false, wake_at: None })
     }
 
     /// Records output; what does not fit into the queue is noted as lost.
@@ -122,7 +137,32 @@ impl Recorder {
                 _ => state.queue.items.push((ms, Item::Output(bytes.len()))),
             }
         }
-        self.shared.wake(state);
+        let enough = state.queue.bytes.len() >= GATHER_BYTES || self.overflowed;
+        drop(state);
+        self.gather(enough);
+    }
+
+    /// When [`Recorder::wake`] has something to do.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.wake_at
+    }
+
+    /// Tells the thread of what has waited long enough.
+    pub fn wake(&mut self, now: Instant) {
+        if self.wake_at.is_some_and(|at| at <= now) {
+            self.wake_at = None;
+            self.shared.wake(self.shared.lock());
+        }
+    }
+
+    /// Something waits that need not be written at once unless there is enough of it.
+    fn gather(&mut self, enough: bool) {
+        if enough {
+            self.wake_at = None;
+            self.shared.wake(self.shared.lock());
+        } else {
+            self.wake_at.get_or_insert_with(|| Instant::now() + GATHER);
+        }
     }
 
     /// Notes a new size of the screen.
@@ -132,7 +172,7 @@ impl Recorder {
 
     /// Notes what was typed, `more` bytes beyond `text` included. When there is much to do
     /// only how much it was.
-    pub fn input(&self, by: Typist, text: &[u8], more: u64) {
+    pub fn input(&mut self, by: Typist, text: &[u8], more: u64) {
         let ms = self.ms();
         let mut state = self.shared.lock();
         if state.queue.items.len() < QUEUE_ITEMS {
@@ -141,7 +181,8 @@ impl Recorder {
             state.queue.bytes.extend_from_slice(text);
             state.queue.items.push((ms, Item::Input(by, text.len(), more + beyond.len() as u64)));
         }
-        self.shared.wake(state);
+        drop(state);
+        self.gather(false);
     }
 
     /// Notes that so many bytes were typed that nobody is to see.
@@ -229,6 +270,8 @@ fn work(shared: &Shared, mut writer: Writer, place: &Place) {
             }
             state = shared.lock();
             if !busy && state.queue.items.is_empty() {
+                batch.give_back();
+                state.queue.give_back();
                 state.idle = true;
                 state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
@@ -270,11 +313,7 @@ fn work(shared: &Shared, mut writer: Writer, place: &Place) {
             writer.flush();
         }
         complain(&mut writer, &mut complaint);
-        if batch.bytes.capacity() > KEEP_BYTES {
-            batch = Queue::default();
-        } else {
-            batch.bytes.clear();
-        }
+        batch.bytes.clear();
 
         let mut state = shared.lock();
         // The queue's own gaps were counted when they were made.
