@@ -9,8 +9,7 @@ use crate::id::SessionName;
 use crate::paths::Paths;
 use crate::protocol::Fault;
 use crate::protocol::keeper::{Attach, FromKeeper, ToKeeper};
-use crate::recording::index::Mark;
-use crate::recording::{Reader, Source};
+use crate::recording::{Event, Reader, Source, Step};
 use crate::screen::{self, Screen};
 
 /// How long the keeper may take to show what it has.
@@ -57,33 +56,28 @@ pub(super) fn from_keeper(paths: &Paths, session: &SessionName) -> Result<(Scree
 /// When the recording cannot be read.
 pub(super) fn from_recording(paths: &Paths, session: &SessionName, end: u64, now: &Screen) -> io::Result<Screen> {
     let mut reader = Reader::open(&Source::Directory(paths.live_session(session).0))?;
-    let mut sizes: Vec<(u64, (u16, u16))> = reader
-        .entries()
-        .iter()
-        .filter_map(|entry| match entry.mark {
-            Mark::Resize { columns, rows } => Some((entry.offset, (columns, rows))),
-            _ => None,
-        })
-        .collect();
-    sizes.reverse();
-    let mut at = reader.first().max(end.saturating_sub(RECORDING_BYTES));
+    let from = end.saturating_sub(RECORDING_BYTES);
     let (columns, rows) = now.size();
     let mut copy = Screen::new(columns, rows, HISTORY_BYTES);
     let mut buffer = vec![0; CHUNK];
     let mut scratch = Vec::new();
-    while at < end {
-        while let Some((_, (columns, rows))) = sizes.pop_if(|(from, _)| *from <= at) {
-            copy.resize(columns, rows);
+    for Step { event, .. } in reader.timeline() {
+        let (mut at, until) = match event {
+            Event::Resize { columns, rows } => {
+                copy.resize(columns, rows);
+                continue;
+            }
+            Event::Output { offset, end: until } => (offset.max(from), until.min(end)),
+        };
+        while at < until {
+            let room = usize::try_from(until - at).unwrap_or(CHUNK).min(CHUNK);
+            let Some(piece) = reader.read(at, &mut buffer[..room])?.filter(|piece| piece.offset < until) else { break };
+            copy.feed(&buffer[..piece.length], &mut scratch);
+            // Nobody is there to be answered, or to be shown anything.
+            drop(copy.take_answers());
+            scratch.clear();
+            at = piece.offset + piece.length as u64;
         }
-        // Not past the next change of size.
-        let until = sizes.last().map_or(end, |(from, _)| *from).min(end);
-        let room = usize::try_from(until - at).unwrap_or(CHUNK).min(CHUNK);
-        let Some(piece) = reader.read(at, &mut buffer[..room])? else { break };
-        copy.feed(&buffer[..piece.length], &mut scratch);
-        // Nobody is there to be answered, or to be shown anything.
-        drop(copy.take_answers());
-        scratch.clear();
-        at = piece.offset + piece.length as u64;
     }
     copy.resize(columns, rows);
     Ok(flat(copy))
