@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthChar;
 
 use super::Screen;
 use super::query::{self, Answerer, Question, Terminator};
-use super::sequence::{CAN, Control, ESC, Kind, Sequence, number, rest_of, sequence};
+use super::sequence::{CAN, Control, ESC, Kind, Rest, Sequence, number, rest_of, sequence};
 
 /// A sequence that is not whole is held back up to this many bytes.
 const HELD_MAX: usize = 4 * 1024;
@@ -19,6 +19,8 @@ const SINCE_MAX: usize = 64 * 1024;
 
 /// A question in a single byte: who are you? PuTTY answers with its name.
 const ENQ: u8 = 0x05;
+/// Ends a sequence and does nothing else.
+const ST: &[u8] = b"\x1b\\";
 /// First byte of U+0080 to U+00BF.
 const C1_LEAD: u8 = 0xc2;
 
@@ -96,8 +98,8 @@ impl Screen {
                         at += length;
                         continue;
                     }
-                    let (kind, length) = match sequence(&bytes[at..]) {
-                        Sequence::Whole { kind, length } => (kind, length),
+                    let (kind, length, broken) = match sequence(&bytes[at..]) {
+                        Sequence::Whole { kind, length, broken } => (kind, length, broken),
                         Sequence::Partial(kind) => {
                             self.both(&bytes[done..at], visible);
                             self.hold(kind, &bytes[at..], visible);
@@ -140,6 +142,12 @@ impl Screen {
                             done = end;
                         }
                     }
+                    // Its end is the ESC of the next, which may go to nobody, or later.
+                    if broken {
+                        self.both(&bytes[done..end], visible);
+                        self.both(ST, visible);
+                        done = end;
+                    }
                     at = end;
                 }
                 ENQ => {
@@ -178,10 +186,13 @@ impl Screen {
     fn finish_long(&mut self, bytes: &[u8], visible: &mut Vec<u8>) -> usize {
         let Some(long) = self.feed.long else { return 0 };
         match rest_of(long.kind, bytes) {
-            Some(length) => {
+            Some(Rest { length, broken }) => {
                 self.part(long, &bytes[..length], visible);
                 self.feed.long = None;
                 self.feed.since = Vec::new();
+                if broken {
+                    self.both(ST, visible);
+                }
                 length
             }
             None => {

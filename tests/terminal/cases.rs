@@ -28,10 +28,6 @@ fn xterm_js_shows_the_same() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// Moves along with the text in xterm.js, but not in others and in ours. Whoever restores it
-/// shows whether it is right.
-const MOVES: &str = "screen saved cursor";
-
 /// Cases in which xterm.js differs from others and from us on the way, and in what. At their
 /// own cuts they are alike.
 const OTHERWISE: [(&str, &str); 6] = [
@@ -50,8 +46,7 @@ fn xterm_js_ends_the_same_wherever_one_joins() {
     let alike = |case: &&Case| case.unlike_xterm.is_none() && !OTHERWISE.iter().any(|(name, _)| *name == case.name);
     for case in CASES.iter().filter(alike) {
         let (stream, _) = case.stream();
-        let mut whole = xterm.run(SIZE, &[&stream]).remove(0);
-        whole.remove(MOVES);
+        let whole = xterm.end(SIZE, &stream);
         let mut last = Vec::new();
         // What is not ASCII may belong to what stands before it.
         for cut in (0..stream.len()).filter(|cut| stream[*cut].is_ascii()) {
@@ -61,9 +56,7 @@ fn xterm_js_ends_the_same_wherever_one_joins() {
             if picture == last {
                 continue;
             }
-            let mut there = xterm.run(SIZE, &[&picture]).remove(0);
-            there.remove(MOVES);
-            let lines = difference(&whole, &there);
+            let lines = difference(&whole, &xterm.end(SIZE, &picture));
             if !lines.is_empty() {
                 wrong.push_str(&format!("{}, joined before {}:\n{lines}", case.name, stream[cut..].escape_ascii()));
             }

@@ -9,6 +9,7 @@
 
 mod cases;
 mod join;
+mod recordings;
 mod state;
 mod table;
 mod xterm;
