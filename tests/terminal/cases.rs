@@ -3,6 +3,7 @@
 use crate::join::{Joined, join};
 use crate::state::difference;
 use crate::table::{CASES, Case, SIZE};
+use crate::tmux::Tmux;
 use crate::xterm::Xterm;
 
 #[test]
@@ -61,6 +62,22 @@ fn xterm_js_ends_the_same_wherever_one_joins() {
                 wrong.push_str(&format!("{}, joined before {}:\n{lines}", case.name, stream[cut..].escape_ascii()));
             }
             last = picture;
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn tmux_ends_the_same() {
+    let Some(mut tmux) = Tmux::start(SIZE) else { return };
+    let mut wrong = String::new();
+    for case in CASES.iter().filter(|case| case.unlike_tmux.is_none()) {
+        let (stream, cut) = case.stream();
+        let Joined { picture, rest } = join(SIZE, &stream, cut);
+        let [whole, there] = tmux.ends([&stream, &[picture, rest].concat()]);
+        let lines = difference(&whole, &there);
+        if !lines.is_empty() {
+            wrong.push_str(&format!("{}:\n{lines}", case.name));
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");

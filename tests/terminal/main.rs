@@ -12,4 +12,5 @@ mod join;
 mod recordings;
 mod state;
 mod table;
+mod tmux;
 mod xterm;

@@ -9,6 +9,7 @@ use autodev::screen::Screen;
 use crate::join::{HISTORY_BYTES, Joined, join};
 use crate::state::difference;
 use crate::table::Size;
+use crate::tmux::Tmux;
 use crate::xterm::Xterm;
 
 /// The size they were recorded at.
@@ -17,6 +18,7 @@ const SIZE: Size = (100, 30);
 const CUTS: usize = 60;
 /// Cuts for engines that are not ours, which take longer.
 const CUTS_ELSEWHERE: usize = 8;
+const CUTS_IN_TMUX: usize = 3;
 
 /// Each recording with its name.
 fn recordings() -> Vec<(String, Vec<u8>)> {
@@ -76,6 +78,25 @@ fn xterm_js_shows_the_same() {
         for cut in cuts(stream.len(), CUTS_ELSEWHERE) {
             let Joined { picture, rest } = join(SIZE, &stream, cut);
             let lines = difference(&whole, &xterm.end(SIZE, &[picture, rest].concat()));
+            if !lines.is_empty() {
+                wrong.push_str(&format!("{name} joined at {cut}:\n{lines}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn tmux_shows_the_same() {
+    let Some(mut tmux) = Tmux::start(SIZE) else { return };
+    let mut wrong = String::new();
+    for (name, stream) in recordings() {
+        // Questions are for us: tmux would answer them, too.
+        let whole = join(SIZE, &stream, 0).rest;
+        for cut in cuts(stream.len(), CUTS_IN_TMUX) {
+            let Joined { picture, rest } = join(SIZE, &stream, cut);
+            let [whole, there] = tmux.ends([&whole, &[picture, rest].concat()]);
+            let lines = difference(&whole, &there);
             if !lines.is_empty() {
                 wrong.push_str(&format!("{name} joined at {cut}:\n{lines}"));
             }
