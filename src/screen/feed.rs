@@ -28,7 +28,7 @@ const C1_LEAD: u8 = 0xc2;
 #[derive(Debug, Default)]
 pub(super) struct Feed {
     /// The start of a sequence or character, not passed on yet.
-    held: Vec<u8>,
+    pub(super) held: Vec<u8>,
     /// A sequence too long to be held, in whose middle we are.
     long: Option<Long>,
     /// What viewers have got of it.
