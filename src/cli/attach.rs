@@ -33,6 +33,11 @@ Keys begin with C-b (the setting attach.prefix): C-b d detaches, C-b ? shows the
 C-b C-b sends it. Works without the daemon for sessions by name and number. Exits with 0
 after detaching or when the program ended with 0, with 1 when it ended otherwise.
 
+The terminal shows the session as if it had been there all the time: both screens, colours,
+links, modes, title, and up to 256 KiB of what has scrolled off. Not brought back: images,
+overlines, left and right margins, protected cells, marks of shell integration, titles put
+on a stack, and what a program has left behind in an alternate screen that is not shown.
+
 Examples:
   autodev attach 42
   autodev attach -r claude-1";

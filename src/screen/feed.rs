@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthChar;
 
 use super::Screen;
 use super::query::{self, Answerer, Question, Terminator};
-use super::sequence::{CAN, Control, ESC, Kind, Sequence, number, rest_of, sequence};
+use super::sequence::{CAN, Control, ESC, Kind, Rest, Sequence, number, rest_of, sequence};
 
 /// A sequence that is not whole is held back up to this many bytes.
 const HELD_MAX: usize = 4 * 1024;
@@ -19,6 +19,8 @@ const SINCE_MAX: usize = 64 * 1024;
 
 /// A question in a single byte: who are you? PuTTY answers with its name.
 const ENQ: u8 = 0x05;
+/// Ends a sequence and does nothing else.
+const ST: &[u8] = b"\x1b\\";
 /// First byte of U+0080 to U+00BF.
 const C1_LEAD: u8 = 0xc2;
 
@@ -26,7 +28,7 @@ const C1_LEAD: u8 = 0xc2;
 #[derive(Debug, Default)]
 pub(super) struct Feed {
     /// The start of a sequence or character, not passed on yet.
-    held: Vec<u8>,
+    pub(super) held: Vec<u8>,
     /// A sequence too long to be held, in whose middle we are.
     long: Option<Long>,
     /// What viewers have got of it.
@@ -113,20 +115,20 @@ impl Screen {
                         continue;
                     }
                     visible.extend_from_slice(&bytes[done..at]);
-                    let (kind, length) = match sequence(&bytes[at..]) {
-                        Sequence::Whole { kind, length } => (kind, length),
+                    let (kind, length, broken) = match sequence(&bytes[at..]) {
+                        Sequence::Whole { kind, length, broken } => (kind, length, broken),
                         Sequence::Partial(kind) => {
                             self.hold(kind, &bytes[at..], visible);
                             return;
                         }
                     };
-                    let (whole, rest) = bytes[at..].split_at(length);
+                    let whole = &bytes[at..at + length];
                     match tidied(kind, whole) {
                         Some((controls, tidy)) => {
                             self.both(&controls, visible);
                             self.pass_over(&tidy, visible);
                         }
-                        None => self.hand_out(kind, whole, rest, visible),
+                        None => self.hand_out(kind, whole, broken, visible),
                     }
                     at += length;
                 }
@@ -148,13 +150,20 @@ impl Screen {
         self.feed.held.extend_from_slice(&bytes[whole..]);
     }
 
-    /// Deals with a whole sequence, after which `rest` follows.
-    fn hand_out(&mut self, kind: Kind, whole: &[u8], rest: &[u8], visible: &mut Vec<u8>) {
+    /// Deals with a whole sequence. One that is broken off has its end in the ESC of the next,
+    /// which may go to nobody, or later: it gets one of its own.
+    fn hand_out(&mut self, kind: Kind, whole: &[u8], broken: bool, visible: &mut Vec<u8>) {
+        self.hand_over(kind, whole, visible);
+        if broken {
+            self.both(ST, visible);
+        }
+    }
+
+    fn hand_over(&mut self, kind: Kind, whole: &[u8], visible: &mut Vec<u8>) {
         let deal = Self::deal(kind, whole);
         if matches!(deal, Deal::Both | Deal::SoftReset) {
             self.obey(whole);
-            // Broken off by the next, which the engine may not get.
-            self.feed.midway = rest.first() == Some(&ESC);
+            self.feed.midway = false;
         }
         match deal {
             Deal::Question(question) => {
@@ -194,11 +203,14 @@ impl Screen {
     fn finish_long(&mut self, bytes: &[u8], visible: &mut Vec<u8>) -> usize {
         let Some(long) = self.feed.long else { return 0 };
         match rest_of(long.kind, bytes) {
-            Some(length) => {
+            Some(Rest { length, broken }) => {
                 self.part(long, &bytes[..length], visible);
                 self.feed.midway = true;
                 self.feed.long = None;
                 self.feed.since = Vec::new();
+                if broken {
+                    self.both(ST, visible);
+                }
                 length
             }
             None => {

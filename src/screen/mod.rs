@@ -8,7 +8,10 @@
 //!
 //! Not kept, because no sequence could bring it back or the engine has no place for it:
 //! overlines, left and right margins, protected cells, images, marks of shell integration,
-//! and a stack of titles in the viewer's terminal.
+//! a stack of titles in the viewer's terminal, and what a program has left behind in the
+//! alternate screen (saved cursor, keyboard modes) while that is not shown. An accent or a
+//! part of an emoji that comes after the join may stand apart from its character, in
+//! terminals that put together only what comes at once.
 
 use std::fmt;
 use std::time::Duration;

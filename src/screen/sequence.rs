@@ -14,8 +14,16 @@ const BEL: u8 = 0x07;
 pub(super) enum Sequence {
     /// It goes on after the bytes at hand.
     Partial(Kind),
-    /// It takes this many bytes, with what ended it.
-    Whole { kind: Kind, length: usize },
+    /// It takes this many bytes, with what ended it. `broken` by another ESC it has no end of
+    /// its own.
+    Whole { kind: Kind, length: usize, broken: bool },
+}
+
+/// The rest of a sequence: so many bytes, and whether another ESC broke it off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    pub length: usize,
+    pub broken: bool,
 }
 
 /// The kinds of sequences, by how they end.
@@ -38,14 +46,14 @@ pub(super) fn sequence(bytes: &[u8]) -> Sequence {
     let mut intermediates = false;
     for (at, &byte) in bytes.iter().enumerate().skip(1) {
         match byte {
-            ESC => return Sequence::Whole { kind: Kind::Escape, length: at },
-            CAN | SUB => return Sequence::Whole { kind: Kind::Escape, length: at + 1 },
+            ESC => return Sequence::Whole { kind: Kind::Escape, length: at, broken: true },
+            CAN | SUB => return Sequence::Whole { kind: Kind::Escape, length: at + 1, broken: false },
             0x20..=0x2f => intermediates = true,
             b'[' if !intermediates => return end(Kind::Control, bytes, at + 1),
             b']' if !intermediates => return end(Kind::Command, bytes, at + 1),
             b'P' if !intermediates => return end(Kind::Device, bytes, at + 1),
             b'X' | b'^' | b'_' if !intermediates => return end(Kind::Other, bytes, at + 1),
-            0x30..=0x7e => return Sequence::Whole { kind: Kind::Escape, length: at + 1 },
+            0x30..=0x7e => return Sequence::Whole { kind: Kind::Escape, length: at + 1, broken: false },
             // Control characters are carried out, everything else is ignored.
             _ => {}
         }
@@ -55,30 +63,32 @@ pub(super) fn sequence(bytes: &[u8]) -> Sequence {
 
 fn end(kind: Kind, bytes: &[u8], from: usize) -> Sequence {
     match rest_of(kind, &bytes[from..]) {
-        Some(length) => Sequence::Whole { kind, length: from + length },
+        Some(Rest { length, broken }) => Sequence::Whole { kind, length: from + length, broken },
         None => Sequence::Partial(kind),
     }
 }
 
 /// How many of `bytes`, which lie inside a sequence of `kind`, still belong to it; `None`
 /// when all do and more is to come.
-pub(super) fn rest_of(kind: Kind, bytes: &[u8]) -> Option<usize> {
+pub(super) fn rest_of(kind: Kind, bytes: &[u8]) -> Option<Rest> {
+    let ended = |length| Some(Rest { length, broken: false });
+    let broken = |length| Some(Rest { length, broken: true });
     match kind {
         Kind::Escape | Kind::Control => {
             let first = if kind == Kind::Control { 0x40 } else { 0x30 };
             let at = bytes.iter().position(|b| matches!(*b, ESC | CAN | SUB) || (first..0x7f).contains(b))?;
-            Some(if bytes[at] == ESC { at } else { at + 1 })
+            if bytes[at] == ESC { broken(at) } else { ended(at + 1) }
         }
         Kind::Command | Kind::Device | Kind::Other => {
             let mut from = 0;
             loop {
                 let at = from + string_end(kind, &bytes[from..])?;
                 return match (bytes[at], bytes.get(at + 1)) {
-                    (ESC, Some(b'\\')) => Some(at + 2),
+                    (ESC, Some(b'\\')) => ended(at + 2),
                     // ST may still come.
                     (ESC, None) => None,
-                    (ESC, Some(_)) => Some(at),
-                    (BEL | CAN | SUB, _) => Some(at + 1),
+                    (ESC, Some(_)) => broken(at),
+                    (BEL | CAN | SUB, _) => ended(at + 1),
                     _ => {
                         from = at + 1;
                         continue;

@@ -5,7 +5,7 @@ use autodev::screen::Screen;
 use crate::table::Size;
 
 /// Memory for lines that have scrolled off: more than any stream here needs.
-const HISTORY_BYTES: u64 = 16 << 20;
+pub const HISTORY_BYTES: u64 = 16 << 20;
 
 /// The two parts of what a joining viewer gets.
 #[derive(Debug)]

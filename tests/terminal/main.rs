@@ -9,6 +9,8 @@
 
 mod cases;
 mod join;
+mod recordings;
 mod state;
 mod table;
+mod tmux;
 mod xterm;

@@ -15,11 +15,18 @@ pub struct Case {
     pub after: &'static str,
     /// Why xterm.js itself would differ.
     pub unlike_xterm: Option<&'static str>,
+    /// Why tmux itself would.
+    pub unlike_tmux: Option<&'static str>,
 }
 
 impl Case {
     const fn unlike_xterm(mut self, why: &'static str) -> Case {
         self.unlike_xterm = Some(why);
+        self
+    }
+
+    const fn unlike_tmux(mut self, why: &'static str) -> Case {
+        self.unlike_tmux = Some(why);
         self
     }
 
@@ -30,7 +37,7 @@ impl Case {
 }
 
 const fn case(name: &'static str, before: &'static str, after: &'static str) -> Case {
-    Case { name, before, after, unlike_xterm: None }
+    Case { name, before, after, unlike_xterm: None, unlike_tmux: None }
 }
 
 /// Text in lines, so that scrolling shows.
@@ -71,7 +78,7 @@ pub const CASES: &[Case] = &[
     ),
     case("underline colours", "\x1b[4:3;58;5;9mred\x1b[58:2::10:20:30mrgb \x1b[59mtext's\x1b[58:5:200m", TEXT),
     case("wide characters", "漢字かな\r\n0123456789012345678901234567890123456789\x1b[2;39H漢字", "한글漢"),
-    case("half of a wide character", "漢字漢字\x1b[1;2Hx\x1b[1;5H\x1b[K", "字"),
+    case("half of a wide character", "漢字漢字\x1b[1;2Hx\x1b[1;5H\x1b[K", "字").unlike_tmux("it leaves the other half"),
     case("accents", "e\u{301}a\u{300}\u{316} o\u{308}", "e\u{301}"),
     case("emoji", "👍 ok 🎉 done", "🚀 x"),
     case("joined emoji", "👨\u{200d}👩\u{200d}👧 🇩🇪 👍🏽 ❤\u{fe0f} end\r\nnext line", "👨\u{200d}👩"),
@@ -107,7 +114,8 @@ pub const CASES: &[Case] = &[
     case("no tab stops", "\x1b[3g\r", "\tx"),
     case("more tab stops", "\x1b[4G\x1bH\r", "\ta\tb\tc"),
     case("wrapping off", "\x1b[?7l", "0123456789012345678901234567890123456789more"),
-    case("a character to be repeated", "ab\x1b[31m漢\x1b[3b\x1b[m\x1b(0q", "\x1b[4bx\x1b[b"),
+    case("a character to be repeated", "ab\x1b[31m漢\x1b[3b\x1b[m\x1b(0q", "\x1b[4bx\x1b[b")
+        .unlike_tmux("it repeats no wide characters"),
     case("insert mode", "abcdef\x1b[4h\x1b[1;3H", "new漢"),
     case("newline mode", "\x1b[20h", "one\ntwo"),
     // Regions.
@@ -156,7 +164,8 @@ pub const CASES: &[Case] = &[
         "\x1b8here\x1b[?1049l\x1b8there",
     ),
     case("alternate screen of the old kind", "below\x1b[?47h\x1b[Habove", "\x1b[?47lback"),
-    case("alternate screen of the middle kind", "below\x1b7\x1b[?1047h\x1b[Habove", "\x1b[?1047l\x1b8back"),
+    case("alternate screen of the middle kind", "below\x1b7\x1b[?1047h\x1b[Habove", "\x1b[?1047l\x1b8back")
+        .unlike_tmux("it has one saved cursor for both screens"),
     case("cursor saved by a mode", "\x1b[4;4H\x1b[33m\x1b[?1048h\x1b[m\x1b[H", "\x1b[?1048lhere"),
     case(
         "region in the alternate screen",
@@ -197,8 +206,10 @@ pub const CASES: &[Case] = &[
     case("colours of the palette", "\x1b]4;3;rgb:11/22/33;200;#445566\x07", "\x1b[33mx\x1b]104;3\x07"),
     case("colours of the terminal", "\x1b]10;#aabbcc\x07\x1b]11;#010203\x07\x1b]12;#ff0000\x07", "x\x1b]111\x07"),
     // Resets.
-    case("soft reset", concat!(filled!(), "\x1b[3;6r\x1b[?6h\x1b[4h\x1b[31m\x1b(0\x1b[?7l\x1b[!p"), "x\r\nq\x1b8y"),
-    case("full reset", concat!(filled!(), "\x1b[3;6r\x1b[31m\x1b[3g\x1b[?1049h\x1b[>1u\x1bc"), "x\ty\r\nq"),
+    case("soft reset", concat!(filled!(), "\x1b[3;6r\x1b[?6h\x1b[4h\x1b[31m\x1b(0\x1b[?7l\x1b[!p"), "x\r\nq\x1b8y")
+        .unlike_tmux("it knows none"),
+    case("full reset", concat!(filled!(), "\x1b[3;6r\x1b[31m\x1b[3g\x1b[?1049h\x1b[>1u\x1bc"), "x\ty\r\nq")
+        .unlike_tmux("it stays in the alternate screen"),
     case("alignment", "\x1b#8", "x\n"),
     // All at once.
     case(

@@ -1,6 +1,8 @@
 //! A viewer may join at any byte.
 
-use super::stream::{ALTERNATE, FEATURES};
+use proptest::prelude::*;
+
+use super::stream::{ALTERNATE, FEATURES, stream as any_stream};
 use super::*;
 
 /// A stream with strings long enough to be passed on in parts.
@@ -96,4 +98,42 @@ fn an_open_frame_stays_open() {
     assert!(screen.picture((40, 12), 0).ends_with(b"\x1b[?2026l"));
     feed(&mut screen, "\x1b[?2026h\x1b[?2026l");
     assert_eq!(screen.flush_after(), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_stream_may_be_joined_anywhere(
+        pieces in any_stream(60),
+        cut in any::<prop::sample::Index>(),
+        columns in 2u16..45,
+        rows in 1u16..14,
+    ) {
+        // The end closes what the last piece may have left open.
+        let stream = [pieces.concat().as_bytes(), b"\x18\x1b\\"].concat();
+        let cut = cut.index(stream.len());
+        let mut screen = screen(columns, rows);
+        feed(&mut screen, &stream[..cut]);
+        // Not kept: what was left behind in the alternate screen, and titles on the stack.
+        let has = |bytes: &[u8], any: &[&str]| any.iter().any(|one| memchr::memmem::find(bytes, one.as_bytes()).is_some());
+        prop_assume!(screen.model.alternate() || !has(&stream[..cut], &["\x1b[?47l", "\x1b[?1047l", "\x1b[?1049l"]));
+        prop_assume!(!has(&stream[..cut], &["\x1b[22t"]));
+        let picture = screen.picture((columns, rows), u32::MAX);
+        let mut joined = self::screen(columns, rows);
+        feed(&mut joined, &picture);
+        feed(&mut joined, screen.since_ground());
+        feed(&mut joined, feed(&mut screen, &stream[cut..]));
+        let kept = screen.model.with_primary(|grid| grid.history_size());
+        let [here, there] = [&mut screen, &mut joined].map(|screen| {
+            let mut state = state(screen, kept, Before::Fresh);
+            // Where a picture cannot bring back that a line goes on, the mark is missing later
+            // on in places that nobody could name.
+            let lines = [&mut state.shown, &mut state.primary, &mut state.history].into_iter().flatten();
+            lines.for_each(|line| line.retain(|c| c != '↩'));
+            state
+        });
+        let (before, after) = (stream[..cut].escape_ascii(), stream[cut..].escape_ascii());
+        pretty_assert(&here, &there, &format!("{columns}x{rows} {before} | {after}"), &picture);
+    }
 }

@@ -20,7 +20,7 @@ fn flood(screen: &mut Screen, bytes: &[u8]) -> usize {
 fn a_cell_keeps_few_marks() {
     for base in ["e", "漢", "0123456789"] {
         let mut screen = fed(10, 4, base);
-        flood(&mut screen, "\u{301}".repeat(100_000).as_bytes());
+        flood(&mut screen, "\u{301}".repeat(1_000_000).as_bytes());
         let most =
             screen.model.grid()[Line(0)].into_iter().filter_map(|cell| cell.zerowidth()).map(<[char]>::len).max();
         assert_eq!(most, Some(MARKS_MAX), "on {base}");
@@ -101,6 +101,8 @@ fn endless_sequences_pass_or_vanish() {
         let visible = flood(&mut screen, &bytes);
         assert_eq!(visible, if passed { bytes.len() } else { 0 }, "{}", start.escape_debug());
         assert!(screen.since_ground().len() <= 64 * 1024);
+        assert!(screen.feed.held.len() <= 4 * 1024, "{}", start.escape_debug());
+        assert!(screen.picture((20, 4), 99).len() < 4 * 1024, "{}", start.escape_debug());
         feed(&mut screen, stop);
         assert!(screen.at_ground());
         assert_eq!(feed(&mut screen, "text"), b"text");

@@ -174,6 +174,24 @@ fn questions_do_not_hide_behind_control_characters() {
 }
 
 #[test]
+fn what_a_question_broke_off_stays_broken_off() {
+    for (before, after) in [("\x1b]2;title", "title"), ("\x1b[3", ""), ("\x1b", ""), ("\x1bP0", "")] {
+        for question in ["\x1b[6n", "\x1b]11;?\x07", "\x1b[2b", "\x1b[\n6n", "\x1b_Ga=T;AAAA\x1b\\"] {
+            for split in 0..=before.len() + question.len() {
+                let all = format!("x{before}{question}1mt");
+                let mut screen = screen(40, 12);
+                let mut visible = feed(&mut screen, &all[..=split]);
+                visible.extend(feed(&mut screen, &all[split + 1..]));
+                let note = format!("{:?} {:?} {}", before, question, visible.escape_ascii());
+                assert!(screen.text(false).ends_with("1mt\n"), "{note}: {}", screen.text(false));
+                assert_eq!(screen.title().unwrap_or_default(), after, "{note}");
+                assert_eq!(fed(40, 12, &visible).text(false), screen.text(false), "{note}");
+            }
+        }
+    }
+}
+
+#[test]
 fn eight_bit_controls_reach_nobody() {
     let mut screen = screen(40, 12);
     assert_eq!(feed(&mut screen, "a\u{9b}6n\u{85}b\u{a0}c"), "a6nb\u{a0}c".as_bytes());
