@@ -31,6 +31,9 @@ const QUEUE_ITEMS: usize = 64 * 1024;
 const GATHER: Duration = Duration::from_millis(5);
 /// And no longer than until there is so much.
 const GATHER_BYTES: usize = 256 * 1024;
+/// Nothing was recorded for this long: there is time to compress. A program that prints all
+/// the time needs the processor more.
+const CALM: Duration = Duration::from_millis(500);
 /// Enough for a hash, a path and a JSON record, several times.
 const STACK: usize = 128 * 1024;
 /// Pause between tries to write the exit record to a disk that fails.
@@ -259,23 +262,33 @@ fn work(shared: &Shared, mut writer: Writer, place: &Place) {
     let mut batch = Queue::default();
     let mut complaint = Complaint::default();
     let mut compressed = false;
+    let mut last = Instant::now();
     loop {
         let mut state = shared.lock();
         while state.queue.items.is_empty() {
-            drop(state);
-            let busy = writer.compress();
-            complain(&mut writer, &mut complaint);
-            if std::mem::replace(&mut compressed, busy) && !busy {
+            let calm_in = CALM.saturating_sub(last.elapsed());
+            if calm_in.is_zero() && writer.can_compress() {
+                drop(state);
+                writer.compress();
+                complain(&mut writer, &mut complaint);
+                compressed = true;
+                state = shared.lock();
+                continue;
+            }
+            if std::mem::take(&mut compressed) {
                 give_back_memory();
             }
-            state = shared.lock();
-            if !busy && state.queue.items.is_empty() {
-                batch.give_back();
-                state.queue.give_back();
-                state.idle = true;
-                state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
+            batch.give_back();
+            state.queue.give_back();
+            state.idle = true;
+            let changed = &shared.changed;
+            state = if writer.can_compress() {
+                changed.wait_timeout(state, calm_in).map_or_else(|e| e.into_inner().0, |(state, _)| state)
+            } else {
+                changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+            };
         }
+        last = Instant::now();
         state.idle = false;
         std::mem::swap(&mut state.queue, &mut batch);
         drop(state);

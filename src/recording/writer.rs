@@ -232,6 +232,11 @@ impl Writer {
         self.flush();
     }
 
+    /// [`Writer::compress`] has something to do.
+    pub fn can_compress(&self) -> bool {
+        self.compression.is_some() || self.kept.iter().any(|kept| !kept.settled)
+    }
+
     /// Compresses whole segments a little, for when there is nothing to record; `false`
     /// when there is nothing to compress either. Meanwhile there are two forms of one.
     pub fn compress(&mut self) -> bool {

@@ -4,109 +4,19 @@
 //! A method of the trait that is missing here would silently do nothing: a test compares
 //! the two lists.
 
-use std::time::Instant;
-
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::TermMode;
-use alacritty_terminal::term::cell::Flags;
 use alacritty_terminal::vte::ansi::cursor_icon::CursorIcon;
 use alacritty_terminal::vte::ansi::{
     Attr, CharsetIndex, ClearMode, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
-    KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, NamedPrivateMode, PrivateMode, Rgb, ScpCharPath,
-    ScpUpdateMode, StandardCharset, TabulationClearMode,
+    KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, PrivateMode, Rgb, ScpCharPath, ScpUpdateMode,
+    StandardCharset, TabulationClearMode,
 };
-use unicode_width::UnicodeWidthChar;
 
-use super::model::{
-    MARKS_MAX, Model, TITLE_MAX, TITLES_MAX, UNKNOWN_MODES_MAX, as_line, line_number, repair, repair_at,
-};
+use super::model::{Model, TITLES_MAX};
 use super::palette;
 use super::pen::BLINK;
-
-/// Private modes never set in a viewer again: VT52, column and page sizes, left and
-/// right margins (the engine has none), highlight tracking (hangs xterm).
-const NOT_REPLAYED: [u16; 9] = [2, 3, 38, 40, 69, 80, 95, 1001, 2026];
-
-impl Model {
-    /// Moves the cursor to a line of the screen, keeping its column.
-    fn set_line(&mut self, line: usize) {
-        let cursor = &mut self.term.grid_mut().cursor;
-        cursor.point.line = as_line(line);
-        cursor.input_needs_wrap = false;
-    }
-
-    /// Moves the cursor to a column, keeping its line.
-    fn set_column(&mut self, column: usize) {
-        let last = self.term.last_column();
-        let cursor = &mut self.term.grid_mut().cursor;
-        cursor.point.column = Column(column).min(last);
-        cursor.input_needs_wrap = false;
-    }
-
-    fn line(&self) -> usize {
-        line_number(self.grid().cursor.point.line)
-    }
-
-    fn column(&self) -> usize {
-        self.grid().cursor.point.column.0
-    }
-
-    /// Blanks the halves of wide characters cut apart in the cursor's line left of these
-    /// columns.
-    fn mend<const N: usize>(&mut self, edges: [usize; N]) {
-        let line = self.grid().cursor.point.line;
-        let row = &mut self.term.grid_mut()[line];
-        for edge in edges {
-            for column in [edge.checked_sub(1), Some(edge)].into_iter().flatten() {
-                repair_at(row, column);
-            }
-        }
-    }
-
-    /// The cursor's line no longer goes on in the next: its end is about to move.
-    fn end_line(&mut self) {
-        let (line, last) = (self.grid().cursor.point.line, self.term.last_column());
-        self.term.grid_mut()[line][last].flags.remove(Flags::WRAPLINE);
-    }
-
-    /// Any character.
-    fn print(&mut self, c: char) {
-        // Nothing before U+00A0 takes no room.
-        if c >= '\u{a0}' && c.width() == Some(0) && self.has_all_marks() {
-            return;
-        }
-        if !self.shadow.reserved && self.grid().cursor.input_needs_wrap {
-            self.reserve_history();
-        }
-        self.term.input(c);
-        if self.mode().contains(TermMode::INSERT) {
-            let line = self.grid().cursor.point.line;
-            repair(&mut self.term.grid_mut()[line]);
-        }
-    }
-
-    /// Whether the cell that a mark would go to has as many as it may.
-    fn has_all_marks(&self) -> bool {
-        let cursor = &self.grid().cursor;
-        let row = &self.grid()[cursor.point.line];
-        let mut column = cursor.point.column.0;
-        if !cursor.input_needs_wrap {
-            column = column.saturating_sub(1);
-        }
-        if row[Column(column)].flags.contains(Flags::WIDE_CHAR_SPACER) {
-            column = column.saturating_sub(1);
-        }
-        row[Column(column)].zerowidth().is_some_and(|marks| marks.len() >= MARKS_MAX)
-    }
-
-    fn keep_title(&mut self, title: Option<String>) {
-        self.shadow.title = title.map(|title| {
-            let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= TITLE_MAX;
-            title.char_indices().take_while(fits).map(|(_, c)| c).filter(|c| !c.is_control()).collect()
-        });
-    }
-}
 
 impl Handler for Model {
     #[inline]
@@ -360,47 +270,11 @@ impl Handler for Model {
     }
 
     fn set_private_mode(&mut self, mode: PrivateMode) {
-        match mode {
-            PrivateMode::Unknown(by @ (47 | 1047)) => self.enter_alternate(by),
-            PrivateMode::Unknown(1048) => self.save_cursor_position(),
-            PrivateMode::Unknown(number) => {
-                if self.shadow.modes.len() < UNKNOWN_MODES_MAX && !NOT_REPLAYED.contains(&number) {
-                    self.shadow.modes.insert(number);
-                }
-            }
-            PrivateMode::Named(named) => match named {
-                NamedPrivateMode::SwapScreenAndSetRestoreCursor => self.enter_alternate(1049),
-                NamedPrivateMode::SyncUpdate => self.shadow.frame = Some(Instant::now()),
-                // Ignored by terminals unless they are told to allow it.
-                NamedPrivateMode::ColumnMode => {}
-                _ => {
-                    self.remember(named, true);
-                    self.term.set_private_mode(mode);
-                }
-            },
-        }
+        self.private_mode(mode, true);
     }
 
     fn unset_private_mode(&mut self, mode: PrivateMode) {
-        match mode {
-            PrivateMode::Unknown(by @ (47 | 1047)) => self.leave_alternate(by),
-            PrivateMode::Unknown(1048) => self.restore_cursor_position(),
-            PrivateMode::Unknown(number) => {
-                self.shadow.modes.remove(&number);
-            }
-            PrivateMode::Named(named) => match named {
-                NamedPrivateMode::SwapScreenAndSetRestoreCursor => self.leave_alternate(1049),
-                NamedPrivateMode::SyncUpdate => self.shadow.frame = None,
-                NamedPrivateMode::ColumnMode => {}
-                _ => {
-                    self.remember(named, false);
-                    self.term.unset_private_mode(mode);
-                    if named == NamedPrivateMode::Origin {
-                        self.term.goto(0, 0);
-                    }
-                }
-            },
-        }
+        self.private_mode(mode, false);
     }
 
     fn report_private_mode(&mut self, mode: PrivateMode) {
@@ -547,22 +421,5 @@ impl Handler for Model {
 
     fn report_modify_other_keys(&mut self) {
         self.term.report_modify_other_keys();
-    }
-}
-
-impl Model {
-    /// More tabs than there are columns change nothing, but would take their time.
-    fn tabs_at_most(&self, count: u16) -> u16 {
-        count.min(u16::try_from(self.term.columns()).unwrap_or(u16::MAX))
-    }
-
-    /// Keeps what a program has said about modes that terminals do not start alike with.
-    fn remember(&mut self, mode: NamedPrivateMode, on: bool) {
-        match mode {
-            NamedPrivateMode::BlinkingCursor => self.shadow.cursor_blink = Some(on),
-            NamedPrivateMode::AlternateScroll => self.shadow.alternate_scroll = Some(on),
-            NamedPrivateMode::UrgencyHints => self.shadow.urgency = Some(on),
-            _ => {}
-        }
     }
 }

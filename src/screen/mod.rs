@@ -29,12 +29,14 @@ macro_rules! put {
 }
 
 mod canvas;
+mod edit;
 mod feed;
 mod handler;
 mod keys;
 mod lines;
 mod links;
 mod model;
+mod modes;
 mod palette;
 mod pen;
 mod picture;
