@@ -29,9 +29,21 @@ pub struct Args {
 }
 
 const EXAMPLES: &str = "\
-Keys begin with C-b (the setting attach.prefix): C-b d detaches, C-b ? shows the others,
-C-b C-b sends it. Works without the daemon for sessions by name and number. Exits with 0
-after detaching or when the program ended with 0, with 1 when it ended otherwise.
+Keys begin with C-b (the setting attach.prefix), but not within a paste; everything else
+goes to the program:
+  C-b d      detach; the session runs on     C-b [      scroll back, search, copy
+  C-b n, p   next, previous session          C-b s      a line at the bottom, or none
+  C-b w      choose a session from a list    C-b :      type a command by its name
+  C-b x      end the session                 C-b D      detach all other terminals
+  C-b r      paint the screen anew           C-b C-b    send C-b to the program
+  C-b ?      all of this
+Scrolling back begins with what the keeper has in memory and goes on with the recording:
+arrows, PageUp, g and G, / and ? search up and down, n and N again, v selects, y copies to
+the terminal's clipboard (OSC 52), q goes back.
+
+Works without the daemon for sessions by name and number. Exits with 0 after detaching or
+when the program ended with 0, with 1 when it ended otherwise. A terminal of another size
+than the session's gets pictures clipped to it, at most 30 a second.
 
 The terminal shows the session as if it had been there all the time: both screens, colours,
 links, modes, title, and up to 256 KiB of what has scrolled off. Not brought back: images,
