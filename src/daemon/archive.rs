@@ -1,6 +1,6 @@
-//! Moves what ended sessions left out of `sessions/live/`: small recordings into the
-//! day's pack, others with their directory and compressed. Several at a time, so that many short tasks
-//! share one flush of the disk.
+//! Moves what ended sessions left out of `sessions/live/`: small recordings into the day's
+//! pack, others with their directory and compressed. Several at a time, so that many short
+//! tasks share one flush of the disk.
 
 use std::fs;
 use std::io;
@@ -13,6 +13,7 @@ use crate::crash;
 use crate::id::Uid;
 use crate::lock::FileLock;
 use crate::paths::{Paths, SessionDir};
+use crate::process;
 use crate::recording;
 use crate::recovery::gather;
 use crate::socket::private_directory;
@@ -147,12 +148,23 @@ fn find_places(done: &Path, mut sessions: Vec<Ended>) -> Vec<Place> {
         tracing::error!(directory = %to.display(), %error, "ended sessions cannot be archived; the next start tries again");
         places.retain(|place| !matches!(place.to, To::Directory(_)));
     }
-    for place in places.iter().filter(|place| matches!(place.to, To::Directory(_))) {
-        if let Err(error) = recording::compress(place.ended.dir.path()) {
-            tracing::warn!(session = %place.ended.uid, %error, "its recording is not compressed");
-        }
-    }
+    compress(places.iter().filter(|place| matches!(place.to, To::Directory(_))).map(|place| &place.ended));
     places
+}
+
+/// In a thread of its own that goes behind all others: what still runs needs the processor
+/// more.
+fn compress<'a>(sessions: impl Iterator<Item = &'a Ended> + Send) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            process::go_behind_others();
+            for session in sessions {
+                if let Err(error) = recording::compress(session.dir.path()) {
+                    tracing::warn!(session = %session.uid, %error, "its recording is not compressed");
+                }
+            }
+        });
+    });
 }
 
 /// A session that could not be launched because its name is taken leaves the directory of
