@@ -134,8 +134,9 @@ enum At {
     Sequence,
     /// After `ESC O`: one more byte.
     Single,
-    /// Within a paste, with so many bytes of its end seen.
-    Paste(usize),
+    /// Within a paste, with so many bytes of its end seen. One that comes when an answer is
+    /// awaited is nobody's: not the program's, and no answer either.
+    Paste { seen: usize, dropped: bool },
 }
 
 /// Takes our keys out of what is typed.
@@ -202,10 +203,10 @@ impl Keys {
             if let Some(key) = self.byte(byte, pass) {
                 return (used, Some(key));
             }
-            if let At::Paste(0) = self.at {
+            if let At::Paste { seen: 0, dropped } = self.at {
                 let rest = &input[used..];
                 let plain = memchr(ESC, rest).unwrap_or(rest.len());
-                pass.extend_from_slice(&rest[..plain]);
+                pass.extend_from_slice(if dropped { &[] } else { &rest[..plain] });
                 used += plain;
             }
         }
@@ -246,7 +247,7 @@ impl Keys {
 
     /// Nothing was typed for [`PASTE_PAUSE`].
     pub fn paused(&mut self) {
-        if let At::Paste(_) = self.at {
+        if let At::Paste { .. } = self.at {
             self.at = At::Ground;
         }
     }
@@ -259,12 +260,14 @@ impl Keys {
                 None
             }
             At::Ground => self.plain(byte, pass),
-            At::Paste(seen) => {
-                pass.push(byte);
+            At::Paste { seen, dropped } => {
+                if !dropped {
+                    pass.push(byte);
+                }
                 self.at = match seen {
-                    _ if PASTE_END[seen] != byte => At::Paste(usize::from(byte == ESC)),
+                    _ if PASTE_END[seen] != byte => At::Paste { seen: usize::from(byte == ESC), dropped },
                     _ if seen + 1 == PASTE_END.len() => At::Ground,
-                    _ => At::Paste(seen + 1),
+                    _ => At::Paste { seen: seen + 1, dropped },
                 };
                 None
             }
@@ -340,8 +343,12 @@ impl Keys {
         let passed = std::mem::take(&mut self.passed);
         self.at = At::Ground;
         if sequence == PASTE_START {
+            let dropped = self.next == Next::Answer;
+            self.at = At::Paste { seen: 0, dropped };
+            if dropped {
+                return None;
+            }
             self.next = Next::Theirs;
-            self.at = At::Paste(0);
         } else if passed == 0 && self.is_ours(&sequence) {
             return self.ours(&sequence, pass);
         }

@@ -194,3 +194,23 @@ fn any_input_without_a_prefix_comes_out_whole() {
         prop_assert!(ours.is_empty());
     });
 }
+
+#[test]
+fn a_paste_is_no_answer_and_does_not_reach_the_program() {
+    for cut in 0..20 {
+        let mut keys = Keys::new("C-b".parse().unwrap());
+        let mut pass = Vec::new();
+        keys.ask();
+        let input = b"\x1b[200~rm -rf\r\x1b[201~y";
+        let mut found = Vec::new();
+        for part in [&input[..cut], &input[cut..]] {
+            let mut rest = part;
+            while !rest.is_empty() {
+                let (used, key) = keys.feed(rest, &mut pass);
+                found.extend(key);
+                rest = &rest[used..];
+            }
+        }
+        assert_eq!((found, pass), (vec![Key::Char('y')], Vec::new()), "{cut}");
+    }
+}
