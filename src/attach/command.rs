@@ -15,7 +15,7 @@ use super::{How, notice, open};
 use crate::client::find;
 use crate::id::SessionName;
 use crate::protocol::Fault;
-use crate::protocol::keeper::{Attach, KeeperStatus, ToKeeper};
+use crate::protocol::keeper::{Attach, FromKeeper, KeeperStatus, ToKeeper};
 use crate::screen;
 
 /// Most bytes that are copied: terminals take no more, or far less.
@@ -151,6 +151,9 @@ impl Loop<'_> {
                 Ok(scroll) => self.cover_with(Cover::Scroll(Box::new(scroll))),
                 Err(fault) => return self.fault(&fault),
             },
+            Order::Status if !self.link.knows_pictures() => {
+                return self.notice(&["this session was started by an older version, which spares no row".to_owned()]);
+            }
             Order::Status => {
                 self.options.status = !self.options.status;
                 self.bar();
@@ -226,15 +229,31 @@ impl Loop<'_> {
 
     /// Takes our lines away, and paints anew.
     pub(super) fn lift(&mut self) -> Flow {
-        if let Some(how) = self.ended.take() {
-            return Break(how);
-        }
+        self.keys.ask_no_more();
         if self.cover.is_whole() {
             self.unshown.push(NOT_WHOLE);
         }
         self.cover = Cover::Lifted;
+        if let Some(how) = self.ended.take() {
+            self.last_picture();
+            return Break(how);
+        }
         self.send(&ToKeeper::Repaint);
         Continue(())
+    }
+
+    /// Of a session that has ended behind something of ours, its last picture. Its keeper is
+    /// still there, most often.
+    pub(super) fn last_picture(&mut self) {
+        self.below = None;
+        let Ok((_, first)) = open(self.paths, &self.session, self.way(false)) else { return };
+        for message in first {
+            match message {
+                FromKeeper::Picture { bytes, .. } => self.unshown.push(&bytes),
+                FromKeeper::Below { row } => self.below = Some(row),
+                _ => {}
+            }
+        }
     }
 
     /// To the clipboard of the user's terminal.

@@ -41,6 +41,9 @@ impl Loop<'_> {
     /// There will be nothing more. Who scrolls back goes on until he has seen enough.
     fn over(&mut self, how: How) -> Flow {
         if !matches!(self.cover, Cover::Scroll(_)) {
+            if !matches!(self.cover, Cover::None | Cover::Lifted) {
+                self.last_picture();
+            }
             return Break(how);
         }
         self.ended.get_or_insert(how);
@@ -89,11 +92,12 @@ impl Loop<'_> {
     /// The row below all that the terminal will show once it is given back; `None` when
     /// nobody says, or it is another's size that counts.
     pub(super) fn below(&mut self) -> Option<u16> {
-        if self.below.is_none() && !self.options.read_only {
+        // Behind what the keeper has not taken, the question would wait as long.
+        if self.below.is_none() && !self.options.read_only && self.unsent.rest().is_empty() {
             let deadline = Instant::now() + BELOW_LIMIT;
-            drop(self.link.set_nonblocking(false));
-            drop(self.link.send(&ToKeeper::Below));
-            while self.below.is_none() {
+            let question = ToKeeper::Below.encode();
+            let asked = self.link.write(&question).is_ok_and(|written| written == question.len());
+            while asked && self.below.is_none() {
                 match self.link.receive(Some(deadline.saturating_duration_since(Instant::now()))) {
                     Ok(FromKeeper::Below { row }) => self.below = Some(row),
                     Ok(_) => {}

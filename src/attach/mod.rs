@@ -66,7 +66,8 @@ impl Options {
             read_only: self.read_only,
             takeover: self.takeover,
             pictures: self.status,
-            history_lines: self.history_lines,
+            // It would scroll through the row that is spared.
+            history_lines: if self.status { 0 } else { self.history_lines },
             columns,
             rows: rows - spared,
         }
@@ -155,6 +156,10 @@ pub fn attach(paths: &Paths, session: SessionName, options: Options, end: End<'_
 /// Connects and attaches: the link and what came on it up to the first picture.
 fn open(paths: &Paths, session: &SessionName, how: Attach) -> Result<(Link, Vec<FromKeeper>), Fault> {
     let (mut link, _) = find::connect(paths, session)?;
+    if how.pictures && !link.knows_pictures() {
+        return Err(Fault::conflict(format!("session {session} was started by an older version, which spares no row"))
+            .hint("attach without --status"));
+    }
     let lost = |error: io::Error| {
         Fault::new(FaultCode::Unreachable, format!("session {session} cannot be attached to: {error}"))
     };

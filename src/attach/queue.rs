@@ -2,6 +2,10 @@
 
 use std::io;
 
+/// What has gone is thrown away when it is so much, and half of all: a queue that is never
+/// empty must not keep everything.
+const GONE_MAX: usize = 64 * 1024;
+
 /// Bytes on their way.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -13,6 +17,10 @@ pub struct Queue {
 impl Queue {
     /// Adds bytes.
     pub fn push(&mut self, bytes: &[u8]) {
+        if self.gone > GONE_MAX && self.gone >= self.bytes.len() / 2 {
+            self.bytes.drain(..self.gone);
+            self.gone = 0;
+        }
         self.bytes.extend_from_slice(bytes);
     }
 

@@ -63,9 +63,10 @@ impl Replies {
         !self.done
     }
 
-    /// The beginning of an answer waits for its rest.
+    /// What may be the beginning of an answer waits for its rest. One that is no key's waits
+    /// as long as it must.
     pub(super) fn waits(&self) -> bool {
-        !self.held.is_empty()
+        !self.held.is_empty() && !self.held.starts_with(b"\x1b]1")
     }
 
     /// Takes what was read from the terminal: what is typing, and once the terminal has said
@@ -110,7 +111,7 @@ impl Replies {
 
     /// Nothing more came: what was held back is typing.
     pub(super) fn give_up(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
+        if self.waits() { std::mem::take(&mut self.held) } else { Vec::new() }
     }
 
     fn note(&mut self, answer: &[u8]) {
@@ -207,6 +208,9 @@ mod tests {
         assert_eq!(replies.take(b"\x1b").0, b"");
         assert!(replies.waits());
         assert_eq!(replies.give_up(), b"\x1b");
+        assert_eq!(replies.take(b"\x1b]11;rgb:ff").0, b"");
+        assert!(!replies.waits() && replies.give_up().is_empty(), "no key begins so");
+        assert_eq!(replies.take(b"ff/0/0\x07x").0, b"x");
         // Keys that begin alike, and a string that never ends.
         assert_eq!(replies.take(b"\x1b[6~\x1b[?x").0, b"\x1b[6~\x1b[?x");
         let long = [b"\x1b]11;".as_slice(), &[b'x'; 100]].concat();

@@ -217,22 +217,26 @@ impl<'a> Loop<'a> {
 
     /// How long nothing need be done unless something happens; for ever without an answer.
     fn wait(&self, last_typed: Instant) -> Option<Duration> {
-        let preview = match &self.cover {
-            Cover::Chooser(chooser) => chooser.paint_at(),
-            _ => None,
-        };
+        let preview = self.preview_at();
         let escape = self.holds_keys().then(|| last_typed + ESCAPE_WAIT);
         let next = [preview, escape, self.bar_at].into_iter().flatten().min();
         // Rounded up, so that it is over then.
         next.map(|at| at.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
     }
 
+    /// When the list of sessions is painted again; not while the terminal does not take what
+    /// it was given.
+    fn preview_at(&self) -> Option<Instant> {
+        match &self.cover {
+            Cover::Chooser(chooser) if self.unshown.rest().is_empty() => chooser.paint_at(),
+            _ => None,
+        }
+    }
+
     /// Paints anew what has changed in it by itself.
     fn repaint_cover(&mut self) {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
-        if let Cover::Chooser(chooser) = &self.cover
-            && due(chooser.paint_at())
-        {
+        if due(self.preview_at()) {
             self.paint_cover();
         }
         if due(self.bar_at) {

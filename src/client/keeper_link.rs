@@ -16,6 +16,8 @@ const READ_SIZE: usize = keeper::MAX_OUTPUT + 64;
 #[derive(Debug)]
 pub struct Link {
     stream: UnixStream,
+    /// The keeper's [`keeper::VERSION`].
+    version: u16,
     /// Longer than what was received: making it so each time would cost more than reading.
     buffer: Vec<u8>,
     /// What was received and not taken out.
@@ -29,13 +31,21 @@ impl Link {
     /// # Errors
     /// `TimedOut` when there is none within `limit`; otherwise the stream's own.
     pub fn open(stream: UnixStream, limit: Duration) -> io::Result<(Link, KeeperHello)> {
-        let mut link = Link { stream, buffer: Vec::new(), received: 0..0 };
+        let mut link = Link { stream, version: 0, buffer: Vec::new(), received: 0..0 };
         link.send(&ToKeeper::Hello { version: keeper::VERSION, role: Role::Client, generation: 0 })?;
         match link.receive(Some(limit))? {
-            FromKeeper::Hello(hello) => Ok((link, hello)),
+            FromKeeper::Hello(hello) => {
+                link.version = hello.version;
+                Ok((link, hello))
+            }
             FromKeeper::Refused { reason, .. } => Err(io::Error::new(io::ErrorKind::PermissionDenied, reason)),
             other => Err(invalid(format!("the keeper began with {other:?} instead of a hello"))),
         }
+    }
+
+    /// The keeper sends pictures alone where it is asked to.
+    pub fn knows_pictures(&self) -> bool {
+        self.version >= 2
     }
 
     /// Sends a message, waiting until the keeper has room for it.

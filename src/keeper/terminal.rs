@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -130,12 +130,17 @@ impl Terminal {
         tcgetattr(&self.master).is_ok_and(|modes| modes.local_flags.contains(LocalFlags::ICANON))
     }
 
-    /// The program reads a line that is not shown: it asks for a password. Programs that
-    /// paint for themselves read key by key, which is another matter.
+    /// The program asks for a password, as far as one can tell: it reads a line that is not
+    /// shown; or it shows nothing and is another user's, as `sudo` and `su` are, which may
+    /// paint stars for themselves. Our own programs that paint for themselves read key by key.
     pub fn hides_input(&self) -> bool {
-        tcgetattr(&self.master).is_ok_and(|modes| {
-            modes.local_flags.contains(LocalFlags::ICANON) && !modes.local_flags.contains(LocalFlags::ECHO)
-        })
+        let Ok(modes) = tcgetattr(&self.master) else { return false };
+        let others = || {
+            let leader = self.foreground().and_then(|group| std::fs::metadata(format!("/proc/{group}")).ok());
+            leader.is_some_and(|leader| leader.uid() != nix::unistd::geteuid().as_raw())
+        };
+        let shown = modes.local_flags.contains(LocalFlags::ECHO);
+        !shown && (modes.local_flags.contains(LocalFlags::ICANON) || others())
     }
 
     /// The process group in the foreground.

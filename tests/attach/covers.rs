@@ -68,19 +68,19 @@ fn one_scrolls_back_through_memory_and_recording() {
 #[test]
 fn one_who_scrolls_back_is_not_thrown_out_when_the_program_ends() {
     let home = Home::new();
-    let _session = home.session("42.1", "echo ready; read x; exit 3");
+    let _session = home.session("42.1", "stty -echo; echo ready; read x; echo \"<$x>\"; exit 3");
     let mut user = User::start(&home, &["attach", "42.1"]);
     user.see("ready");
     user.type_(b"\x02[");
     user.see("q back");
-    home.run(&["send", "42.1", "--enter"]);
+    home.run(&["send", "42.1", "last", "--enter"]);
     user.type_(b"/nowhere\r");
     user.see("no 'nowhere' above");
     user.type_(b"q");
     assert_eq!(code(&mut user), 1);
     user.assert_sane();
     user.assert_plain();
-    assert!(user.shown().ends_with("[42.1 exited 3]\n"), "{}", user.shown());
+    assert!(user.shown().ends_with("ready\n<last>\n\n[42.1 exited 3]\n"), "{}", user.shown());
 }
 
 #[test]
@@ -123,6 +123,16 @@ fn the_line_at_the_bottom_is_never_in_the_way() {
     user.type_(b"\x02d");
     assert_eq!(code(&mut user), 0);
     user.assert_plain();
+}
+
+#[test]
+fn history_does_not_push_the_picture_into_the_line_at_the_bottom() {
+    let home = Home::new();
+    let _session = home.session("42.1", "seq 100; exec cat");
+    let mut user = User::start(&home, &["attach", "--status", "42.1"]);
+    let shown = user.see_that("has the line of ours", |s| s.contains("for help"));
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!((lines[0], lines[21]), ("79", "100"), "{shown}");
 }
 
 #[test]

@@ -155,8 +155,10 @@ impl Chooser {
             format!("\x1b[2m{}\x1b[0m", notice::fit(&format!("──{help}{}", "─".repeat(width)), width)).into_bytes(),
         );
         let left = u16::try_from(height.saturating_sub(lines.len())).unwrap_or(0);
-        if let Some(preview) = self.preview.as_mut().filter(|_| left > 0) {
-            lines.extend(preview.lines((columns, left)));
+        match self.preview.as_mut() {
+            Some(preview) if left > 0 => lines.extend(preview.lines((columns, left))),
+            Some(preview) => preview.skip(),
+            None => {}
         }
         notice::whole(&lines, rows)
     }

@@ -87,6 +87,11 @@ impl Preview {
         self.changed.then(|| self.painted.map_or_else(Instant::now, |at| at + PAINT_EVERY))
     }
 
+    /// There is no room to show it.
+    pub(super) fn skip(&mut self) {
+        self.changed = false;
+    }
+
     /// Its lines, clipped to a size.
     pub(super) fn lines(&mut self, size: (u16, u16)) -> Vec<Vec<u8>> {
         self.changed = false;

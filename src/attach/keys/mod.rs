@@ -218,6 +218,12 @@ impl Keys {
         self.next = Next::Answer;
     }
 
+    /// No answer is awaited any more: keys are the program's.
+    pub fn ask_no_more(&mut self) {
+        self.next = Next::Theirs;
+        self.character.clear();
+    }
+
     /// The beginning of a sequence waits for its rest: call [`Keys::give_up`] when nothing
     /// comes within [`ESCAPE_WAIT`].
     pub fn waits(&self) -> bool {
@@ -239,8 +245,11 @@ impl Keys {
             self.next = Next::Theirs;
             return Some(Key::Escape);
         }
-        // Still followed, so that a late beginning of a paste is not missed.
-        pass.extend_from_slice(&self.sequence[self.passed..]);
+        // Still followed, so that a late beginning of a paste is not missed, and that what is
+        // ours does not reach the program because it came in two pieces.
+        if self.next == Next::Theirs {
+            pass.extend_from_slice(&self.sequence[self.passed..]);
+        }
         self.passed = self.sequence.len();
         None
     }
@@ -349,7 +358,7 @@ impl Keys {
                 return None;
             }
             self.next = Next::Theirs;
-        } else if passed == 0 && self.is_ours(&sequence) {
+        } else if (passed == 0 || self.next != Next::Theirs) && self.is_ours(&sequence) {
             return self.ours(&sequence, pass);
         }
         pass.extend_from_slice(&sequence[passed..]);

@@ -214,3 +214,19 @@ fn a_paste_is_no_answer_and_does_not_reach_the_program() {
         assert_eq!((found, pass), (vec![Key::Char('y')], Vec::new()), "{cut}");
     }
 }
+
+#[test]
+fn a_key_of_ours_in_two_pieces_does_not_reach_the_program() {
+    let mut keys = Keys::new("C-b".parse().unwrap());
+    let mut pass = Vec::new();
+    keys.ask();
+    assert_eq!(keys.feed(b"\x1b[", &mut pass), (2, None));
+    assert_eq!(keys.give_up(&mut pass), None);
+    assert_eq!(keys.feed(b"A", &mut pass), (1, Some(Key::Up)));
+    assert!(pass.is_empty());
+    // What is awaited no more is the program's again.
+    keys.ask();
+    keys.ask_no_more();
+    assert_eq!(keys.feed(b"x", &mut pass), (1, None));
+    assert_eq!(pass, b"x");
+}

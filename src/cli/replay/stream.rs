@@ -39,6 +39,11 @@ pub fn play(ctx: &Context, playback: &mut Playback<'_>, mut pace: Pace, picture:
                 break;
             }
         }
+        // Also while it is behind its time.
+        if let Some(end) = signalled(&signals) {
+            status = end;
+            break;
+        }
         playback.play(&mut visible)?;
         ctx.output.bytes(&visible)?;
         visible.clear();
@@ -68,16 +73,27 @@ fn wait(signals: &Signals, due: Instant) -> Result<Option<Status>, Fault> {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(Fault::internal(format!("cannot wait: {error}"))),
         }
-        if fds[1].revents().is_some_and(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLNVAL)) {
+        if fds[1]
+            .revents()
+            .is_some_and(|events| events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL))
+        {
             // The next byte says what is wrong.
             return Ok(None);
         }
-        while let Some(signal) = signals.next() {
-            match signal {
-                Signal::SIGWINCH | Signal::SIGCONT => {}
-                Signal::SIGTSTP => drop(raise(Signal::SIGSTOP)),
-                signal => return Ok(Some(Status(u8::try_from(128 + signal as i32).unwrap_or(1)))),
-            }
+        if let Some(end) = signalled(signals) {
+            return Ok(Some(end));
         }
     }
+}
+
+/// The status to end with when a signal says so.
+fn signalled(signals: &Signals) -> Option<Status> {
+    while let Some(signal) = signals.next() {
+        match signal {
+            Signal::SIGWINCH | Signal::SIGCONT => {}
+            Signal::SIGTSTP => drop(raise(Signal::SIGSTOP)),
+            signal => return Some(Status(u8::try_from(128 + signal as i32).unwrap_or(1))),
+        }
+    }
+    None
 }
