@@ -44,8 +44,9 @@ the speed, q ends. A terminal that is smaller than the recorded one shows a part
 the output is not a terminal, what was printed is written with its timing. Questions to the
 terminal are left out. A session that still runs is played up to now.
 
-With --input passwords are not shown: of what the terminal did not show only the number of
-bytes is recorded. Of a long input the beginning is.
+Of a password that is read as a line without an echo, or by another user's program such as
+sudo, only the number of bytes is recorded; a program of yours that reads a password key by
+key cannot be told from an editor. Of a long input the beginning is recorded.
 
 Examples:
   autodev replay 42
