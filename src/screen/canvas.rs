@@ -8,6 +8,9 @@ use super::picture::{Painter, picture};
 use super::reset;
 use super::{Screen, viewer_size};
 
+/// Empties the window title.
+const NO_TITLE: &[u8] = b"\x1b]2;\x1b\\";
+
 /// What such a terminal shows.
 #[derive(Debug, Default)]
 pub struct Canvas {
@@ -20,6 +23,7 @@ struct Shown {
     viewer: Size,
     alternate: bool,
     modes: Vec<u8>,
+    titled: bool,
     lines: Vec<u64>,
 }
 
@@ -42,13 +46,24 @@ impl Screen {
         let lines = painter.separate_lines(model.grid());
         painter.modes(model);
         let modes = std::mem::take(&mut painter.out);
-        let now = Shown { viewer, alternate: model.alternate(), modes, lines: lines.iter().map(|l| sign(l)).collect() };
+        let now = Shown {
+            viewer,
+            alternate: model.alternate(),
+            modes,
+            titled: model.shadow.title.is_some(),
+            lines: lines.iter().map(|line| sign(line)).collect(),
+        };
         let before = canvas.shown.replace(now);
         let (Some(before), Some(now)) = (before, &canvas.shown) else {
             return picture(model, viewer, usize::try_from(history_lines).unwrap_or(usize::MAX), false);
         };
         if before.viewer != now.viewer || before.alternate != now.alternate || before.modes != now.modes {
-            return picture(model, viewer, 0, false);
+            let mut whole = picture(model, viewer, 0, false);
+            if before.titled && !now.titled {
+                // A picture says nothing of what there is not.
+                whole.extend_from_slice(NO_TITLE);
+            }
+            return whole;
         }
         painter.out.extend_from_slice(reset::FRAME_START);
         painter.out.extend_from_slice(b"\x1b[?25l");

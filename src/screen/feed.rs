@@ -4,6 +4,8 @@
 //! Sequences are dealt with when they are whole, so that the viewers are between two of
 //! them most of the time. Only strings longer than [`HELD_MAX`] are passed on in parts.
 
+use std::ops::Range;
+
 use unicode_width::UnicodeWidthChar;
 
 use super::Screen;
@@ -21,6 +23,8 @@ const SINCE_MAX: usize = 64 * 1024;
 const ENQ: u8 = 0x05;
 /// Ends a sequence and does nothing else.
 const ST: &[u8] = b"\x1b\\";
+/// What is shown of bytes that are no character.
+pub(super) const REPLACEMENT: &str = "\u{fffd}";
 /// First byte of U+0080 to U+00BF.
 const C1_LEAD: u8 = 0xc2;
 
@@ -104,7 +108,7 @@ impl Screen {
                     None => break,
                 }
             }
-            self.print(&bytes[given..at]);
+            self.print_part(bytes, given..at, &mut done, visible);
             match bytes[at] {
                 ESC => {
                     if let Some(length) = plain_control(&bytes[at..]) {
@@ -145,9 +149,23 @@ impl Screen {
             (given, done) = (at, at);
         }
         let whole = bytes.len() - unfinished_character(&bytes[given..]);
-        self.print(&bytes[given..whole]);
+        self.print_part(bytes, given..whole, &mut done, visible);
         visible.extend_from_slice(&bytes[done..whole]);
         self.feed.held.extend_from_slice(&bytes[whole..]);
+    }
+
+    /// Prints a part of `bytes`. Viewers get them from `done` on when more has come together;
+    /// but the start of a character at the end is none, as something else follows, and is
+    /// shown at once: whoever joins now sees it.
+    fn print_part(&mut self, bytes: &[u8], part: Range<usize>, done: &mut usize, visible: &mut Vec<u8>) {
+        let text = &bytes[part.clone()];
+        self.print(text);
+        let broken = unfinished_character(text);
+        if broken > 0 {
+            visible.extend_from_slice(&bytes[*done..part.end - broken]);
+            visible.extend_from_slice(REPLACEMENT.as_bytes());
+            *done = part.end;
+        }
     }
 
     /// Deals with a whole sequence. One that is broken off has its end in the ESC of the next,

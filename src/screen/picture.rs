@@ -173,8 +173,10 @@ impl Painter {
         } else {
             put!(self.out, "\x1b[{line};{}H", at + 1);
         }
-        // A cursor that waits behind the last column gets there by writing in it.
-        if cursor.input_needs_wrap && self.viewer.columns == self.screen.columns {
+        // A cursor that waits behind the last column gets there by writing in it. One that is
+        // saved may be in a line that is not painted.
+        let painted = (self.top..self.top + self.height()).contains(&line_number(cursor.point.line));
+        if cursor.input_needs_wrap && painted && self.viewer.columns == self.screen.columns {
             let cell = &row[Column(at)];
             self.pen.change(&mut self.out, cell);
             if cell.c.is_control() || (at == column && cell.flags.contains(Flags::WIDE_CHAR)) {

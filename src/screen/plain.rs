@@ -7,14 +7,14 @@ use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::vte::ansi::{Handler, StandardCharset};
 
 use super::Screen;
-use super::feed::unfinished_character;
+use super::feed::{REPLACEMENT, unfinished_character};
 use super::model::Model;
 
 /// Less ASCII than this in a row is no run: letters between marks and ideographs.
 const RUN: usize = 4;
 
 impl Screen {
-    /// Gives the engine what stands between two sequences.
+    /// Gives the engine what stands between two sequences, to its end.
     pub(super) fn print(&mut self, text: &[u8]) {
         let mut rest = text;
         while !rest.is_empty() {
@@ -23,10 +23,15 @@ impl Screen {
             let other = if self.feed.midway { rest.len() } else { other_than_plain(&rest[plain..]) };
             let (_, from) = rest.split_at(plain);
             let (other, after) = from.split_at(other);
+            // The start of a character is none when something else follows: the parser would
+            // wait for more of it.
+            let (other, broken) = other.split_at(other.len() - unfinished_character(other));
             self.parser.advance(&mut self.model, other);
+            if !broken.is_empty() {
+                self.parser.advance(&mut self.model, REPLACEMENT.as_bytes());
+            }
             rest = after;
         }
-        self.feed.midway |= !text.is_ascii() && unfinished_character(text) > 0;
     }
 }
 

@@ -66,7 +66,7 @@ impl Screen {
         let end = end.max(marked.end.min(columns));
         let mut pen = Pen::default();
         for (column, cell) in row[..Column(end)].iter().enumerate() {
-            if cell.flags.intersects(Flags::WIDE_CHAR_SPACER | Flags::LEADING_WIDE_CHAR_SPACER) {
+            if cell.flags.contains(Flags::WIDE_CHAR_SPACER) {
                 continue;
             }
             // Half of a wide character has no place at the edge.

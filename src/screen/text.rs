@@ -16,7 +16,7 @@ pub(super) fn text(grid: &Grid<Cell>, ansi: bool) -> String {
         let end = row[..].iter().rposition(|cell| shows(cell, ansi)).map_or(0, |last| last + 1);
         let mut pen = Pen::default();
         for cell in row[..].iter().take(end) {
-            if cell.flags.intersects(Flags::WIDE_CHAR_SPACER | Flags::LEADING_WIDE_CHAR_SPACER) {
+            if cell.flags.contains(Flags::WIDE_CHAR_SPACER) {
                 continue;
             }
             if ansi {

@@ -88,6 +88,18 @@ fn a_character_is_repeated_for_who_did_not_see_it() {
 }
 
 #[test]
+fn broken_characters_are_shown_at_once() {
+    for (before, after) in [(&b"\xd0\xd0"[..], &b"\xd0x"[..]), (b"\xe6\xbc\xd0", b"\x90x"), (b"\xd0\x1b[6n", b"\x90x")]
+    {
+        let mut screen = fed(40, 12, before);
+        let mut joined = fed(40, 12, screen.picture((40, 12), 0));
+        feed(&mut joined, feed(&mut screen, after));
+        assert!(screen.text(false).starts_with('\u{fffd}'), "{}", screen.text(false));
+        assert_eq!(joined.text(false), screen.text(false), "{} | {}", before.escape_ascii(), after.escape_ascii());
+    }
+}
+
+#[test]
 fn an_open_frame_stays_open() {
     let mut screen = fed(40, 12, "\x1b[?2026hhalf");
     assert!(screen.flush_after().is_some_and(|wait| wait <= std::time::Duration::from_millis(150)));
@@ -100,8 +112,38 @@ fn an_open_frame_stays_open() {
     assert_eq!(screen.flush_after(), None);
 }
 
+/// Joins a stream at `cut`; what was lost on the way is told by a panic.
+fn assert_joined(columns: u16, rows: u16, stream: &[u8], cut: usize) {
+    let mut screen = screen(columns, rows);
+    feed(&mut screen, &stream[..cut]);
+    let picture = screen.picture((columns, rows), u32::MAX);
+    let mut joined = self::screen(columns, rows);
+    feed(&mut joined, &picture);
+    feed(&mut joined, screen.since_ground());
+    feed(&mut joined, feed(&mut screen, &stream[cut..]));
+    let kept = screen.model.with_primary(|grid| grid.history_size());
+    let [here, there] = [&mut screen, &mut joined].map(|screen| {
+        let mut state = state(screen, kept, Before::Fresh);
+        // Where a picture cannot bring back that a line goes on, the mark is missing later
+        // on in places that nobody could name.
+        let lines = [&mut state.shown, &mut state.primary, &mut state.history].into_iter().flatten();
+        lines.for_each(|line| line.retain(|c| c != '↩'));
+        state
+    });
+    let (before, after) = (stream[..cut].escape_ascii(), stream[cut..].escape_ascii());
+    pretty_assert(&here, &there, &format!("{columns}x{rows} {before} | {after}"), &picture);
+}
+
+/// Bytes among which sequences and broken characters are frequent.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let frequent = prop::sample::select(
+        b"\x1b\x1b\x1b[[[]P_?;012479mHrbJKhLM78\x07\\\x18\n\xe6\xbc\xa2\xd0\x90\xcc\x81ab".to_vec(),
+    );
+    prop::collection::vec(prop_oneof![9 => frequent, 1 => any::<u8>()], 1..80)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn any_stream_may_be_joined_anywhere(
@@ -113,27 +155,22 @@ proptest! {
         // The end closes what the last piece may have left open.
         let stream = [pieces.concat().as_bytes(), b"\x18\x1b\\"].concat();
         let cut = cut.index(stream.len());
-        let mut screen = screen(columns, rows);
-        feed(&mut screen, &stream[..cut]);
         // Not kept: what was left behind in the alternate screen, and titles on the stack.
-        let has = |bytes: &[u8], any: &[&str]| any.iter().any(|one| memchr::memmem::find(bytes, one.as_bytes()).is_some());
-        prop_assume!(screen.model.alternate() || !has(&stream[..cut], &["\x1b[?47l", "\x1b[?1047l", "\x1b[?1049l"]));
-        prop_assume!(!has(&stream[..cut], &["\x1b[22t"]));
-        let picture = screen.picture((columns, rows), u32::MAX);
-        let mut joined = self::screen(columns, rows);
-        feed(&mut joined, &picture);
-        feed(&mut joined, screen.since_ground());
-        feed(&mut joined, feed(&mut screen, &stream[cut..]));
-        let kept = screen.model.with_primary(|grid| grid.history_size());
-        let [here, there] = [&mut screen, &mut joined].map(|screen| {
-            let mut state = state(screen, kept, Before::Fresh);
-            // Where a picture cannot bring back that a line goes on, the mark is missing later
-            // on in places that nobody could name.
-            let lines = [&mut state.shown, &mut state.primary, &mut state.history].into_iter().flatten();
-            lines.for_each(|line| line.retain(|c| c != '↩'));
-            state
-        });
-        let (before, after) = (stream[..cut].escape_ascii(), stream[cut..].escape_ascii());
-        pretty_assert(&here, &there, &format!("{columns}x{rows} {before} | {after}"), &picture);
+        let has = |any: &[&str]| any.iter().any(|one| memchr::memmem::find(&stream[..cut], one.as_bytes()).is_some());
+        let shows_other = fed(columns, rows, &stream[..cut]).model.alternate();
+        prop_assume!(shows_other || !has(&["\x1b[?47l", "\x1b[?1047l", "\x1b[?1049l"]));
+        prop_assume!(!has(&["\x1b[22t"]));
+        assert_joined(columns, rows, &stream, cut);
+    }
+
+    #[test]
+    fn any_bytes_may_be_joined_anywhere(
+        bytes in bytes(),
+        cut in any::<prop::sample::Index>(),
+        columns in 2u16..12,
+        rows in 1u16..6,
+    ) {
+        let stream = [&bytes, &b"\x18\x1b\\"[..]].concat();
+        assert_joined(columns, rows, &stream, cut.index(stream.len()));
     }
 }

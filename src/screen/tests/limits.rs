@@ -234,7 +234,7 @@ fn resizing_keeps_up() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn any_bytes_do(bytes in prop::collection::vec(any::<u8>(), 0..400), split in 0usize..400) {

@@ -4,6 +4,8 @@ use alacritty_terminal::grid::{Cursor, Dimensions, Grid};
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::cell::{Cell, Flags};
 
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
+
 use super::Screen;
 use super::lines::uncertain_end;
 use super::pen::{ATTRIBUTES, OWN_LINK, Pen};
@@ -21,6 +23,20 @@ mod text;
 
 /// Bytes of history in tests: more than any of them scrolls off.
 const HISTORY: u64 = 1 << 20;
+
+/// So many random streams, always the same ones, so that a change is judged by itself. For
+/// others: `PROPTEST_RNG_SEED=$RANDOM PROPTEST_CASES=30000 cargo test --lib screen::tests`.
+fn cases(usual: u32) -> ProptestConfig {
+    let given = |name| std::env::var_os(name).is_some();
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        cases: if given("PROPTEST_CASES") { default.cases } else { usual },
+        rng_seed: if given("PROPTEST_RNG_SEED") { default.rng_seed } else { RngSeed::Fixed(0) },
+        max_global_rejects: default.cases.max(1024),
+        failure_persistence: None,
+        ..default
+    }
+}
 
 fn screen(columns: u16, rows: u16) -> Screen {
     Screen::new(columns, rows, HISTORY)

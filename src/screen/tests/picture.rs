@@ -106,7 +106,7 @@ fn looking_changes_nothing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn any_stream_survives(pieces in stream(60), columns in 2u16..45, rows in 1u16..14) {

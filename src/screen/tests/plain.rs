@@ -27,7 +27,7 @@ fn what_was_printed_last_is_repeated() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn it_is_as_if_it_had_not(pieces in stream(60), columns in 2u16..45, rows in 1u16..14) {
