@@ -11,14 +11,19 @@ demo: build
 build:
 	$(CARGO) build --release
 
-# The agents' own programs, for the tests that run them; those tests are skipped, and say
-# so, where there is no npm.
+# The agents' own programs, about 1 GiB, for the tests that run them; those tests are
+# skipped, and say so, where there is no npm. Exactly these: a test that fails shall mean
+# that we changed, not that they did.
 agents:
-	tests/install-agents.sh
+	tests/npm-install.sh agents 'the tests that run real agents' \
+		@anthropic-ai/claude-code@2.1.197 @openai/codex@0.169.0 @google/gemini-cli@0.61.0 opencode-ai@1.18.33
 
-# A terminal that is not ours, for the tests of pictures.
+# xterm.js, a terminal that is not ours, 3 MiB, for the tests of pictures. Exactly these:
+# they look into what it keeps to itself. Its release, 6.0.0, does not know the kitty
+# keyboard protocol.
 xterm:
-	tests/install-xterm.sh
+	tests/npm-install.sh xterm 'the tests with xterm.js' \
+		@xterm/headless@6.1.0-beta.334 @xterm/addon-unicode-graphemes@0.4.0
 
 test: lint agents xterm
 	$(CARGO) test

@@ -3,7 +3,7 @@
 //! model: it refuses, so each run ends with the tool's own message, and it sees whether
 //! the prompt came through.
 //!
-//! `tests/install-agents.sh` installs them; a test whose agent is not there says so on
+//! `make agents` installs them; a test whose agent is not there says so on
 //! standard error and passes.
 
 // Helpers fail a test as the test itself would.
@@ -148,7 +148,7 @@ fn installed(agent: &str) -> Option<PathBuf> {
         return Some(bin);
     }
     // Not eprintln!, which the test harness swallows.
-    let line = format!("agents: {agent} is not installed, its test is skipped: run tests/install-agents.sh\n");
+    let line = format!("agents: {agent} is not installed, its test is skipped: run make agents\n");
     drop(io::stderr().write_all(line.as_bytes()));
     None
 }

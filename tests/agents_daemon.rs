@@ -1,7 +1,7 @@
 //! Real agents through the whole of it: submitted, run in a terminal by a keeper, ended
 //! without a key by a message of their own, which log and history show.
 //!
-//! `tests/install-agents.sh` installs them; a test whose agent is not there says so on
+//! `make agents` installs them; a test whose agent is not there says so on
 //! standard error and passes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]

@@ -41,7 +41,7 @@ impl Loop<'_> {
     /// There will be nothing more. Who scrolls back goes on until he has seen enough.
     fn over(&mut self, how: How) -> Flow {
         if !matches!(self.cover, Cover::Scroll(_)) {
-            if !matches!(self.cover, Cover::None | Cover::Lifted) {
+            if !matches!(self.cover, Cover::None) {
                 self.last_picture();
             }
             return Break(how);

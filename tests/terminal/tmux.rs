@@ -4,17 +4,17 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use autodev::process::PidFd;
 use autodev::screen::Screen;
+use autodev::socket::readable;
 
 use crate::state::State;
 use crate::table::Size;
 
 /// A stream takes well below a second on a machine with nothing else to do.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often is looked whether one is through.
-const LOOK: Duration = Duration::from_millis(2);
 
 /// What tmux tells of a pane beside its cells.
 const TOLD: [&str; 23] = [
@@ -124,14 +124,12 @@ impl Tmux {
 
     fn wait(&self, number: &str) {
         let mut child = self.command().args(["wait-for", number]).spawn().unwrap();
-        let begun = Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            if begun.elapsed() > PATIENCE {
-                drop(child.kill());
-                panic!("tmux takes the stream in");
-            }
-            std::thread::sleep(LOOK);
+        let handle = PidFd::open(child.id()).unwrap();
+        if !readable(&handle, PATIENCE).unwrap() {
+            drop(child.kill());
+            panic!("tmux takes the stream in");
         }
+        assert!(child.wait().unwrap().success(), "tmux tells when a stream is through");
     }
 
     fn look(&self, pane: &str) -> State {

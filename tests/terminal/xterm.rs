@@ -30,7 +30,7 @@ impl Xterm {
         let installed: PathBuf = root.join("target/xterm");
         if !installed.join("node_modules/@xterm/headless").exists() {
             // Not eprintln!, which the test harness swallows.
-            let line = "terminal: xterm.js is not installed, its tests are skipped: run tests/install-xterm.sh\n";
+            let line = "terminal: xterm.js is not installed, its tests are skipped: run make xterm\n";
             drop(io::stderr().write_all(line.as_bytes()));
             return None;
         }

@@ -54,6 +54,12 @@ impl Scroll {
     /// When the keeper does not answer.
     pub(super) fn open(paths: &Paths, session: &SessionName, size: (u16, u16)) -> Result<Scroll, Fault> {
         let (document, end) = document::from_keeper(paths, session)?;
+        Ok(Scroll::of(document, end, paths, session, size))
+    }
+
+    /// Scrolling in `document`, which ends at the byte `end` of what the program wrote, from
+    /// its last row on.
+    fn of(document: Screen, end: u64, paths: &Paths, session: &SessionName, size: (u16, u16)) -> Scroll {
         let mut scroll = Scroll {
             paths: paths.clone(),
             session: session.clone(),
@@ -70,7 +76,7 @@ impl Scroll {
         };
         scroll.cursor.row = scroll.last_row();
         scroll.show_cursor();
-        Ok(scroll)
+        scroll
     }
 
     /// The terminal has another size.

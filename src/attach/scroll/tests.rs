@@ -5,22 +5,9 @@ use super::*;
 fn scroll(text: &str) -> Scroll {
     let mut document = Screen::new(20, 4, 1 << 20);
     document.feed(text.as_bytes(), &mut Vec::new());
-    let mut scroll = Scroll {
-        paths: Paths { config: "/".into(), state: "/nowhere".into(), runtime: "/".into() },
-        session: "42.1".parse().unwrap(),
-        document,
-        end: 0,
-        complete: true,
-        size: (20, 4),
-        top: 0,
-        cursor: Place::default(),
-        anchor: None,
-        pattern: None,
-        typed: None,
-        message: None,
-    };
-    scroll.cursor.row = scroll.last_row();
-    scroll.show_cursor();
+    let paths = Paths { config: "/".into(), state: "/nowhere".into(), runtime: "/".into() };
+    let mut scroll = Scroll::of(document, 0, &paths, &"42.1".parse().unwrap(), (20, 4));
+    scroll.complete = true;
     scroll
 }
 
