@@ -129,6 +129,8 @@ fn the_line_at_the_bottom_is_never_in_the_way() {
 fn history_does_not_push_the_picture_into_the_line_at_the_bottom() {
     let home = Home::new();
     let _session = home.session("42.1", "seq 100; exec cat");
+    // Who attaches next gets all of it as history and picture.
+    User::start(&home, &["attach", "-r", "42.1"]).see("\n100\n");
     let mut user = User::start(&home, &["attach", "--status", "42.1"]);
     let shown = user.see_that("has the line of ours", |s| s.contains("for help"));
     let lines: Vec<&str> = shown.lines().collect();
