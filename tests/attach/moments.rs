@@ -60,7 +60,7 @@ fn moments_that_are_not_there() {
 #[test]
 fn a_living_session_has_moments_too() {
     let home = Home::new();
-    let session = home.session("42.1", "echo early; read go; echo late; read go");
+    let session = home.session("42.1", "echo early; read go; sleep 0.1; echo late; read go");
     let mut user = super::support::User::start(&home, &["attach", "42"]);
     user.see("early");
     user.type_(b"\r");
