@@ -41,7 +41,7 @@ impl Screen {
     /// first picture has up to `history_lines` lines of history above.
     pub fn paint(&mut self, canvas: &mut Canvas, viewer: (u16, u16), history_lines: u32) -> Vec<u8> {
         let viewer = viewer_size(viewer);
-        let model = &mut self.model;
+        let model = self.engine.model();
         let mut painter = Painter::new(model, viewer, false);
         let lines = painter.separate_lines(model.grid());
         painter.modes(model);

@@ -159,10 +159,16 @@ impl Screen {
     /// shown at once: whoever joins now sees it.
     fn print_part(&mut self, bytes: &[u8], part: Range<usize>, done: &mut usize, visible: &mut Vec<u8>) {
         let text = &bytes[part.clone()];
-        self.print(text);
-        let broken = unfinished_character(text);
-        if broken > 0 {
-            visible.extend_from_slice(&bytes[*done..part.end - broken]);
+        let (text, broken) = text.split_at(text.len() - unfinished_character(text));
+        // The parser may be in the middle of something, and alone knows of what.
+        if self.feed.midway {
+            self.engine.advance(text);
+        } else {
+            self.engine.print(text);
+        }
+        if !broken.is_empty() {
+            self.engine.advance(REPLACEMENT.as_bytes());
+            visible.extend_from_slice(&bytes[*done..part.end - broken.len()]);
             visible.extend_from_slice(REPLACEMENT.as_bytes());
             *done = part.end;
         }
@@ -185,11 +191,11 @@ impl Screen {
         }
         match deal {
             Deal::Question(question) => {
-                let mut answerer = Answerer { model: &self.model, looks: &self.looks, out: &mut self.answers };
+                let mut answerer = Answerer { model: self.engine.model(), looks: &self.looks, out: &mut self.answers };
                 let order = answerer.answer(&question);
                 return self.both(&order, visible);
             }
-            Deal::SoftReset => self.model.soft_reset(),
+            Deal::SoftReset => self.engine.model().soft_reset(),
             Deal::Repeat(count) => {
                 if std::mem::take(&mut self.feed.midway) {
                     self.obey(&[CAN]);
@@ -197,7 +203,7 @@ impl Screen {
                 let repeated = self.repeated(count);
                 return self.both(&repeated, visible);
             }
-            Deal::Viewers => self.model.shadow.rang |= kind == Kind::Command && is_notification(body(whole).0),
+            Deal::Viewers => self.engine.model().shadow.rang |= kind == Kind::Command && is_notification(body(whole).0),
             Deal::Both => {}
         }
         visible.extend_from_slice(whole);
@@ -205,13 +211,13 @@ impl Screen {
 
     /// Gives the engine a sequence.
     fn obey(&mut self, sequence: &[u8]) {
-        self.parser.advance(&mut self.model, sequence);
+        self.engine.advance(sequence);
     }
 
     /// Gives bytes to the engine and the viewers.
     fn both(&mut self, bytes: &[u8], visible: &mut Vec<u8>) {
         if !bytes.is_empty() {
-            self.parser.advance(&mut self.model, bytes);
+            self.engine.advance(bytes);
             visible.extend_from_slice(bytes);
         }
     }
@@ -250,10 +256,10 @@ impl Screen {
     fn part(&mut self, mut long: Long, bytes: &[u8], visible: &mut Vec<u8>) -> Long {
         if long.engine > 0 {
             let given = bytes.len().min(long.engine);
-            self.parser.advance(&mut self.model, &bytes[..given]);
+            self.engine.advance(&bytes[..given]);
             long.engine -= given;
             if long.engine == 0 {
-                self.parser.advance(&mut self.model, &[CAN]);
+                self.engine.advance(&[CAN]);
             }
         }
         if long.passed {
@@ -311,9 +317,9 @@ impl Screen {
     ///
     /// Repeating more often than there are cells only costs time: as many lines fewer leave
     /// the screen the same.
-    fn repeated(&self, count: u16) -> Vec<u8> {
-        let Some((last, _)) = self.model.shadow.printed else { return Vec::new() };
-        let (columns, rows) = self.model.size();
+    fn repeated(&mut self, count: u16) -> Vec<u8> {
+        let Some((last, _)) = self.engine.model().shadow.printed else { return Vec::new() };
+        let (columns, rows) = self.engine.settings().size();
         let line = columns / last.width().unwrap_or(1).max(1);
         let mut count = usize::from(count.max(1));
         let most = columns * (rows + 2);

@@ -18,7 +18,7 @@ use std::fmt;
 use std::time::Duration;
 
 use alacritty_terminal::term::TermMode;
-use alacritty_terminal::vte::ansi::{Processor, Timeout};
+use alacritty_terminal::vte::ansi::Timeout;
 
 use crate::protocol::keeper::Looks;
 
@@ -31,6 +31,7 @@ macro_rules! put {
 
 mod canvas;
 mod edit;
+mod engine;
 mod feed;
 mod handler;
 mod keys;
@@ -52,11 +53,12 @@ mod tests;
 mod text;
 
 pub use canvas::Canvas;
+use engine::Engine;
 use feed::Feed;
 use model::{Model, Size};
 use picture::Painter;
 pub use reset::leave;
-pub use rows::RowText;
+pub use rows::{RowText, Rows};
 
 /// Fewest columns: a wide character must have room.
 pub const COLUMNS_MIN: u16 = 2;
@@ -83,8 +85,7 @@ impl Timeout for Immediately {
 
 /// A session's screen.
 pub struct Screen {
-    model: Model,
-    parser: Processor<Immediately>,
+    engine: Engine,
     feed: Feed,
     answers: Vec<u8>,
     looks: Looks,
@@ -102,8 +103,7 @@ impl Screen {
     /// into 1 to 1 000. `history_bytes` bounds the memory for lines that have scrolled off.
     pub fn new(columns: u16, rows: u16, history_bytes: u64) -> Self {
         Screen {
-            model: Model::new(bounded(columns, rows), history_bytes),
-            parser: Processor::new(),
+            engine: Engine::new(bounded(columns, rows), history_bytes),
             feed: Feed::default(),
             answers: Vec::new(),
             looks: Looks::default(),
@@ -130,18 +130,18 @@ impl Screen {
     /// Whether the program has rung the bell or sent a notification since this was last
     /// asked.
     pub fn take_rung(&mut self) -> bool {
-        std::mem::take(&mut self.model.shadow.rang)
+        self.engine.take_rung()
     }
 
     /// While a program has a synchronized frame (DEC 2026) open: how long a picture should
     /// wait for its end. Call [`Screen::flush`] then. `None` when none is open.
     pub fn flush_after(&self) -> Option<Duration> {
-        self.model.shadow.frame.map(|since| FRAME_MAX.saturating_sub(since.elapsed()))
+        self.engine.settings().shadow.frame.map(|since| FRAME_MAX.saturating_sub(since.elapsed()))
     }
 
     /// Takes an open frame as ended.
     pub fn flush(&mut self) {
-        self.model.shadow.frame = None;
+        self.engine.model().shadow.frame = None;
     }
 
     /// What viewers have got so far ends between sequences: one may join here.
@@ -160,16 +160,14 @@ impl Screen {
     /// screen and its history flow anew, the alternate screen is cut.
     pub fn resize(&mut self, columns: u16, rows: u16) {
         let size = bounded(columns, rows);
-        if self.model.size() != (size.columns, size.rows) {
-            self.model.resize(size);
+        if self.engine.settings().size() != (size.columns, size.rows) {
+            self.engine.model().resize(size);
         }
     }
 
     /// Columns and rows.
     pub fn size(&self) -> (u16, u16) {
-        let (columns, rows) = self.model.size();
-        let narrow = |size: usize| u16::try_from(size).unwrap_or(SIZE_MAX);
-        (narrow(columns), narrow(rows))
+        outer_size(self.engine.settings())
     }
 
     /// Escape sequences that paint a terminal of size `viewer`, whatever its state, as
@@ -179,7 +177,7 @@ impl Screen {
     /// larger one gets it at the top left. What the terminal shows before is overwritten.
     pub fn picture(&mut self, viewer: (u16, u16), history_lines: u32) -> Vec<u8> {
         picture::picture(
-            &mut self.model,
+            self.engine.model(),
             viewer_size(viewer),
             usize::try_from(history_lines).unwrap_or(usize::MAX),
             true,
@@ -189,41 +187,48 @@ impl Screen {
     /// The screen as lines of text, trailing blanks and blank lines cut; with `ansi` with
     /// colours.
     pub fn text(&mut self, ansi: bool) -> String {
-        text::text(self.model.grid(), ansi)
+        text::text(self.engine.model().grid(), ansi)
     }
 
     /// The screen as lines of escape sequences, each to be painted in a blank line; clipped
     /// to `viewer` as a picture is.
-    pub fn lines(&self, viewer: (u16, u16)) -> Vec<Vec<u8>> {
-        Painter::new(&self.model, viewer_size(viewer), false).separate_lines(self.model.grid())
+    pub fn lines(&mut self, viewer: (u16, u16)) -> Vec<Vec<u8>> {
+        let model = self.engine.model();
+        Painter::new(model, viewer_size(viewer), false).separate_lines(model.grid())
     }
 
     /// The row of the primary screen, from 0, below all that is shown there and below its
     /// cursor; the number of rows when there is none.
     pub fn below(&mut self) -> u16 {
-        let row = self.model.with_primary(lines::below);
+        let row = self.engine.model().with_primary(lines::below);
         u16::try_from(row).unwrap_or(SIZE_MAX)
     }
 
     /// The alternate screen is shown.
     pub fn is_alternate(&self) -> bool {
-        self.model.alternate()
+        self.engine.settings().alternate()
     }
 
     /// The program asked for pastes to be marked.
     pub fn bracketed_paste(&self) -> bool {
-        self.model.mode().contains(TermMode::BRACKETED_PASTE)
+        self.engine.settings().mode().contains(TermMode::BRACKETED_PASTE)
     }
 
     /// The window title the program set, at most 1 KiB.
     pub fn title(&self) -> Option<String> {
-        self.model.shadow.title.clone()
+        self.engine.settings().shadow.title.clone()
     }
 }
 
 /// A viewer's terminal may be as narrow as it likes.
 fn viewer_size((columns, rows): (u16, u16)) -> Size {
     Size { columns: usize::from(columns.clamp(1, SIZE_MAX)), rows: usize::from(rows.clamp(1, SIZE_MAX)) }
+}
+
+fn outer_size(model: &Model) -> (u16, u16) {
+    let (columns, rows) = model.size();
+    let narrow = |size: usize| u16::try_from(size).unwrap_or(SIZE_MAX);
+    (narrow(columns), narrow(rows))
 }
 
 fn bounded(columns: u16, rows: u16) -> Size {

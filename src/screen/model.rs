@@ -157,6 +157,11 @@ impl Model {
         self.term.grid()
     }
 
+    /// Most lines of history of the screen that is shown.
+    pub(super) fn history_limit(&self) -> usize {
+        if self.alternate() { 0 } else { history_limit(self.history_bytes, self.term.columns()) }
+    }
+
     /// The flags the engine keeps.
     pub(super) fn mode(&self) -> TermMode {
         *self.term.mode()

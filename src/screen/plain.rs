@@ -6,38 +6,14 @@ use alacritty_terminal::term::TermMode;
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::vte::ansi::{Handler, StandardCharset};
 
-use super::Screen;
-use super::feed::{REPLACEMENT, unfinished_character};
 use super::model::Model;
 
 /// Less ASCII than this in a row is no run: letters between marks and ideographs.
 const RUN: usize = 4;
 
-impl Screen {
-    /// Gives the engine what stands between two sequences, to its end.
-    pub(super) fn print(&mut self, text: &[u8]) {
-        let mut rest = text;
-        while !rest.is_empty() {
-            // The parser may be in the middle of something, and alone knows of what.
-            let plain = if self.feed.midway { 0 } else { self.model.print_plain(rest) };
-            let other = if self.feed.midway { rest.len() } else { other_than_plain(&rest[plain..]) };
-            let (_, from) = rest.split_at(plain);
-            let (other, after) = from.split_at(other);
-            // The start of a character is none when something else follows: the parser would
-            // wait for more of it.
-            let (other, broken) = other.split_at(other.len() - unfinished_character(other));
-            self.parser.advance(&mut self.model, other);
-            if !broken.is_empty() {
-                self.parser.advance(&mut self.model, REPLACEMENT.as_bytes());
-            }
-            rest = after;
-        }
-    }
-}
-
 impl Model {
     /// Takes what is plain at the start of `text`; how many bytes those are.
-    fn print_plain(&mut self, text: &[u8]) -> usize {
+    pub(super) fn print_plain(&mut self, text: &[u8]) -> usize {
         let mut at = 0;
         while let Some(byte) = text.get(at) {
             at += match byte {
@@ -57,6 +33,23 @@ impl Model {
             };
         }
         at
+    }
+
+    /// Where the part of plain `text` begins that makes the screen what it is afterwards: what
+    /// comes before scrolls out of history.
+    pub(super) fn first_that_matters(&self, text: &[u8]) -> usize {
+        let (_, rows) = self.size();
+        if self.region() != (0..rows) {
+            return 0;
+        }
+        // So many lines bring the cursor to the last, and all that was there before out.
+        let lines = self.history_limit() + 2 * rows;
+        let ends = memchr::memrchr_iter(b'\n', text).skip(lines);
+        // Beginning with a return of the cursor the column is known, and with a character in it the
+        // last one.
+        let mut starts = ends.filter(|end| *end > 0 && text[end - 1] == b'\r').map(|end| end - 1);
+        let start = starts.next().unwrap_or(0);
+        if text[start..].iter().any(|byte| *byte >= b' ') { start } else { 0 }
     }
 
     /// Prints ASCII characters that neither wrap nor shift nor hit half of a wide one: the same
@@ -92,7 +85,7 @@ impl Model {
 
 /// How much of `text`, which does not begin with what is plain, the parser is to get: up to
 /// the next run, and at least over the edge of a row.
-fn other_than_plain(text: &[u8]) -> usize {
+pub(super) fn other_than_plain(text: &[u8]) -> usize {
     let mut run = 0;
     for (at, byte) in text.iter().enumerate().skip(2) {
         run = if is_plain(byte) { run + 1 } else { 0 };

@@ -1,15 +1,16 @@
 //! A screen with its history as rows that can be read and painted one by one: for who
 //! scrolls back and searches in a copy of a session's screen.
 
+use std::fmt;
 use std::ops::Range;
 
 use alacritty_terminal::grid::{Dimensions, Row};
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::cell::{Cell, Flags};
 
-use super::Screen;
-use super::model::as_line;
+use super::model::{Model, as_line};
 use super::pen::Pen;
+use super::{Screen, outer_size};
 
 /// One row as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,18 +23,34 @@ pub struct RowText {
     pub continues: bool,
 }
 
+/// All rows of a screen: of its history, and of what it shows.
+pub struct Rows(Model);
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Rows").field(&self.count()).finish()
+    }
+}
+
 impl Screen {
-    /// Rows of history and of the screen that is shown, without blank ones at the end.
-    pub fn row_count(&self) -> usize {
-        let grid = self.model.grid();
+    /// What it shows and has kept, for reading.
+    pub fn into_rows(self) -> Rows {
+        Rows(self.engine.into_model())
+    }
+}
+
+impl Rows {
+    /// How many there are, without blank ones at the end.
+    pub fn count(&self) -> usize {
+        let grid = self.0.grid();
         let used = |line: &usize| grid[as_line(*line)][..].iter().any(|cell| cell.c != ' ' || cell.extra.is_some());
         let shown = (0..grid.screen_lines()).rev().find(used).map_or(0, |line| line + 1);
         grid.history_size() + shown
     }
 
     /// The row at `index`, counted from the oldest.
-    pub fn row(&self, index: usize) -> RowText {
-        let Some(row) = self.row_at(index) else { return RowText::default() };
+    pub fn text(&self, index: usize) -> RowText {
+        let Some(row) = self.at(index) else { return RowText::default() };
         let mut found = RowText { continues: continues(row), ..RowText::default() };
         let mut end = (0, 0);
         for (column, cell) in row[..].iter().enumerate() {
@@ -57,9 +74,9 @@ impl Screen {
 
     /// The first `columns` columns of the row at `index` as escape sequences for a blank
     /// line, those in `marked` with text and background exchanged.
-    pub fn paint_row(&self, index: usize, columns: usize, marked: Option<Range<usize>>) -> Vec<u8> {
+    pub fn paint(&self, index: usize, columns: usize, marked: Option<Range<usize>>) -> Vec<u8> {
         let mut out = Vec::new();
-        let Some(row) = self.row_at(index) else { return out };
+        let Some(row) = self.at(index) else { return out };
         let marked = marked.unwrap_or_default();
         let columns = columns.min(row.len());
         let end = row[..Column(columns)].iter().rposition(|cell| *cell != Cell::default()).map_or(0, |last| last + 1);
@@ -87,8 +104,13 @@ impl Screen {
         out
     }
 
-    fn row_at(&self, index: usize) -> Option<&Row<Cell>> {
-        let grid = self.model.grid();
+    /// Columns and rows of the screen.
+    pub fn size(&self) -> (u16, u16) {
+        outer_size(&self.0)
+    }
+
+    fn at(&self, index: usize) -> Option<&Row<Cell>> {
+        let grid = self.0.grid();
         let from_top = i32::try_from(index).ok()?;
         let line = Line(grid.topmost_line().0.checked_add(from_top)?);
         (line <= grid.bottommost_line()).then(|| &grid[line])

@@ -10,7 +10,7 @@ use crate::paths::Paths;
 use crate::protocol::Fault;
 use crate::protocol::keeper::{Attach, FromKeeper, ToKeeper};
 use crate::recording::{Event, Reader, Source, Step};
-use crate::screen::{self, Screen};
+use crate::screen::{self, Rows, Screen};
 
 /// How long the keeper may take to show what it has.
 const PICTURE_LIMIT: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ const CHUNK: usize = 64 * 1024;
 ///
 /// # Errors
 /// When the keeper does not answer.
-pub(super) fn from_keeper(paths: &Paths, session: &SessionName) -> Result<(Screen, u64), Fault> {
+pub(super) fn from_keeper(paths: &Paths, session: &SessionName) -> Result<(Rows, u64), Fault> {
     let (mut link, _) = find::connect(paths, session)?;
     let failed = |error: io::Error| Fault::internal(format!("session {session} cannot be looked at: {error}"));
     let attach = Attach { read_only: true, history_lines: HISTORY_LINES, ..Attach::default() };
@@ -54,7 +54,7 @@ pub(super) fn from_keeper(paths: &Paths, session: &SessionName) -> Result<(Scree
 ///
 /// # Errors
 /// When the recording cannot be read.
-pub(super) fn from_recording(paths: &Paths, session: &SessionName, end: u64, now: &Screen) -> io::Result<Screen> {
+pub(super) fn from_recording(paths: &Paths, session: &SessionName, end: u64, now: &Rows) -> io::Result<Rows> {
     let mut reader = Reader::open(&Source::Directory(paths.live_session(session).0))?;
     let from = end.saturating_sub(RECORDING_BYTES);
     let (columns, rows) = now.size();
@@ -84,7 +84,7 @@ pub(super) fn from_recording(paths: &Paths, session: &SessionName, end: u64, now
 }
 
 /// The alternate screen's lines below those of the primary one: all is to be seen.
-fn flat(mut copy: Screen) -> Screen {
+fn flat(mut copy: Screen) -> Rows {
     if copy.is_alternate() {
         let lines = copy.lines(copy.size());
         let row = copy.below();
@@ -96,5 +96,5 @@ fn flat(mut copy: Screen) -> Screen {
         }
         copy.feed(&bytes, &mut Vec::new());
     }
-    copy
+    copy.into_rows()
 }

@@ -12,7 +12,7 @@ use super::notice;
 use crate::id::SessionName;
 use crate::paths::Paths;
 use crate::protocol::Fault;
-use crate::screen::Screen;
+use crate::screen::Rows;
 
 use place::Place;
 
@@ -30,7 +30,7 @@ enum Way {
 pub(super) struct Scroll {
     paths: Paths,
     session: SessionName,
-    document: Screen,
+    document: Rows,
     /// Bytes the program had written when the document was made.
     end: u64,
     /// The recording was read already: there is nothing older.
@@ -59,7 +59,7 @@ impl Scroll {
 
     /// Scrolling in `document`, which ends at the byte `end` of what the program wrote, from
     /// its last row on.
-    fn of(document: Screen, end: u64, paths: &Paths, session: &SessionName, size: (u16, u16)) -> Scroll {
+    fn of(document: Rows, end: u64, paths: &Paths, session: &SessionName, size: (u16, u16)) -> Scroll {
         let mut scroll = Scroll {
             paths: paths.clone(),
             session: session.clone(),
@@ -148,15 +148,14 @@ impl Scroll {
     /// Escape sequences that paint it on the whole terminal.
     pub(super) fn paint(&self) -> Vec<u8> {
         let columns = usize::from(self.size.0);
-        let mut lines: Vec<Vec<u8>> = (self.top..self.top + self.page())
-            .map(|row| self.document.paint_row(row, columns, self.marked(row)))
-            .collect();
+        let mut lines: Vec<Vec<u8>> =
+            (self.top..self.top + self.page()).map(|row| self.document.paint(row, columns, self.marked(row))).collect();
         let line = match (&self.typed, &self.message) {
             (Some((line, _)), _) => format!(" {}", line.shown()),
             (None, Some(message)) => format!(" {message}"),
             (None, None) => {
                 let keys = "q back  / search  v select  y copy";
-                format!(" {}  line {} of {}  {keys}", self.session, self.cursor.row + 1, self.document.row_count())
+                format!(" {}  line {} of {}  {keys}", self.session, self.cursor.row + 1, self.document.count())
             }
         };
         lines.push(format!("\x1b[7m{}", notice::fit(&line, columns)).into_bytes());
@@ -172,7 +171,7 @@ impl Scroll {
     }
 
     fn last_row(&self) -> usize {
-        self.document.row_count().saturating_sub(1)
+        self.document.count().saturating_sub(1)
     }
 
     fn go_back(&mut self, rows: usize) {
@@ -200,8 +199,8 @@ impl Scroll {
         }
         match document::from_recording(&self.paths, &self.session, self.end, &self.document) {
             Ok(document) => {
-                let before = self.document.row_count();
-                let more = document.row_count().saturating_sub(before);
+                let before = self.document.count();
+                let more = document.count().saturating_sub(before);
                 if more > 0 {
                     self.document = document;
                     self.top += more;

@@ -1,6 +1,6 @@
 //! A place in what is scrolled through: moving, searching, and the text between two.
 
-use crate::screen::{RowText, Screen};
+use crate::screen::{RowText, Rows};
 
 /// A cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,35 +10,35 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn left(&mut self, document: &Screen) {
-        let row = document.row(self.row);
+    pub(super) fn left(&mut self, document: &Rows) {
+        let row = document.text(self.row);
         self.column = row.columns.iter().copied().filter(|column| *column < self.column).max().unwrap_or(0);
     }
 
-    pub(super) fn right(&mut self, document: &Screen) {
-        let row = document.row(self.row);
+    pub(super) fn right(&mut self, document: &Rows) {
+        let row = document.text(self.row);
         if let Some(next) = row.columns.iter().copied().find(|column| *column > self.column) {
             self.column = next;
         }
     }
 
-    pub(super) fn end(&mut self, document: &Screen) {
-        self.column = document.row(self.row).columns.last().copied().unwrap_or(0);
+    pub(super) fn end(&mut self, document: &Rows) {
+        self.column = document.text(self.row).columns.last().copied().unwrap_or(0);
     }
 
-    pub(super) fn next_word(&mut self, document: &Screen) {
-        if let Some(start) = words(&document.row(self.row)).find(|start| *start > self.column) {
+    pub(super) fn next_word(&mut self, document: &Rows) {
+        if let Some(start) = words(&document.text(self.row)).find(|start| *start > self.column) {
             self.column = start;
-        } else if self.row + 1 < document.row_count() {
-            *self = Place { row: self.row + 1, column: words(&document.row(self.row + 1)).next().unwrap_or(0) };
+        } else if self.row + 1 < document.count() {
+            *self = Place { row: self.row + 1, column: words(&document.text(self.row + 1)).next().unwrap_or(0) };
         }
     }
 
-    pub(super) fn previous_word(&mut self, document: &Screen) {
-        if let Some(start) = words(&document.row(self.row)).filter(|start| *start < self.column).last() {
+    pub(super) fn previous_word(&mut self, document: &Rows) {
+        if let Some(start) = words(&document.text(self.row)).filter(|start| *start < self.column).last() {
             self.column = start;
         } else if self.row > 0 {
-            *self = Place { row: self.row - 1, column: words(&document.row(self.row - 1)).last().unwrap_or(0) };
+            *self = Place { row: self.row - 1, column: words(&document.text(self.row - 1)).last().unwrap_or(0) };
         }
     }
 }
@@ -60,11 +60,11 @@ pub(super) fn ordered(one: Place, other: Place) -> (Place, Place) {
 
 /// The text from one place to the other, both included; a line that goes on in the next row
 /// stays one.
-pub(super) fn text(document: &Screen, one: Place, other: Place) -> String {
+pub(super) fn text(document: &Rows, one: Place, other: Place) -> String {
     let (from, to) = ordered(one, other);
     let mut out = String::new();
     for row in from.row..=to.row {
-        let RowText { text, columns, continues } = document.row(row);
+        let RowText { text, columns, continues } = document.text(row);
         let start = if row == from.row { from.column } else { 0 };
         let end = if row == to.row { to.column } else { usize::MAX };
         out.extend(text.chars().zip(&columns).filter(|(_, column)| (start..=end).contains(*column)).map(|(c, _)| c));
@@ -76,19 +76,19 @@ pub(super) fn text(document: &Screen, one: Place, other: Place) -> String {
 }
 
 /// The last place before `from` where `pattern` begins.
-pub(super) fn find_back(document: &Screen, pattern: &str, from: Place) -> Option<Place> {
+pub(super) fn find_back(document: &Rows, pattern: &str, from: Place) -> Option<Place> {
     (0..=from.row).rev().find_map(|row| {
         let limit = if row == from.row { from.column } else { usize::MAX };
-        let column = matches(&document.row(row), pattern).into_iter().rfind(|column| *column < limit)?;
+        let column = matches(&document.text(row), pattern).into_iter().rfind(|column| *column < limit)?;
         Some(Place { row, column })
     })
 }
 
 /// The first place after `from` where `pattern` begins.
-pub(super) fn find_on(document: &Screen, pattern: &str, from: Place) -> Option<Place> {
-    (from.row..document.row_count()).find_map(|row| {
+pub(super) fn find_on(document: &Rows, pattern: &str, from: Place) -> Option<Place> {
+    (from.row..document.count()).find_map(|row| {
         let above = |column: &usize| row > from.row || *column > from.column;
-        let column = matches(&document.row(row), pattern).into_iter().find(above)?;
+        let column = matches(&document.text(row), pattern).into_iter().find(above)?;
         Some(Place { row, column })
     })
 }

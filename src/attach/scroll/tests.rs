@@ -1,12 +1,13 @@
 //! Scrolling in a document made by hand.
 
 use super::*;
+use crate::screen::Screen;
 
 fn scroll(text: &str) -> Scroll {
     let mut document = Screen::new(20, 4, 1 << 20);
     document.feed(text.as_bytes(), &mut Vec::new());
     let paths = Paths { config: "/".into(), state: "/nowhere".into(), runtime: "/".into() };
-    let mut scroll = Scroll::of(document, 0, &paths, &"42.1".parse().unwrap(), (20, 4));
+    let mut scroll = Scroll::of(document.into_rows(), 0, &paths, &"42.1".parse().unwrap(), (20, 4));
     scroll.complete = true;
     scroll
 }

@@ -85,7 +85,7 @@ fn saved_cursors_keep_charset_and_origin() {
 fn soft_reset_leaves_the_text() {
     let mut screen = fed(10, 4, "\x1b[31;1m\x1b[2;3r\x1b[?6h\x1b[4h\x1b[?25l\x1b(0tuxt\x1b[!pq");
     assert_eq!(screen.text(false), "\n├┤│├q\n");
-    assert_eq!(screen.model.region(), 0..4);
-    let plain = fed(10, 4, "").model.mode();
-    assert_eq!(screen.model.mode(), plain);
+    assert_eq!(screen.engine.model().region(), 0..4);
+    let plain = fed(10, 4, "").engine.model().mode();
+    assert_eq!(screen.engine.model().mode(), plain);
 }

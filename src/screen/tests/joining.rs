@@ -121,7 +121,7 @@ fn assert_joined(columns: u16, rows: u16, stream: &[u8], cut: usize) {
     feed(&mut joined, &picture);
     feed(&mut joined, screen.since_ground());
     feed(&mut joined, feed(&mut screen, &stream[cut..]));
-    let kept = screen.model.with_primary(|grid| grid.history_size());
+    let kept = screen.engine.model().with_primary(|grid| grid.history_size());
     let [here, there] = [&mut screen, &mut joined].map(|screen| {
         let mut state = state(screen, kept, Before::Fresh);
         // Where a picture cannot bring back that a line goes on, the mark is missing later
@@ -157,7 +157,7 @@ proptest! {
         let cut = cut.index(stream.len());
         // Not kept: what was left behind in the alternate screen, and titles on the stack.
         let has = |any: &[&str]| any.iter().any(|one| memchr::memmem::find(&stream[..cut], one.as_bytes()).is_some());
-        let shows_other = fed(columns, rows, &stream[..cut]).model.alternate();
+        let shows_other = fed(columns, rows, &stream[..cut]).engine.model().alternate();
         prop_assume!(shows_other || !has(&["\x1b[?47l", "\x1b[?1047l", "\x1b[?1049l"]));
         prop_assume!(!has(&["\x1b[22t"]));
         assert_joined(columns, rows, &stream, cut);

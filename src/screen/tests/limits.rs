@@ -21,8 +21,11 @@ fn a_cell_keeps_few_marks() {
     for base in ["e", "漢", "0123456789"] {
         let mut screen = fed(10, 4, base);
         flood(&mut screen, "\u{301}".repeat(1_000_000).as_bytes());
-        let most =
-            screen.model.grid()[Line(0)].into_iter().filter_map(|cell| cell.zerowidth()).map(<[char]>::len).max();
+        let most = screen.engine.model().grid()[Line(0)]
+            .into_iter()
+            .filter_map(|cell| cell.zerowidth())
+            .map(<[char]>::len)
+            .max();
         assert_eq!(most, Some(MARKS_MAX), "on {base}");
         assert_painted(&mut screen, base);
     }
@@ -47,7 +50,7 @@ fn titles_are_short() {
     feed(&mut screen, "\x1b]2;a\u{9c}b\u{7f}c\x07");
     assert_eq!(screen.title().unwrap(), "abc", "nothing in it ends a string");
     flood(&mut screen, "\x1b[22t".repeat(10_000).as_bytes());
-    assert_eq!(screen.model.shadow.titles.len(), TITLES_MAX);
+    assert_eq!(screen.engine.model().shadow.titles.len(), TITLES_MAX);
     assert_eq!(feed(&mut screen, "ok"), b"ok");
 }
 
@@ -55,11 +58,11 @@ fn titles_are_short() {
 fn stacks_and_sets_end() {
     let mut screen = screen(10, 4);
     flood(&mut screen, "\x1b[>1u\x1b[>3u".repeat(10_000).as_bytes());
-    assert!(screen.model.keys().entries().len() <= DEPTH + 1);
-    assert_eq!(screen.model.keys().flags(), 3);
+    assert!(screen.engine.model().keys().entries().len() <= DEPTH + 1);
+    assert_eq!(screen.engine.model().keys().flags(), 3);
     let modes: String = (0..=9999).map(|mode| format!("\x1b[?{mode}h")).collect();
     flood(&mut screen, modes.as_bytes());
-    assert_eq!(screen.model.shadow.modes.len(), UNKNOWN_MODES_MAX);
+    assert_eq!(screen.engine.model().shadow.modes.len(), UNKNOWN_MODES_MAX);
     screen.picture((10, 4), 10);
 }
 
@@ -70,16 +73,16 @@ fn links_are_bounded() {
     for link in 0..4000 {
         feed(&mut screen, format!("\x1b]8;;http://{link}/{uri}\x1b\\x"));
     }
-    let held = screen.model.count_links();
+    let held = screen.engine.model().count_links();
     assert!(held < 2 * 1024 * 1024, "{held} bytes of links");
     feed(&mut screen, "\x1bc");
-    assert_eq!(screen.model.count_links(), 0);
+    assert_eq!(screen.engine.model().count_links(), 0);
     for link in 0..200 {
         feed(&mut screen, format!("\x1b]8;;http://{link}/{uri}\x1b\\x"));
     }
-    assert!(screen.model.count_links() > 100_000, "links come back when there is room");
+    assert!(screen.engine.model().count_links() > 100_000, "links come back when there is room");
     let mut screen = fed(10, 4, format!("\x1b]8;;{}\x1b\\x", "u".repeat(3000)));
-    assert_eq!(screen.model.count_links(), 0, "a link of three thousand is none");
+    assert_eq!(screen.engine.model().count_links(), 0, "a link of three thousand is none");
 }
 
 #[test]
@@ -133,17 +136,17 @@ fn history_keeps_within_its_bytes() {
     for (columns, bytes) in [(80, 1 << 20), (200, 3 << 20), (80, 3 << 20), (80, 0), (1000, 10_000)] {
         let mut screen = Screen::new(columns, 24, bytes);
         // One row allocated by the engine, however it came about.
-        let rows = |screen: &Screen| format!("{:?}", screen.model.grid()).matches("occ:").count() as u64;
+        let rows = |screen: &mut Screen| format!("{:?}", screen.engine.model().grid()).matches("occ:").count() as u64;
         let row = u64::from(columns) * 24 + 32;
-        assert_eq!(rows(&screen), 24, "nothing is allocated before it is needed");
+        assert_eq!(rows(&mut screen), 24, "nothing is allocated before it is needed");
         feed(&mut screen, "line\r\n".repeat(30));
-        assert!(rows(&screen) <= 24 + bytes / row, "{columns}: {} rows", rows(&screen));
+        assert!(rows(&mut screen) <= 24 + bytes / row, "{columns}: {} rows", rows(&mut screen));
         feed(&mut screen, "line\r\n".repeat(5000));
-        assert!(rows(&screen) <= 24 + bytes / row, "{columns}: {} rows", rows(&screen));
-        assert_eq!(screen.model.grid().history_size() as u64, bytes / row);
+        assert!(rows(&mut screen) <= 24 + bytes / row, "{columns}: {} rows", rows(&mut screen));
+        assert_eq!(screen.engine.model().grid().history_size() as u64, bytes / row);
         feed(&mut screen, "\x1b[3J");
         feed(&mut screen, "line\r\n".repeat(5000));
-        assert!(rows(&screen) <= 24 + bytes / row, "{columns}: {} rows", rows(&screen));
+        assert!(rows(&mut screen) <= 24 + bytes / row, "{columns}: {} rows", rows(&mut screen));
     }
 }
 
@@ -173,20 +176,20 @@ fn a_smaller_viewer_gets_a_part() {
     feed(&mut screen, "\x1b[H");
     let mut small = fed(8, 4, screen.picture((8, 4), 0));
     assert_eq!(small.text(false), "00 漢字\n01 漢字\n02 漢字\n03 漢字\n");
-    let point = small.model.grid().cursor.point;
+    let point = small.engine.model().grid().cursor.point;
     assert_eq!((point.line.0, point.column.0), (0, 0));
     // Nothing wraps, nothing scrolls.
-    assert_eq!(small.model.grid().history_size(), 0);
+    assert_eq!(small.engine.model().grid().history_size(), 0);
 }
 
 #[test]
 fn a_larger_viewer_gets_it_at_the_top_left() {
     let mut screen = fed(40, 12, FEATURES);
     let text = screen.text(false);
-    let history = screen.model.grid().history_size();
+    let history = screen.engine.model().grid().history_size();
     let mut large = fed(60, 20, screen.picture((60, 20), 99));
     assert_eq!(large.text(false), text);
-    assert_eq!(large.model.grid().history_size(), history);
+    assert_eq!(large.engine.model().grid().history_size(), history);
     // Scrolling stays within the part that is the session's.
     let mut screen = fed(40, 12, "\x1b[12;1Hlast");
     let mut large = fed(60, 20, screen.picture((60, 20), 0));
@@ -205,12 +208,12 @@ fn history_in_a_picture_is_limited() {
         );
     }
     let picture = screen.picture((80, 24), 5);
-    let seen = fed(80, 24, &picture);
-    assert_eq!(seen.model.grid().history_size(), 5);
+    let mut seen = fed(80, 24, &picture);
+    assert_eq!(seen.engine.model().grid().history_size(), 5);
     let picture = screen.picture((80, 24), u32::MAX);
     assert!(picture.len() < 300 * 1024, "{}", picture.len());
     let mut seen = fed(80, 24, &picture);
-    let kept = seen.model.grid().history_size();
+    let kept = seen.engine.model().grid().history_size();
     assert!(kept > 500);
     pretty_assert(
         &state(&mut screen, kept, Before::Fresh),

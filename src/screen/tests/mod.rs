@@ -11,6 +11,7 @@ use super::lines::uncertain_end;
 use super::pen::{ATTRIBUTES, OWN_LINK, Pen};
 
 mod canvas;
+mod engine;
 mod handler;
 mod joining;
 mod limits;
@@ -76,25 +77,25 @@ enum Before {
 }
 
 fn state(screen: &mut Screen, history: usize, before: Before) -> State {
-    let grid = screen.model.grid();
+    let grid = screen.engine.model().grid();
     let shown = lines(grid, 0, &waiting_cells([&grid.cursor, &grid.saved_cursor]));
     let (cursor, saved) = {
-        let grid = screen.model.grid();
+        let grid = screen.engine.model().grid();
         (cursor(&grid.cursor), cursor(&grid.saved_cursor))
     };
-    let hidden = screen.model.shadow.hidden.clone();
-    let (primary, primary_cursor, history) = screen.model.with_primary(|grid| {
+    let hidden = screen.engine.model().shadow.hidden.clone();
+    let (primary, primary_cursor, history) = screen.engine.model().with_primary(|grid| {
         let kept = history.min(grid.history_size());
         let saved = hidden.as_ref().map_or(&grid.saved_cursor, |hidden| &hidden.saved_cursor);
         let mut lines = lines(grid, kept, &waiting_cells([&grid.cursor, saved]));
         let primary = lines.split_off(kept);
         (primary, self::cursor(&grid.cursor), lines)
     });
-    let shadow = &screen.model.shadow;
-    let alternate = screen.model.alternate();
+    let model = screen.engine.model();
+    let (shadow, alternate) = (&model.shadow, model.alternate());
     let modes = format!(
         "{:?} region {:?} tabs {:?} charset {:?} keys {:?} other {} style {:?} hidden {:?} saved {:?} frame {}",
-        screen.model.mode(),
+        model.mode(),
         shadow.region,
         shadow.tabs,
         shadow.charset,
@@ -117,7 +118,7 @@ fn state(screen: &mut Screen, history: usize, before: Before) -> State {
         shadow.cursor_blink,
         shadow.alternate_scroll,
         shadow.urgency,
-        (0..=258).filter_map(|index| screen.model.colour(index)).collect::<Vec<_>>(),
+        (0..=258).filter_map(|index| model.colour(index)).collect::<Vec<_>>(),
     );
     let settings = if before == Before::Fresh { settings } else { String::new() };
     let mut names = Names::default();
@@ -215,7 +216,7 @@ fn assert_painted(screen: &mut Screen, note: &str) {
         let visible = feed(&mut other, &picture);
         assert!(visible.ends_with(&picture), "{note}: pictures ask nothing");
         assert!(other.at_ground(), "{note}: a picture is whole");
-        let kept = screen.model.with_primary(|grid| grid.history_size());
+        let kept = screen.engine.model().with_primary(|grid| grid.history_size());
         let (here, there) = (state(screen, kept, before), state(&mut other, kept, before));
         pretty_assert(&here, &there, note, &picture);
     }

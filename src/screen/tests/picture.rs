@@ -8,7 +8,7 @@ use super::*;
 #[test]
 fn features_survive() {
     let mut screen = fed(40, 12, FEATURES);
-    assert!(screen.model.grid().history_size() > 0, "something has scrolled off");
+    assert!(screen.engine.model().grid().history_size() > 0, "something has scrolled off");
     assert_painted(&mut screen, "primary");
 }
 
@@ -16,7 +16,7 @@ fn features_survive() {
 fn both_screens_survive() {
     let mut screen = fed(40, 12, FEATURES);
     feed(&mut screen, ALTERNATE);
-    assert!(screen.model.alternate());
+    assert!(screen.engine.model().alternate());
     assert_painted(&mut screen, "alternate");
     for way in ["47", "1047"] {
         let mut screen = fed(40, 12, FEATURES);

@@ -37,7 +37,7 @@ proptest! {
             through.feed.midway = true;
             feed(&mut through, piece);
         }
-        let history = past.model.with_primary(|grid| grid.history_size());
+        let history = past.engine.model().with_primary(|grid| grid.history_size());
         let (past, through) = (state(&mut past, history, Before::Fresh), state(&mut through, history, Before::Fresh));
         pretty_assert(&past, &through, &format!("{columns}x{rows} {:?}", pieces.concat()), b"");
     }

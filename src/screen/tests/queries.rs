@@ -103,7 +103,7 @@ fn a_question_with_an_order_keeps_the_order() {
     let mut screen = screen(40, 12);
     assert_eq!(feed(&mut screen, "\x1b]4;1;#010203;2;?\x07"), b"\x1b]4;1;#010203\x1b\\");
     assert_eq!(screen.take_answers(), b"\x1b]4;2;rgb:0000/cdcd/0000\x07");
-    assert_eq!(screen.model.colour(1), Some(Rgb { r: 1, g: 2, b: 3 }));
+    assert_eq!(screen.engine.model().colour(1), Some(Rgb { r: 1, g: 2, b: 3 }));
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn questions_do_not_hide_behind_control_characters() {
         let visible = feed(&mut screen, question);
         assert!(visible.iter().all(|b| [b'\n', 0].contains(b)), "{}", visible.escape_ascii());
         assert!(!screen.take_answers().is_empty(), "{}", question.escape_debug());
-        assert_eq!(screen.model.grid().cursor.point.line, Line(1), "the newline is carried out");
+        assert_eq!(screen.engine.model().grid().cursor.point.line, Line(1), "the newline is carried out");
     }
     let mut screen = screen(40, 12);
     assert_eq!(feed(&mut screen, "\x1b[3\r1mred\x1b[3\x18x"), b"\r\x1b[31mred\x1b[3\x18x");
