@@ -47,6 +47,8 @@ pub struct Client {
     out_bytes: usize,
     /// Bytes of the first queued frame already written.
     written: usize,
+    /// The connection took no more and has not said since that it would.
+    full: bool,
     since: Instant,
 }
 
@@ -116,6 +118,7 @@ impl Client {
             out: VecDeque::new(),
             out_bytes: 0,
             written: 0,
+            full: false,
             since: now,
         }
     }
@@ -189,6 +192,16 @@ impl Client {
         self.out_bytes = self.out.iter().map(|queued| queued.frame.len()).sum();
     }
 
+    /// The connection takes more.
+    pub fn has_room(&mut self) {
+        self.full = false;
+    }
+
+    /// Something is to be done that the connection lets us do, as far as is known.
+    pub fn can_write(&self) -> bool {
+        (self.wants_write() || self.closing) && !self.full
+    }
+
     /// Writes as much as the connection takes.
     pub fn write(&mut self) {
         while let Some(first) = self.out.front() {
@@ -201,7 +214,10 @@ impl Client {
                         self.out.pop_front();
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.full = true;
+                    return;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
                     self.dead = true;

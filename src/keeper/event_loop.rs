@@ -188,6 +188,9 @@ impl Keeper {
         for index in 0..self.clients.len() {
             let ready = self.poller.ready(first_client + index);
             let client = &mut self.clients[index];
+            if ready.write {
+                client.has_room();
+            }
             if ready.read && client.is_heard() && !client.has_frame() {
                 client.read(now);
             } else if ready.gone {
@@ -354,7 +357,7 @@ impl Keeper {
     /// Writes what is queued, as far as it goes.
     fn flush_clients(&mut self, now: Instant) {
         for client in &mut self.clients {
-            if client.wants_write() || client.closing {
+            if client.can_write() {
                 client.write();
             }
         }

@@ -59,6 +59,14 @@ impl Engine {
         self.parser.advance(&mut self.model, bytes);
     }
 
+    /// Takes a whole control sequence between two others.
+    pub(super) fn control(&mut self, sequence: &[u8]) {
+        let pen = sequence.strip_prefix(b"\x1b[").and_then(|body| body.strip_suffix(b"m"));
+        if !pen.is_some_and(|body| self.model().set_pen(body)) {
+            self.advance(sequence);
+        }
+    }
+
     /// Takes what stands between two sequences, to its end.
     pub(super) fn print(&mut self, text: &[u8]) {
         let mut rest = text;
@@ -107,7 +115,10 @@ impl Engine {
     /// returns the rest.
     fn print_some<'a>(&mut self, text: &'a [u8]) -> &'a [u8] {
         let plain = self.model.print_plain(text);
-        let (_, from) = text.split_at(plain);
+        let from = &text[plain..];
+        if from.is_empty() {
+            return from;
+        }
         let (other, rest) = from.split_at(other_than_plain(from));
         // The start of a character is none when something else follows: the parser would
         // wait for more of it.

@@ -112,8 +112,13 @@ impl Screen {
             match bytes[at] {
                 ESC => {
                     if let Some(length) = plain_control(&bytes[at..]) {
-                        self.obey(&bytes[at..at + length]);
-                        self.feed.midway = false;
+                        let control = &bytes[at..at + length];
+                        // It ends what the parser may be in the middle of.
+                        if std::mem::take(&mut self.feed.midway) {
+                            self.engine.advance(control);
+                        } else {
+                            self.engine.control(control);
+                        }
                         at += length;
                         given = at;
                         continue;
@@ -186,7 +191,7 @@ impl Screen {
     fn hand_over(&mut self, kind: Kind, whole: &[u8], visible: &mut Vec<u8>) {
         let deal = Self::deal(kind, whole);
         if matches!(deal, Deal::Both | Deal::SoftReset) {
-            self.obey(whole);
+            self.engine.advance(whole);
             self.feed.midway = false;
         }
         match deal {
@@ -198,7 +203,7 @@ impl Screen {
             Deal::SoftReset => self.engine.model().soft_reset(),
             Deal::Repeat(count) => {
                 if std::mem::take(&mut self.feed.midway) {
-                    self.obey(&[CAN]);
+                    self.engine.advance(&[CAN]);
                 }
                 let repeated = self.repeated(count);
                 return self.both(&repeated, visible);
@@ -207,11 +212,6 @@ impl Screen {
             Deal::Both => {}
         }
         visible.extend_from_slice(whole);
-    }
-
-    /// Gives the engine a sequence.
-    fn obey(&mut self, sequence: &[u8]) {
-        self.engine.advance(sequence);
     }
 
     /// Gives bytes to the engine and the viewers.
@@ -404,6 +404,9 @@ fn for_engine(kind: Kind, bytes: &[u8]) -> bool {
 
 /// How many bytes at the end are the start of a character that is to be continued.
 pub(super) fn unfinished_character(bytes: &[u8]) -> usize {
+    if bytes.last().is_none_or(u8::is_ascii) {
+        return 0;
+    }
     (1..=bytes.len().min(3))
         .find(|back| !(0x80..0xc0).contains(&bytes[bytes.len() - back]))
         .filter(|back| {

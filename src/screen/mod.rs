@@ -47,6 +47,7 @@ mod query;
 mod reset;
 mod rows;
 mod sequence;
+mod sgr;
 mod switch;
 #[cfg(test)]
 mod tests;

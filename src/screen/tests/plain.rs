@@ -26,6 +26,40 @@ fn what_was_printed_last_is_repeated() {
     assert_eq!(fed(20, 2, b"xy\xe4\xbd\x1b[2b").text(false), "xy\u{fffd}\u{fffd}\u{fffd}\n");
 }
 
+#[test]
+fn colours_and_attributes_are_those_of_the_parser() {
+    let alone = (0..=300).map(|n| n.to_string());
+    let after = (0..=300).flat_map(|n| {
+        [
+            "1;{}",
+            "{};1",
+            "38;{}",
+            "48;5;{}",
+            "38;2;{};7;9",
+            "38;2;1;2;{};4",
+            "48;2;{}",
+            "0{}",
+            "{};;31",
+            "4:{}",
+            "58;5;{}",
+            ">4;{}",
+        ]
+        .map(|order| order.replace("{}", &n.to_string()))
+    });
+    let odd =
+        ["", ";", ";;", "38", "48;", "38;5", "0001", "1;2;3;4;7;9;31;42", "65536", "99999999", "38:5:3", "38:2::1:2:3"];
+    for order in alone.chain(after).chain(odd.map(str::to_owned)) {
+        let text = format!("\x1b[1;3;4:3;7;9;58:5:9;96;44m\x1b[{order}mx");
+        let (mut past, mut through) = (fed(4, 1, &text), screen(4, 1));
+        for part in text.split_inclusive('m') {
+            through.feed.midway = true;
+            feed(&mut through, part);
+        }
+        let (past, through) = (state(&mut past, 0, Before::Fresh), state(&mut through, 0, Before::Fresh));
+        pretty_assert(&past, &through, &order, b"");
+    }
+}
+
 proptest! {
     #![proptest_config(cases(300))]
 
