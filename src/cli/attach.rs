@@ -48,8 +48,8 @@ than the session's gets pictures clipped to it, at most 30 a second.
 The terminal shows the session as if it had been there all the time: both screens, colours,
 links, modes, title, and up to 256 KiB of what has scrolled off. Not brought back: images,
 overlines, left and right margins, protected cells, marks of shell integration, titles put
-on a stack, a cursor restored to outside of the scroll region in origin mode, and what a
-program has left behind in an alternate screen that is not shown.
+on a stack, a cursor restored to outside of the scroll region in origin mode once another is
+saved, and what a program has left behind in an alternate screen that is not shown.
 
 Examples:
   autodev attach 42

@@ -9,7 +9,8 @@
 //! Not kept, because no sequence could bring it back or the engine has no place for it:
 //! overlines, left and right margins, protected cells, images, marks of shell integration,
 //! a stack of titles in the viewer's terminal, a cursor that was restored to outside of the
-//! scroll region in origin mode, where no order to go to a place reaches, and what a program
+//! scroll region in origin mode, where no order to go to a place reaches, once another is
+//! saved, and what a program
 //! has left behind in the alternate screen (saved cursor, keyboard modes) while that is not
 //! shown. An accent or a part of an emoji that comes after the join may stand apart from its
 //! character, in terminals that put together only what comes at once.

@@ -48,6 +48,16 @@ pub(super) fn picture(model: &mut Model, viewer: Size, history: usize, follows: 
     painter.out
 }
 
+/// How the cursor gets into its line.
+#[derive(Clone, Copy)]
+enum Way {
+    /// By its number, counted from this line on.
+    Number(usize),
+    /// From where the saved cursor is: in origin mode there is no number for lines outside of
+    /// the region, where only a restored cursor gets.
+    Restored { line: usize },
+}
+
 pub(super) struct Painter {
     pub out: Vec<u8>,
     pub pen: Pen,
@@ -121,7 +131,7 @@ impl Painter {
             self.region(&hidden.region);
             let at = if hidden.by == 1049 { saved } else { Saved::default() };
             let origin = if at.origin { hidden.region.start } else { 0 };
-            self.cursor(primary, &primary.cursor, at, origin, false);
+            self.cursor(primary, &primary.cursor, at, Way::Number(origin), false);
         });
         self.keys(&keys);
         put!(self.out, "\x1b[?{}h", hidden.by);
@@ -136,7 +146,7 @@ impl Painter {
     /// Has the terminal save `cursor` as its own. Comes after the lines: in some terminals
     /// what is saved scrolls along with them.
     fn saved_cursor(&mut self, grid: &Grid<Cell>, cursor: &Cursor<Cell>, rest: Saved) {
-        self.cursor(grid, cursor, rest, 0, false);
+        self.cursor(grid, cursor, rest, Way::Number(0), false);
         self.out.extend_from_slice(b"\x1b7");
         if rest.origin {
             self.out.extend_from_slice(b"\x1b[?6l");
@@ -151,9 +161,9 @@ impl Painter {
         }
     }
 
-    /// Puts the cursor where it is, with its pen and charsets. `origin` is the first line
-    /// that positions count from; `flows` says that it stands behind what was printed last.
-    fn cursor(&mut self, grid: &Grid<Cell>, cursor: &Cursor<Cell>, rest: Saved, origin: usize, flows: bool) {
+    /// Puts the cursor where it is, with its pen and charsets. `flows` says that it stands
+    /// behind what was printed last.
+    fn cursor(&mut self, grid: &Grid<Cell>, cursor: &Cursor<Cell>, rest: Saved, way: Way, flows: bool) {
         if rest.origin {
             self.out.extend_from_slice(b"\x1b[?6h");
         }
@@ -164,14 +174,13 @@ impl Painter {
         if cursor.input_needs_wrap && row[Column(at)].flags.contains(Flags::WIDE_CHAR_SPACER) {
             at = at.saturating_sub(1);
         }
-        let line = line.saturating_sub(origin) + 1;
         let cut = row[Column(at)].flags.contains(Flags::WIDE_CHAR_SPACER);
         if flows && !cut && row[..Column(at)].iter().any(uncertain) {
             // Text goes on behind text, also where the terminal has other widths.
-            put!(self.out, "\x1b[{line};1H");
+            self.go(way, line, 0);
             self.cells(row, at, false, false, false);
         } else {
-            put!(self.out, "\x1b[{line};{}H", at + 1);
+            self.go(way, line, at);
         }
         // A cursor that waits behind the last column gets there by writing in it. One that is
         // saved may be in a line that is not painted.
@@ -193,6 +202,21 @@ impl Painter {
             self.designate(index, charset == StandardCharset::SpecialCharacterAndLineDrawing);
         }
         self.shift(rest.charset);
+    }
+
+    fn go(&mut self, way: Way, line: usize, column: usize) {
+        match way {
+            Way::Number(first) => put!(self.out, "\x1b[{};{}H", line.saturating_sub(first) + 1, column + 1),
+            Way::Restored { line: from } => {
+                self.out.extend_from_slice(b"\x1b8");
+                self.out.extend_from_slice(reset::PLAIN_PEN);
+                match line.abs_diff(from) {
+                    0 => {}
+                    lines => put!(self.out, "\x1b[{lines}{}", if line < from { 'A' } else { 'B' }),
+                }
+                put!(self.out, "\x1b[{}G", column + 1);
+            }
+        }
     }
 
     /// Pen and charsets as painting needs them.
@@ -247,10 +271,22 @@ impl Painter {
         let origin = model.mode().contains(TermMode::ORIGIN);
         let region = model.region();
         self.region(&region);
-        let top = if origin && !self.clipped() { region.start } else { 0 };
-        let rest = Saved { charset: model.shadow.charset, origin: origin && !self.clipped() };
+        let origin = origin && !self.clipped();
+        let rest = Saved { charset: model.shadow.charset, origin };
+        let beyond = |cursor: &Cursor<Cell>| {
+            let line = line_number(cursor.point.line);
+            (!region.contains(&line)).then_some(line < region.start)
+        };
+        let outside = origin && beyond(&grid.cursor).is_some();
+        // No margin is between the two.
+        let near = model.shadow.saved[model.shown()].origin && beyond(&grid.saved_cursor) == beyond(&grid.cursor);
+        let way = if outside && near {
+            Way::Restored { line: line_number(grid.saved_cursor.point.line) }
+        } else {
+            Way::Number(if origin { region.start } else { 0 })
+        };
         let flows = model.shadow.printed.is_some_and(|(_, at)| at == grid.cursor.point);
-        self.cursor(grid, &grid.cursor, rest, top, flows);
+        self.cursor(grid, &grid.cursor, rest, way, flows);
     }
 
     /// What is neither cells nor place: modes, colours, title.

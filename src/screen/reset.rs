@@ -20,7 +20,7 @@ const MODES_OFF: &[u8] =
 const PLAIN: &[u8] = b"\x1b[?7h\x1b[r";
 
 /// ASCII, no link, no attributes.
-const PLAIN_PEN: &[u8] = b"\x1b(B\x1b)B\x1b*B\x1b+B\x0f\x1b]8;;\x1b\\\x1b[m";
+pub(super) const PLAIN_PEN: &[u8] = b"\x1b(B\x1b)B\x1b*B\x1b+B\x0f\x1b]8;;\x1b\\\x1b[m";
 
 /// The start of a picture: a terminal as if switched on, its primary screen empty, the
 /// cursor hidden at the top left. Its scrollback and its colours stay.

@@ -26,6 +26,19 @@ fn both_screens_survive() {
 }
 
 #[test]
+fn a_cursor_outside_of_the_region_gets_back_there_in_origin_mode() {
+    for (line, then) in
+        [(2, ""), (2, "\x1b[A\x1b[9Gx"), (11, "\x1b[31mx"), (11, "\x1b[B\x1b[20Gx"), (11, "\r\x1b[40Gx")]
+    {
+        let restored = format!("\x1b[?6h\x1b[{line};7H\x1b[42m\x1b7\x1b[5;9r\x1b[m\x1b8{then}");
+        let mut screen = fed(40, 12, FEATURES.replace("\x1b[4h", "") + "\x1b[r" + &restored);
+        let at = screen.engine.model().grid().cursor.point.line.0;
+        assert!(!(4..9).contains(&at), "{restored:?}: {at}");
+        assert_painted(&mut screen, &restored);
+    }
+}
+
+#[test]
 fn lines_stay_lines_whatever_an_emoji_s_width() {
     // As a terminal that gives the first sign two columns instead of six would paint it: the
     // rest of the line may be elsewhere in it, but no line begins or ends elsewhere.
