@@ -86,6 +86,24 @@ fn a_recording_is_where_the_database_says() {
     }
 }
 
+/// A keeper that dies while it compresses what its program has printed so far.
+#[test]
+fn a_recording_half_compressed_is_whole() {
+    for (point, left) in [("compressing", "rec-000001.raw.tmp"), ("compressed", "rec-000001.raw")] {
+        let instance = Instance::configured("[recording]\nsegment_bytes = '128 KiB'");
+        arm(&instance, point);
+        // More than a segment, and then the program waits.
+        let task = instance.submit(&[], "[ $AUTODEV_ATTEMPT = 1.2 ] || { seq 30000; exec sleep 1000; }");
+        assert_eq!(instance.wait(task), "passed", "{point}: {}", instance.log());
+        spent(&instance, point);
+        assert_eq!(instance.task(task)["attempt"], "1.2", "{point}");
+        let all: String = (1..=30_000).map(|n| format!("{n}\r\n")).collect();
+        assert!(instance.ok(&["logs", "--raw", "1.1"]) == all, "{point}: {}", instance.log());
+        let path = instance.json(&["show", "1"])["attempts"][0]["recording"]["path"].as_str().unwrap().to_owned();
+        assert!(Path::new(&path).is_dir() && !Path::new(&path).join(left).exists(), "{point}: {path}/{left}");
+    }
+}
+
 /// An order that is written down and was never given is given by the next daemon.
 #[test]
 fn orders_outlive_the_daemon() {

@@ -15,6 +15,7 @@ use zstd::stream::write::Encoder;
 use zstd::zstd_safe::get_frame_content_size;
 
 use super::{compressed, segment};
+use crate::crash;
 
 /// Bytes compressed at once: a millisecond's work, for which output can wait.
 const STEP: usize = 64 * 1024;
@@ -85,6 +86,7 @@ impl Compression {
                 Err(error) => return Err(error),
             };
             self.frame.write_all(&self.buffer[..read])?;
+            crash::point("compressing");
             self.at += read as u64;
             return Ok(None);
         }
@@ -96,6 +98,7 @@ impl Compression {
         }
         file.sync_data()?;
         fs::rename(temporary(&self.directory, self.number), compressed(&self.directory, self.number))?;
+        crash::point("compressed");
         fs::remove_file(segment(&self.directory, self.number))?;
         Ok(Some(length))
     }
