@@ -15,11 +15,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 mod shared;
 
+use shared::asked::{self, Measurement};
 use shared::instance::Instance;
 use shared::process::kib;
 use shared::{disk, programs};
-
-type Measurement = (&'static str, &'static str, fn());
 
 const MEASUREMENTS: [Measurement; 9] = [
     ("submit", "a durable submit, whole command, against spawn and spawn + fsync", submit),
@@ -34,20 +33,7 @@ const MEASUREMENTS: [Measurement; 9] = [
 ];
 
 fn main() {
-    let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    if asked.iter().any(|a| a == "list") {
-        for (name, what, _) in MEASUREMENTS {
-            println!("{name:12} {what}");
-        }
-        return;
-    }
-    programs::install(&["empty", "fsync", "now"]);
-    for (name, what, run) in MEASUREMENTS {
-        if asked.is_empty() || asked.iter().any(|a| a == name) {
-            println!("\n## {name}: {what}");
-            run();
-        }
-    }
+    asked::run(&MEASUREMENTS, || programs::install(&["empty", "fsync", "now"]));
 }
 
 fn program(name: &str) -> Command {

@@ -1,5 +1,7 @@
-//! What the benches have in common: the programs they start, and an instance to start them in.
+//! What the benches have in common: what is asked of them, the
+//! programs they start, and an instance to start those in.
 
+pub mod asked;
 pub mod disk;
 pub mod instance;
 pub mod process;

@@ -25,7 +25,8 @@ mod stuck;
 mod table;
 mod tied;
 
-type Measurement = (&'static str, &'static str, fn());
+use shared::asked::{self, Measurement};
+use shared::programs;
 
 const MEASUREMENTS: [Measurement; 7] = [
     ("output", "a program's output, detached and attached", output::run),
@@ -38,20 +39,7 @@ const MEASUREMENTS: [Measurement; 7] = [
 ];
 
 fn main() {
-    let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    if asked.iter().any(|a| a == "list") {
-        for (name, what, _) in MEASUREMENTS {
-            println!("{name:12} {what}");
-        }
-        return;
-    }
-    shared::programs::install(&["write", "echo", "now"]);
-    for (name, what, run) in MEASUREMENTS {
-        if asked.is_empty() || asked.iter().any(|a| a == name) {
-            println!("\n## {name}: {what}");
-            run();
-        }
-    }
+    asked::run(&MEASUREMENTS, || programs::install(&["write", "echo", "now"]));
 }
 
 /// How often everything is done; medians are taken.
