@@ -35,9 +35,10 @@ pub(super) fn paint(
     let right = format!(" {prefix} ? for help · {} ", local.get(11..16).unwrap_or(""));
     let columns = usize::from(columns);
     let line = notice::fit(&left, columns.saturating_sub(notice::width(&right))) + &right;
-    let mut out = format!("\x1b7\x1b[{rows};1H\x1b[0;7m").into_bytes();
+    // Without wrapping: a terminal may give a character more columns than we do.
+    let mut out = format!("\x1b7\x1b[{rows};1H\x1b[?7l\x1b[0;7m").into_bytes();
     out.extend_from_slice(notice::fit(&line, columns).as_bytes());
-    out.extend_from_slice(b"\x1b[0m\x1b8");
+    out.extend_from_slice(b"\x1b[0m\x1b[?7h\x1b8");
     out
 }
 
@@ -51,8 +52,8 @@ mod tests {
         let session = "42.1".parse().unwrap();
         let painted = paint(&session, &status, true, "C-b", Timestamp(0), (60, 24));
         let text = String::from_utf8(painted).unwrap();
-        assert!(text.starts_with("\x1b7\x1b[24;1H\x1b[0;7m 42.1 (watching) · 2 watching · vi m "), "{text:?}");
-        let line = text.split("7m").nth(1).unwrap().split('\x1b').next().unwrap();
+        assert!(text.starts_with("\x1b7\x1b[24;1H\x1b[?7l\x1b[0;7m 42.1 (watching) · 2 watching · vi m "), "{text:?}");
+        let line = text.split(";7m").nth(1).unwrap().split('\x1b').next().unwrap();
         assert_eq!(line.chars().count(), 60);
         assert!(line.contains(" C-b ? for help · "));
         paint(&session, &status, false, "C-b", Timestamp(0), (5, 1));

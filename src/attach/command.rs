@@ -23,7 +23,9 @@ const COPY_MAX: usize = 512 * 1024;
 
 /// A terminal of its own for what covers all: nothing of the session's modes, the alternate
 /// screen, the wheel as arrow keys.
-const WHOLE: &[u8] = b"\x1b[?1049h\x1b[?1007s\x1b[?1007h";
+const WHOLE: &[u8] = b"\x1b[?1049h\x1b[?1007h";
+/// What is pasted is told from keys.
+const PASTES: &[u8] = b"\x1b[?2004h";
 /// Back from it, but for the picture that follows.
 const NOT_WHOLE: &[u8] = b"\x1b[?1007r";
 
@@ -207,16 +209,21 @@ impl Loop<'_> {
             self.unshown.push(&screen::leave());
             self.unshown.push(WHOLE);
         }
+        self.unshown.push(PASTES);
         self.cover = cover;
         self.paint_cover();
     }
 
-    /// Paints what takes all keys, and has the next one.
+    /// Has what takes all keys painted, and gives it the next one.
     pub(super) fn paint_cover(&mut self) {
-        if !self.cover.takes_all_keys() {
-            return;
+        if self.cover.takes_all_keys() {
+            self.keys.ask();
+            self.unpainted = true;
         }
-        self.keys.ask();
+    }
+
+    /// Paints what takes all keys.
+    pub(super) fn paint_cover_now(&mut self) {
         let (columns, rows) = self.screen;
         let painted = match &mut self.cover {
             Cover::Command(line) => notice::paint(&[line.shown()], columns, rows),
@@ -249,7 +256,7 @@ impl Loop<'_> {
         let Ok((_, first)) = open(self.paths, &self.session, self.way(false)) else { return };
         for message in first {
             match message {
-                FromKeeper::Picture { bytes, .. } => self.unshown.push(&bytes),
+                FromKeeper::Picture { bytes, .. } => self.unshown.picture(&bytes),
                 FromKeeper::Below { row } => self.below = Some(row),
                 _ => {}
             }
@@ -303,7 +310,7 @@ impl Loop<'_> {
                     self.unshown.push(NOT_WHOLE);
                 }
                 self.cover = Cover::None;
-                (self.ended, self.skipped) = (None, false);
+                self.ended = None;
                 self.status = KeeperStatus::default();
                 for message in first {
                     self.message(message)?;

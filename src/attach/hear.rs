@@ -8,7 +8,7 @@ use super::How;
 use super::cover::Cover;
 use super::run::{Flow, Loop};
 use crate::client::find;
-use crate::protocol::keeper::{FromKeeper, ToKeeper};
+use crate::protocol::keeper::{FromKeeper, PICTURE_PART, ToKeeper};
 
 /// How long the keeper may take to say where the cursor is left. One of an older version
 /// says nothing.
@@ -59,21 +59,25 @@ impl Loop<'_> {
 
     pub(super) fn message(&mut self, message: FromKeeper) -> Flow {
         match message {
-            FromKeeper::Output { bytes, .. } if matches!(self.cover, Cover::None) => self.unshown.push(&bytes),
-            FromKeeper::Picture { bytes, .. } if matches!(self.cover, Cover::None | Cover::Lifted) => {
-                if std::mem::take(&mut self.skipped) {
-                    self.unshown.clear();
+            FromKeeper::Output { bytes, .. } if matches!(self.cover, Cover::None) => {
+                self.unshown.program(&bytes);
+                // Who gets pictures only gets the rest of one in this way.
+                if self.options.status && bytes.len() < PICTURE_PART {
+                    self.bar();
                 }
+            }
+            FromKeeper::Picture { bytes, .. } if matches!(self.cover, Cover::None | Cover::Lifted) => {
                 self.cover = Cover::None;
-                self.unshown.push(&bytes);
-                self.bar();
+                self.unshown.picture(&bytes);
+                if bytes.len() < PICTURE_PART {
+                    self.bar();
+                }
             }
             FromKeeper::Status(status) => {
                 self.status = status;
                 self.bar();
             }
             FromKeeper::Below { row } => self.below = Some(row),
-            FromKeeper::Skipped { .. } => self.skipped = true,
             FromKeeper::Detached { reason } => return Break(How::Detached(Some(reason))),
             FromKeeper::Exited(record) => {
                 let how = match serde_json::from_slice(&record) {

@@ -8,11 +8,12 @@ mod bar;
 mod chooser;
 mod command;
 mod cover;
+pub mod display;
 mod hear;
 pub mod keys;
 mod line;
 mod notice;
-pub mod queue;
+mod queue;
 mod replies;
 mod run;
 mod scroll;
@@ -30,7 +31,6 @@ use crate::paths::Paths;
 use crate::protocol::exit::{ExitReason, ExitRecord};
 use crate::protocol::keeper::{Attach, FromKeeper, RefusedCode, ToKeeper};
 use crate::protocol::{Fault, FaultCode};
-use crate::screen;
 
 use keys::Prefix;
 use run::Loop;
@@ -139,7 +139,7 @@ pub fn attach(paths: &Paths, session: SessionName, options: Options, end: End<'_
         move |error: io::Error| Fault::internal(format!("cannot {what}: {error}"))
     };
     let signals = Signals::take().map_err(failed("hold back signals"))?;
-    let terminal = Terminal::enter(screen::leave()).map_err(failed("use this terminal"))?;
+    let terminal = Terminal::enter(display::leave()).map_err(failed("use this terminal"))?;
     let mut tied = Loop::new(paths, options, session, link, size, signals, end);
     let how = tied.run(&terminal, first);
     let left = Left { session: tied.session().clone(), how };

@@ -66,7 +66,7 @@ impl Replies {
     /// What may be the beginning of an answer waits for its rest. One that is no key's waits
     /// as long as it must.
     pub(super) fn waits(&self) -> bool {
-        !self.held.is_empty() && !self.held.starts_with(b"\x1b]1")
+        !self.held.is_empty() && ![&b"\x1b]1"[..], b"\x1b[?"].iter().any(|start| self.held.starts_with(start))
     }
 
     /// Takes what was read from the terminal: what is typing, and once the terminal has said

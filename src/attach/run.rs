@@ -1,7 +1,7 @@
 //! The loop: what is typed goes one way, what the program prints the other, and neither
 //! waits for the other.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -11,11 +11,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use super::cover::Cover;
+use super::display::Display;
 use super::keys::{ESCAPE_WAIT, Keys, PASTE_PAUSE};
 use super::queue::Queue;
 use super::replies::Replies;
 use super::signals::Signals;
-use super::terminal::{Terminal, write_within};
+use super::terminal::Terminal;
 use super::{End, How, Options, bar};
 use crate::client::keeper_link::Link;
 use crate::clock::Timestamp;
@@ -49,11 +50,11 @@ pub(super) struct Loop<'a> {
     pub(super) screen: (u16, u16),
     signals: Signals,
     pub(super) replies: Replies,
-    pub(super) unshown: Queue,
+    pub(super) unshown: Display,
     pub(super) unsent: Queue,
     pub(super) cover: Cover,
-    /// Output was left out: the next picture makes what is not shown yet worthless.
-    pub(super) skipped: bool,
+    /// It has changed since it was painted.
+    pub(super) unpainted: bool,
     /// How the session is, for the line of ours.
     pub(super) status: KeeperStatus,
     /// When that line is painted again.
@@ -76,9 +77,7 @@ impl<'a> Loop<'a> {
         signals: Signals,
         end: End<'a>,
     ) -> Self {
-        let mut unshown = Queue::default();
-        // What the terminal shows goes up into its own history instead of being painted over.
-        unshown.push(&b"\n".repeat(usize::from(screen.1)));
+        let mut unshown = Display::new(screen.1);
         let replies = if options.read_only {
             Replies::none()
         } else {
@@ -98,7 +97,7 @@ impl<'a> Loop<'a> {
             unshown,
             unsent: Queue::default(),
             cover: Cover::None,
-            skipped: false,
+            unpainted: false,
             status: KeeperStatus::default(),
             bar_at: None,
             below: None,
@@ -127,6 +126,10 @@ impl<'a> Loop<'a> {
         if let Break(how) = self.messages(true) {
             return how;
         }
+        // It may have changed before its signal was waited for.
+        if terminal.size() != self.screen {
+            self.resized(terminal);
+        }
         let mut last_typed = Instant::now();
         loop {
             if let Break(how) = self.turn(terminal, &mut last_typed) {
@@ -137,7 +140,16 @@ impl<'a> Loop<'a> {
 
     /// Moves what can be moved, waits, takes what has come.
     fn turn(&mut self, terminal: &Terminal, last_typed: &mut Instant) -> Flow {
-        if self.unshown.write(|bytes| terminal.output().write(bytes)).is_err() {
+        // What covers the picture is painted when the terminal has taken what it was given: a
+        // paste into it must not be painted key by key.
+        let shown = self.unshown.write(terminal).and_then(|shown| {
+            if !shown || !std::mem::take(&mut self.unpainted) {
+                return Ok(shown);
+            }
+            self.paint_cover_now();
+            self.unshown.write(terminal)
+        });
+        if shown.is_err() {
             return Break(How::Signal(libc::SIGHUP));
         }
         if self.unsent.write(|bytes| self.link.write(bytes)).is_err() {
@@ -255,7 +267,7 @@ impl<'a> Loop<'a> {
         if self.bar_at.is_none() {
             self.bar_at = Some(Instant::now());
         }
-        if matches!(self.cover, Cover::None | Cover::Lifted) {
+        if matches!(self.cover, Cover::None | Cover::Lifted) && self.screen.1 > 1 {
             let prefix = self.options.prefix.name();
             let (session, status) = (&self.session, &self.status);
             let painted = bar::paint(session, status, self.options.read_only, &prefix, Timestamp::now(), self.screen);
@@ -277,6 +289,7 @@ impl<'a> Loop<'a> {
                     if terminal.resume().is_err() {
                         return Break(How::Signal(libc::SIGHUP));
                     }
+                    self.unshown.take_again();
                     self.resized(terminal);
                     self.lift()?;
                 }
@@ -342,7 +355,7 @@ impl<'a> Loop<'a> {
 
     /// The last keys to the program and the last output to the user, before leaving.
     pub(super) fn flush(&mut self, terminal: &Terminal) {
-        drop(write_within(terminal.output(), self.unshown.rest(), FLUSH_LIMIT));
+        drop(self.unshown.flush(terminal, FLUSH_LIMIT));
         let deadline = Instant::now() + FLUSH_LIMIT;
         while let Ok(false) = self.unsent.write(|bytes| self.link.write(bytes)) {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -70,8 +70,9 @@ impl Terminal {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "the terminal is taken already"));
         }
         restore_before_panic_messages();
+        let ends = (input.try_clone()?, output.try_clone()?);
         raw(&input, &before)?;
-        *saved = Some(Saved { input: input.try_clone()?, output: output.try_clone()?, before, leave, asked: false });
+        *saved = Some(Saved { input: ends.0, output: ends.1, before, leave, asked: false });
         Ok(Terminal { input, output })
     }
 
@@ -112,6 +113,13 @@ impl Terminal {
     pub fn asked(&self, asked: bool) {
         if let Some(saved) = saved().as_mut() {
             saved.asked = asked;
+        }
+    }
+
+    /// What is written before anything else when the terminal is given back, from now on.
+    pub fn leave_with(&self, leave: Vec<u8>) {
+        if let Some(saved) = saved().as_mut() {
+            saved.leave = leave;
         }
     }
 

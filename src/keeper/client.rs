@@ -49,6 +49,8 @@ pub struct Client {
     written: usize,
     /// The connection took no more and has not said since that it would.
     full: bool,
+    /// Nobody reads what is sent any more; what was said before is still to be read.
+    deaf: bool,
     since: Instant,
 }
 
@@ -119,6 +121,7 @@ impl Client {
             out_bytes: 0,
             written: 0,
             full: false,
+            deaf: false,
             since: now,
         }
     }
@@ -179,7 +182,7 @@ impl Client {
     }
 
     fn queue(&mut self, frame: Frame, stream: bool) {
-        if !self.dead {
+        if !self.dead && !self.deaf {
             self.out_bytes += frame.len();
             self.out.push_back(Queued { frame, stream });
         }
@@ -220,8 +223,9 @@ impl Client {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    self.dead = true;
-                    return;
+                    self.deaf = true;
+                    self.out.clear();
+                    (self.out_bytes, self.written) = (0, 0);
                 }
             }
         }

@@ -75,7 +75,7 @@ impl Keeper {
 
     /// A message of this connection waits, and it is its turn. Input waits where it is
     /// until the program has taken some of what was typed before.
-    fn can_hear(&self, client: &Client) -> bool {
+    pub(super) fn can_hear(&self, client: &Client) -> bool {
         client.is_heard() && client.has_frame() && !(client.peek() == Some(INPUT) && self.terminal.is_full())
     }
 
@@ -170,7 +170,7 @@ impl Keeper {
         self.clients[index].viewer =
             Some(Viewer { attach, needs_picture: true, canvas: Canvas::default(), not_before: None, history_lines });
         if !read_only && columns > 0 {
-            self.resize(columns, rows);
+            self.resize(columns.min(MAX_SIZE), rows.min(MAX_SIZE));
         }
         self.dismiss_late(index, now);
         self.tell_status();
@@ -182,7 +182,7 @@ impl Keeper {
         (viewer.attach.columns, viewer.attach.rows) = (columns, rows);
         viewer.paint_anew();
         if !viewer.attach.read_only && columns > 0 {
-            self.resize(columns, rows);
+            self.resize(columns.min(MAX_SIZE), rows.min(MAX_SIZE));
         }
     }
 
@@ -209,6 +209,7 @@ impl Keeper {
             if client.viewer.take().is_some() {
                 // What it has not read is of no use to it any more.
                 client.drop_stream();
+                client.send(&FromKeeper::Below { row: self.output.below() });
                 client.send(&FromKeeper::Detached { reason: reason.to_owned() });
                 any = true;
             }
@@ -259,7 +260,7 @@ fn too_many() -> FromKeeper {
     FromKeeper::Refused { code: RefusedCode::Limit, reason: format!("{CLIENTS} clients are connected already") }
 }
 
-/// A size within bounds; (0, 0) for what is no terminal.
+/// A terminal's size; (0, 0) for what is none.
 fn sensible(columns: u16, rows: u16) -> (u16, u16) {
-    if columns == 0 || rows == 0 { (0, 0) } else { (columns.min(MAX_SIZE), rows.min(MAX_SIZE)) }
+    if columns == 0 || rows == 0 { (0, 0) } else { (columns, rows) }
 }

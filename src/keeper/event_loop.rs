@@ -187,13 +187,15 @@ impl Keeper {
         }
         for index in 0..self.clients.len() {
             let ready = self.poller.ready(first_client + index);
+            // What it said before it went is done, unless that has to wait for something.
+            let says_more = self.can_hear(&self.clients[index]);
             let client = &mut self.clients[index];
             if ready.write {
                 client.has_room();
             }
             if ready.read && client.is_heard() && !client.has_frame() {
                 client.read(now);
-            } else if ready.gone {
+            } else if ready.gone && !says_more {
                 client.dead = true;
             }
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, Follower, Frame, OUT_LIMIT, Viewer};
 use super::event_loop::{Keeper, Stage};
 use super::{KEEP_BYTES, log};
-use crate::protocol::keeper::{self as wire, FromKeeper, Looks, MAX_FRAME, MAX_OUTPUT};
+use crate::protocol::keeper::{self as wire, FromKeeper, Looks, MAX_OUTPUT, PICTURE_PART};
 use crate::screen::Screen;
 
 /// Between two pictures for one viewer: 30 a second look fluent.
@@ -16,8 +16,6 @@ const PICTURE_EVERY: Duration = Duration::from_millis(33);
 /// What the terminal holds when its program ends is read within this; more comes only
 /// from a process that is not the session's.
 const DRAIN: Duration = Duration::from_millis(200);
-/// Most bytes of a picture in its first frame; the rest follows as output.
-const PICTURE_FRAME: usize = MAX_FRAME - 64;
 
 /// The screen, and how many bytes made it.
 #[derive(Debug)]
@@ -123,7 +121,9 @@ impl Output {
         catch_unwind(AssertUnwindSafe(|| work(screen))).unwrap_or_else(|_| {
             log(&format!("the screen model failed at byte {}; it begins anew", self.offset));
             let (columns, rows) = self.screen.size();
+            let looks = self.screen.looks();
             self.screen = Screen::new(columns, rows, self.history_bytes);
+            self.screen.set_looks(looks);
             T::default()
         })
     }
@@ -163,7 +163,9 @@ impl Keeper {
         let answers = output.guard(Screen::take_answers);
         output.rang |= output.screen.take_rung();
         output.wrote_at = now;
-        output.flush_at = output.screen.flush_after().map(|after| now + after);
+        // Frame after frame: not later than the first of them was due.
+        let due = output.screen.flush_after().map(|after| now + after);
+        output.flush_at = due.map(|due| output.flush_at.map_or(due, |at| at.min(due)));
         // A program that asks but does not read gets no more answers.
         if !answers.is_empty() && !self.terminal.is_full() {
             self.terminal.push(&answers);
@@ -383,10 +385,14 @@ fn picture(client: &mut Client, output: &mut Output, now: Instant) {
         viewer.canvas = canvas;
         bytes
     };
-    let (first, rest) = bytes.split_at(bytes.len().min(PICTURE_FRAME));
-    client.send(&FromKeeper::Picture { offset, bytes: first.to_vec() });
+    let (mut part, mut rest) = bytes.split_at(bytes.len().min(PICTURE_PART));
+    client.send(&FromKeeper::Picture { offset, bytes: part.to_vec() });
+    while part.len() == PICTURE_PART {
+        (part, rest) = rest.split_at(rest.len().min(PICTURE_PART));
+        client.send(&FromKeeper::Output { offset, bytes: part.to_vec() });
+    }
     let ground = if fits && !output.screen.at_ground() { output.screen.since_ground() } else { &[] };
-    for part in rest.chunks(PICTURE_FRAME).chain(ground.chunks(MAX_OUTPUT)) {
+    for part in ground.chunks(MAX_OUTPUT) {
         client.send(&FromKeeper::Output { offset, bytes: part.to_vec() });
     }
 }

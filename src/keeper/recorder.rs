@@ -23,8 +23,9 @@ const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// After an overflow the queue must have drained to this, so that gaps are few and long
 /// rather than many and short.
 const RESUME_BYTES: usize = QUEUE_BYTES / 2;
-/// Items that may wait before a new size is left out. Output and gaps have the bound of
-/// their bytes; flushes come from clients, which are few.
+/// Items that may wait before a new size is left out, and output counts as of the moment of
+/// that before it. Gaps are one at most between two of these; flushes come from clients,
+/// which are few.
 const QUEUE_ITEMS: usize = 64 * 1024;
 /// Output waits so long for more before the thread is woken: a write for each key or line
 /// would cost more than what is written, and wake the thread in the way of the echo.
@@ -135,8 +136,10 @@ impl Recorder {
             }
         } else {
             state.queue.bytes.extend_from_slice(bytes);
+            // Of a disk that hangs the moments become coarse, so that they take little room.
+            let many = state.queue.items.len() >= QUEUE_ITEMS;
             match state.queue.items.last_mut() {
-                Some((at, Item::Output(length))) if *at == ms => *length += bytes.len(),
+                Some((at, Item::Output(length))) if *at == ms || many => *length += bytes.len(),
                 _ => state.queue.items.push((ms, Item::Output(bytes.len()))),
             }
         }

@@ -59,7 +59,7 @@ use engine::Engine;
 use feed::Feed;
 use model::{Model, Size};
 use picture::Painter;
-pub use reset::leave;
+pub use reset::{is_whole, leave};
 pub use rows::{RowText, Rows};
 
 /// Fewest columns: a wide character must have room.
@@ -127,6 +127,11 @@ impl Screen {
     /// What the writer's terminal looks like, for answers from now on.
     pub fn set_looks(&mut self, looks: Looks) {
         self.looks = looks;
+    }
+
+    /// What the writer's terminal looks like, as far as it was said.
+    pub fn looks(&self) -> Looks {
+        self.looks
     }
 
     /// Whether the program has rung the bell or sent a notification since this was last

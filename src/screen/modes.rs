@@ -26,7 +26,10 @@ impl Model {
             PrivateMode::Unknown(number) => drop(self.shadow.modes.remove(&number)),
             PrivateMode::Named(named) => match named {
                 NamedPrivateMode::SwapScreenAndSetRestoreCursor => self.switch_screen(1049, on),
-                NamedPrivateMode::SyncUpdate => self.shadow.frame = on.then(Instant::now),
+                NamedPrivateMode::SyncUpdate => {
+                    // One that is open stays the same one.
+                    self.shadow.frame = on.then(|| self.shadow.frame.unwrap_or_else(Instant::now));
+                }
                 // Ignored by terminals unless they are told to allow it.
                 NamedPrivateMode::ColumnMode => {}
                 _ => self.plain_mode(named, on),

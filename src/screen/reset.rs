@@ -39,6 +39,12 @@ pub(super) fn start(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\x1b[H\x1b[J");
 }
 
+/// Whether a picture begins with a terminal of any state; one that does not is only what has
+/// changed.
+pub fn is_whole(picture: &[u8]) -> bool {
+    picture.starts_with(BREAK_OFF)
+}
+
 /// Puts a terminal back from every mode that a picture or a program may have set, without
 /// clearing it: leaves the alternate screen, shows the cursor, switches mouse, paste,
 /// focus, keypad and kitty keyboard off, resets pen, charset, region, origin, tab stops and

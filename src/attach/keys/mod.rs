@@ -27,6 +27,11 @@ pub const PASTE_PAUSE: Duration = Duration::from_secs(5);
 const MAX_SEQUENCE: usize = 64;
 
 const ESC: u8 = 0x1b;
+/// A report of a mouse in the old way, and how many bytes follow: button, column, row.
+const MOUSE: &[u8] = b"\x1b[M";
+const MOUSE_BYTES: u8 = 3;
+/// Keys whose release may be awaited.
+const FINGERS: usize = 10;
 const PASTE_START: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
 
@@ -134,6 +139,8 @@ enum At {
     Sequence,
     /// After `ESC O`: one more byte.
     Single,
+    /// Within a mouse's report in the old way, with so many bytes to come.
+    Mouse { left: u8 },
     /// Within a paste, with so many bytes of its end seen. One that comes when an answer is
     /// awaited is nobody's: not the program's, and no answer either.
     Paste { seen: usize, dropped: bool },
@@ -303,12 +310,21 @@ impl Keys {
                 debug_assert_eq!(self.at, At::Ground);
                 key.or_else(|| self.byte(byte, pass))
             }
-            At::Single => {
+            At::Single | At::Mouse { left: ..=1 } => {
                 self.sequence.push(byte);
                 self.whole(pass)
             }
+            At::Mouse { left } => {
+                self.sequence.push(byte);
+                self.at = At::Mouse { left: left - 1 };
+                None
+            }
             At::Sequence => {
                 self.sequence.push(byte);
+                if self.sequence == MOUSE {
+                    self.at = At::Mouse { left: MOUSE_BYTES };
+                    return None;
+                }
                 let done = (0x40..=0x7e).contains(&byte) || self.sequence.len() >= MAX_SEQUENCE;
                 if done { self.whole(pass) } else { None }
             }
@@ -395,8 +411,10 @@ impl Keys {
             return None;
         }
         if !self.pressed.contains(&key.code) {
-            // More keys than fingers means releases that never come: they are forgotten.
-            self.pressed.truncate(10);
+            // More keys than fingers means releases that never come: the oldest is forgotten.
+            if self.pressed.len() == FINGERS {
+                self.pressed.remove(0);
+            }
             self.pressed.push(key.code);
         }
         if is_prefix && self.next == Next::Theirs {

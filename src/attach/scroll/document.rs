@@ -8,7 +8,7 @@ use crate::client::find;
 use crate::id::SessionName;
 use crate::paths::Paths;
 use crate::protocol::Fault;
-use crate::protocol::keeper::{Attach, FromKeeper, ToKeeper};
+use crate::protocol::keeper::{Attach, FromKeeper, PICTURE_PART, ToKeeper};
 use crate::recording::{Event, Reader, Source, Step};
 use crate::screen::{self, Rows, Screen};
 
@@ -35,14 +35,23 @@ pub(super) fn from_keeper(paths: &Paths, session: &SessionName) -> Result<(Rows,
     link.send(&ToKeeper::Attach(attach)).map_err(failed)?;
     link.send(&ToKeeper::Status).map_err(failed)?;
     let deadline = Instant::now() + PICTURE_LIMIT;
-    let (mut size, mut picture) = (None, None);
+    let mut size = None;
+    let mut picture: Option<(u64, Vec<u8>)> = None;
+    let mut whole = false;
     loop {
         match link.receive(Some(deadline.saturating_duration_since(Instant::now()))).map_err(failed)? {
             FromKeeper::Status(status) => size = Some((status.columns, status.rows)),
-            FromKeeper::Picture { offset, bytes } => picture = Some((offset, bytes)),
+            FromKeeper::Picture { offset, bytes } => {
+                whole = bytes.len() < PICTURE_PART;
+                picture = Some((offset, bytes));
+            }
+            FromKeeper::Output { bytes: part, .. } if !whole => {
+                whole = part.len() < PICTURE_PART;
+                picture.iter_mut().for_each(|(_, bytes)| bytes.extend_from_slice(&part));
+            }
             _ => {}
         }
-        if let (Some((columns, rows)), Some((offset, bytes))) = (size, &picture) {
+        if let (Some((columns, rows)), Some((offset, bytes)), true) = (size, &picture, whole) {
             let mut copy = Screen::new(columns, rows, HISTORY_BYTES);
             copy.feed(bytes, &mut Vec::new());
             return Ok((flat(copy), *offset));

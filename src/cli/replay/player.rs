@@ -1,7 +1,7 @@
 //! A playback at a terminal: one loop over poll(2) for the clock, the keys, signals, and a
 //! terminal that may be slow.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use super::super::Status;
 use super::super::recorded::playback::{Playback, Played};
 use super::keys::{Key, keys};
 use super::pace::Pace;
-use crate::attach::queue::Queue;
+use crate::attach::display::{self, Display};
 use crate::attach::signals::Signals;
-use crate::attach::terminal::{Terminal, write_within};
+use crate::attach::terminal::Terminal;
 use crate::clock::short;
 use crate::protocol::Fault;
-use crate::screen::{self, Canvas};
+use crate::screen::Canvas;
 
 /// Between two pictures for a terminal that is too small: 30 a second look fluent.
 const PICTURE_EVERY: Duration = Duration::from_millis(33);
@@ -43,7 +43,7 @@ struct Player<'p, 'a> {
     signals: Signals,
     /// Columns and rows of the terminal.
     screen: (u16, u16),
-    unshown: Queue,
+    unshown: Display,
     /// When the next step is due, or how long it would be until then.
     clock: Clock,
     /// What the terminal shows is not the session's screen.
@@ -66,11 +66,9 @@ enum Clock {
 pub fn play(playback: &mut Playback<'_>, pace: Pace) -> Result<Status, Fault> {
     let failed = |error| Fault::internal(format!("cannot use this terminal: {error}"));
     let signals = Signals::take().map_err(failed)?;
-    let terminal = Terminal::enter(screen::leave()).map_err(failed)?;
+    let terminal = Terminal::enter(display::leave()).map_err(failed)?;
     let session = playback.recorded().session().clone();
-    let mut unshown = Queue::default();
-    // What the terminal shows goes up into its own history instead of being painted over.
-    unshown.push(&b"\n".repeat(usize::from(terminal.size().1)));
+    let unshown = Display::new(terminal.size().1);
     let mut player = Player {
         playback,
         pace,
@@ -104,7 +102,7 @@ pub fn play(playback: &mut Playback<'_>, pace: Pace) -> Result<Status, Fault> {
         }
         Over::End => {
             player.paint();
-            drop(write_within(terminal.output(), player.unshown.rest(), FLUSH_LIMIT));
+            drop(player.unshown.flush(&terminal, FLUSH_LIMIT));
             terminal.finish(&format!("[end of the replay of {session} at {at}]"), below);
             Ok(Status::OK)
         }
@@ -122,7 +120,7 @@ impl Player<'_, '_> {
     /// Shows what can be shown, plays what is due, waits, takes what has come.
     fn turn(&mut self, terminal: &Terminal) -> Result<Option<Over>, Fault> {
         let hung_up = Some(Over::Signal(libc::SIGHUP));
-        let Ok(shown) = self.unshown.write(|bytes| terminal.output().write(bytes)) else { return Ok(hung_up) };
+        let Ok(shown) = self.unshown.write(terminal) else { return Ok(hung_up) };
         let mut limit = None;
         if shown {
             match self.clock {
@@ -172,7 +170,7 @@ impl Player<'_, '_> {
         // Terminals move lines about in their own ways when their size changes.
         self.stale |= played == Some(Played::Resize) || !self.fits();
         if !self.stale {
-            self.unshown.push(&visible);
+            self.unshown.program(&visible);
         }
         let delay = self.until_next();
         self.clock = match self.clock {
@@ -221,11 +219,11 @@ impl Player<'_, '_> {
         let screen = self.playback.screen();
         if fits {
             self.canvas.spoil();
-            self.unshown.push(&screen.picture(size, 0));
+            self.unshown.picture(&screen.picture(size, 0));
             // What comes next goes on from there.
-            self.unshown.push(screen.since_ground());
+            self.unshown.program(screen.since_ground());
         } else {
-            self.unshown.push(&screen.paint(&mut self.canvas, size, 0));
+            self.unshown.picture(&screen.paint(&mut self.canvas, size, 0));
         }
         self.stale = false;
         self.painted = Some(Instant::now());
@@ -276,6 +274,7 @@ impl Player<'_, '_> {
                     if terminal.resume().is_err() {
                         return Some(Over::Signal(libc::SIGHUP));
                     }
+                    self.unshown.take_again();
                     self.repaint(terminal);
                 }
                 signal => return Some(Over::Signal(signal as i32)),

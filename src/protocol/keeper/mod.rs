@@ -13,6 +13,9 @@ pub use wire::{BadMessage, MAX_FRAME, Whole, output, split};
 pub const VERSION: u16 = 2;
 /// Most output bytes in one frame, so that keys never wait long behind output.
 pub const MAX_OUTPUT: usize = 64 * 1024;
+/// Bytes of a picture in its first frame. One of so many goes on as output, in parts of so
+/// many, up to one that is shorter.
+pub const PICTURE_PART: usize = MAX_FRAME - 64;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
