@@ -186,3 +186,66 @@ fn whatever_the_client_dies_of_and_shows_the_terminal_is_sane() {
         }
     }
 }
+
+/// Of a program that was left neither the next one's picture has anything nor the shell.
+#[test]
+fn what_programs_leave_behind_is_taken_back() {
+    for status in [&[][..], &["--status"]] {
+        let home = Home::new();
+        let leaves = "\\033]12;#fab283\\007\\033]4;1;#010203\\007\\033[?2027h\\033[?1007l\\033]2;theirs\\007";
+        let _one = home.session("42.1", &format!("printf '{leaves}'; echo one; exec cat"));
+        let _two = home.session("43.1", "echo two; exec cat");
+        let mut user = User::start(&home, &[&["attach", "42.1"], status].concat());
+        user.see("one");
+        assert_eq!(user.title(), "theirs");
+        user.type_(b"\x02n");
+        user.see_that("shows the other", |s| s.contains("two") && !s.contains("one"));
+        assert_eq!(user.title(), "");
+        user.was_told("\x1b[?2027l");
+        user.type_(b"\x02p");
+        user.see_that("shows the first", |s| s.contains("one") && !s.contains("two"));
+        user.type_(b"\x02d");
+        assert_eq!(code(&mut user), 0);
+        user.assert_sane();
+        user.assert_plain();
+        user.was_told("\x1b[?1007;1042r");
+    }
+}
+
+#[test]
+fn what_is_pasted_into_a_list_is_nobodys() {
+    let home = Home::new();
+    let _one = home.session("42.1", CAT);
+    let mut user = User::start(&home, &["attach", "42.1"]);
+    user.see("ready");
+    for (open, shows) in [(&b"\x02w"[..], "q goes back"), (b"\x02[", "q back"), (b"\x02:", ": ")] {
+        user.type_(open);
+        user.see(shows);
+        assert!(user.marks_pastes());
+        user.type_(b"\x1b[200~attach x\rq pasted\r\x1b[201~");
+        user.type_(if open == b"\x02:" { b"\x03" } else { b"q" });
+        user.see_that("is as before", |s| !s.contains(shows));
+        assert!(!user.marks_pastes());
+    }
+    user.type_(b"typed\r");
+    assert!(!user.see("typed").contains("pasted"));
+    user.type_(b"\x02d");
+    assert_eq!(code(&mut user), 0);
+}
+
+/// Keys that come faster than the terminal shows what they do.
+#[test]
+fn many_keys_at_once_are_painted_at_once() {
+    let home = Home::new();
+    let _one = home.session("42.1", "seq 100; exec cat");
+    let mut user = User::start(&home, &["attach", "42.1"]);
+    user.see("100");
+    user.type_(b"\x02[");
+    user.see("q back");
+    let before = user.told.len();
+    user.type_(&b"k".repeat(2000));
+    user.see("line 1 of 100");
+    let told = user.told.len() - before;
+    assert!(told < 500_000, "{told}");
+    user.type_(b"\x02d");
+}

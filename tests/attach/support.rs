@@ -367,16 +367,38 @@ impl User {
     /// The terminal is in no other modes than a fresh one.
     pub fn assert_plain(&mut self) {
         fn modes(screen: &mut Screen) -> String {
-            for mode in [1, 5, 6, 7, 9, 25, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 1049, 2004, 2026, 2031]
-            {
+            let known = [1, 5, 6, 7, 9, 25, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 1049, 2004, 2026, 2031];
+            for mode in known.into_iter().chain([67, 2027]) {
                 screen.feed(format!("\x1b[?{mode}$p").as_bytes(), &mut Vec::new());
+            }
+            for colour in ["4;1", "10", "11", "12"] {
+                screen.feed(format!("\x1b]{colour};?\x07").as_bytes(), &mut Vec::new());
             }
             let rest = b"\x1b[4$p\x1b[20$p\x1b[?u\x1b[?4m\x1bP$qr\x1b\\\x1bP$qm\x1b\\\x1bP$q q\x1b\\";
             screen.feed(rest, &mut Vec::new());
             screen.take_answers().escape_ascii().to_string()
         }
         let (columns, rows) = self.screen.size();
-        assert_eq!(modes(&mut self.screen), modes(&mut Screen::new(columns, rows, 0)));
+        let mut fresh = Screen::new(columns, rows, 0);
+        fresh.set_looks(self.screen.looks());
+        assert_eq!(modes(&mut self.screen), modes(&mut fresh));
+        assert_eq!(self.screen.title().unwrap_or_default(), "");
+    }
+
+    /// The terminal was told this at some time.
+    pub fn was_told(&self, what: &str) {
+        let told = self.told.windows(what.len()).any(|told| told == what.as_bytes());
+        assert!(told, "never {what:?}: {}", self.told.escape_ascii());
+    }
+
+    /// The window's title.
+    pub fn title(&self) -> String {
+        self.screen.title().unwrap_or_default()
+    }
+
+    /// The terminal tells what is pasted from what is typed.
+    pub fn marks_pastes(&self) -> bool {
+        self.screen.bracketed_paste()
     }
 
     /// The terminal is in raw mode.

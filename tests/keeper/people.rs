@@ -195,3 +195,33 @@ fn a_keeper_says_how_its_session_is() {
     other.send(&ToKeeper::Below);
     assert_eq!(other.wait(|m| if let FromKeeper::Below { row } = m { Some(row) } else { None }), 2);
 }
+
+/// The program prints all the time, so that the keeper finds out by writing that nobody is
+/// there any more.
+#[test]
+fn what_was_typed_before_the_connection_ended_is_heard() {
+    let script = "stty -echo -icanon; echo ready; yes & head -c 300 > typed; kill %1; echo all of it";
+    let session = Home::script(script).run();
+    let (mut first, _) = session.attach(sized(80, 24));
+    first.see("ready");
+    for _ in 0..100 {
+        first.send(&ToKeeper::Input(b"abc".to_vec()));
+    }
+    drop(first);
+    let (mut second, _) = session.attach(Attach { read_only: true, ..sized(80, 24) });
+    second.see("all of it");
+    assert_eq!(std::fs::read(session.home.path().join("typed")).unwrap(), b"abc".repeat(100));
+}
+
+#[test]
+fn frames_without_end_do_not_hold_pictures_up() {
+    let frame = "printf '\\033[?2026l\\033[?2026h%s' frame";
+    let session = Home::script(&format!("echo ready; while :; do {frame}; done")).run();
+    let (mut first, _) = session.attach(sized(80, 24));
+    first.see("frame");
+    for _ in 0..5 {
+        let (mut other, picture) = session.attach(Attach { read_only: true, ..sized(40, 10) });
+        assert!(!picture.is_empty());
+        other.wait(|message| matches!(message, FromKeeper::Picture { .. }).then_some(()));
+    }
+}

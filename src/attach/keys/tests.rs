@@ -230,3 +230,22 @@ fn a_key_of_ours_in_two_pieces_does_not_reach_the_program() {
     assert_eq!(keys.feed(b"x", &mut pass), (1, None));
     assert_eq!(pass, b"x");
 }
+
+#[test]
+fn the_mouse_is_the_programs_in_the_old_way_too() {
+    for cut in 0..8 {
+        let mut keys = Keys::new("C-b".parse().unwrap());
+        let mut pass = Vec::new();
+        let input = b"\x02\x1b[M #$d";
+        let mut found = Vec::new();
+        for part in [&input[..cut], &input[cut..]] {
+            let mut rest = part;
+            while !rest.is_empty() {
+                let (used, key) = keys.feed(rest, &mut pass);
+                found.extend(key);
+                rest = &rest[used..];
+            }
+        }
+        assert_eq!((found, pass), (vec![Key::Char('d')], b"\x1b[M #$".to_vec()), "{cut}");
+    }
+}
