@@ -195,6 +195,13 @@ impl Client {
         self.out_bytes = self.out.iter().map(|queued| queued.frame.len()).sum();
     }
 
+    /// Nobody reads what is sent.
+    pub fn deafen(&mut self) {
+        self.deaf = true;
+        self.out.clear();
+        (self.out_bytes, self.written) = (0, 0);
+    }
+
     /// The connection takes more.
     pub fn has_room(&mut self) {
         self.full = false;
@@ -222,11 +229,7 @@ impl Client {
                     return;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.deaf = true;
-                    self.out.clear();
-                    (self.out_bytes, self.written) = (0, 0);
-                }
+                Err(_) => self.deafen(),
             }
         }
         if self.closing {

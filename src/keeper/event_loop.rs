@@ -187,6 +187,9 @@ impl Keeper {
         }
         for index in 0..self.clients.len() {
             let ready = self.poller.ready(first_client + index);
+            if ready.gone {
+                self.clients[index].deafen();
+            }
             // What it said before it went is done, unless that has to wait for something.
             let says_more = self.can_hear(&self.clients[index]);
             let client = &mut self.clients[index];

@@ -162,6 +162,7 @@ impl Keeper {
         output.guard(|screen| screen.feed(bytes, &mut visible));
         let answers = output.guard(Screen::take_answers);
         output.rang |= output.screen.take_rung();
+        let calls = output.screen.take_calls();
         output.wrote_at = now;
         // Frame after frame: not later than the first of them was due.
         let due = output.screen.flush_after().map(|after| now + after);
@@ -172,15 +173,16 @@ impl Keeper {
             self.terminal.write();
         }
         self.typing.saw(&visible, now);
-        self.show(begin, bytes, &visible);
+        self.show(begin, bytes, &visible, &calls);
         visible.clear();
         visible.shrink_to(KEEP_BYTES);
         self.output.visible = visible;
     }
 
-    /// Gives output to all who look on: to viewers what they may see of it, to followers
-    /// all of it, as it is in the recording.
-    fn show(&mut self, begin: u64, bytes: &[u8], visible: &[u8]) {
+    /// Gives output to all who look on: to viewers what they may see of it, or of that only
+    /// the calls to the user when they get pictures, to followers all of it, as it is in the
+    /// recording.
+    fn show(&mut self, begin: u64, bytes: &[u8], visible: &[u8], calls: &[u8]) {
         let size = self.output.size();
         let frames = |bytes: &[u8]| -> Vec<Frame> {
             bytes.chunks(MAX_OUTPUT).map(|part| Rc::new(wire::output(begin, part))).collect()
@@ -197,6 +199,8 @@ impl Keeper {
                     seen.get_or_insert_with(|| frames(visible)).iter().for_each(|frame| client.stream(frame));
                 } else if over {
                     client.drop_stream();
+                } else if !calls.is_empty() && !fits(viewer, size) {
+                    client.stream(&Rc::new(wire::output(begin, calls)));
                 }
             }
             match &mut client.follower {

@@ -53,6 +53,11 @@ impl Engine {
         std::mem::take(&mut self.model.shadow.rang)
     }
 
+    /// Calls to the user since they were last taken.
+    pub(super) fn take_calls(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.model.shadow.calls)
+    }
+
     /// Takes bytes by way of the parser.
     pub(super) fn advance(&mut self, bytes: &[u8]) {
         self.lay_out();

@@ -208,7 +208,14 @@ impl Screen {
                 let repeated = self.repeated(count);
                 return self.both(&repeated, visible);
             }
-            Deal::Viewers => self.engine.model().shadow.rang |= kind == Kind::Command && is_notification(body(whole).0),
+            Deal::Viewers if kind == Kind::Command => {
+                let command = body(whole).0;
+                let notifies = is_notification(command);
+                if notifies || command.starts_with(b"52;") {
+                    self.engine.model().shadow.call(whole, notifies);
+                }
+            }
+            Deal::Viewers => {}
             Deal::Both => {}
         }
         visible.extend_from_slice(whole);

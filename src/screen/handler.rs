@@ -14,7 +14,7 @@ use alacritty_terminal::vte::ansi::{
     StandardCharset, TabulationClearMode,
 };
 
-use super::model::{Model, TITLES_MAX};
+use super::model::{BELL, Model, TITLES_MAX};
 use super::palette;
 use super::pen::BLINK;
 
@@ -371,7 +371,7 @@ impl Handler for Model {
     }
 
     fn bell(&mut self) {
-        self.shadow.rang = true;
+        self.shadow.call(BELL, true);
     }
 
     fn substitute(&mut self) {

@@ -140,6 +140,13 @@ impl Screen {
         self.engine.take_rung()
     }
 
+    /// What the program has sent since this was last asked that is for the user and in no
+    /// picture: bells, notifications, what it copies to the clipboard. Sequences too long to
+    /// be looked at as a whole are not among them.
+    pub fn take_calls(&mut self) -> Vec<u8> {
+        self.engine.take_calls()
+    }
+
     /// While a program has a synchronized frame (DEC 2026) open: how long a picture should
     /// wait for its end. Call [`Screen::flush`] then. `None` when none is open.
     pub fn flush_after(&self) -> Option<Duration> {

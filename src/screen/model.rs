@@ -28,6 +28,11 @@ pub(super) const MARKS_MAX: usize = 16;
 /// Private modes we know nothing about that are remembered as set.
 pub(super) const UNKNOWN_MODES_MAX: usize = 64;
 
+/// Bytes of calls to the user that wait to be taken: one read of the keeper's has no more
+/// that anybody could follow.
+const CALLS_MAX: usize = 16 * 1024;
+pub(super) const BELL: &[u8] = b"\x07";
+
 /// The engine asks the storage for this many lines at a time when history grows.
 const ENGINE_STEP: usize = 1000;
 
@@ -109,6 +114,8 @@ pub(super) struct Shadow {
     pub frame: Option<Instant>,
     /// The bell was rung, or a notification sent.
     pub rang: bool,
+    /// What is for the user and in no picture: bells, notifications, what is copied.
+    pub calls: Vec<u8>,
     /// Bytes of links made since they were last counted.
     pub link_bytes: usize,
     /// New links are refused: those on the screen and in history take up their share.
@@ -120,6 +127,15 @@ pub(super) struct Shadow {
 impl Shadow {
     fn new(size: Size) -> Self {
         Shadow { region: 0..size.rows, tabs: default_tabs(size.columns), ..Shadow::default() }
+    }
+
+    /// Notes a call to the user, as many as there is room for.
+    pub(super) fn call(&mut self, call: &[u8], rings: bool) {
+        self.rang |= rings;
+        // One bell is as good as several.
+        if self.calls.len() + call.len() <= CALLS_MAX && !(call == BELL && self.calls.ends_with(BELL)) {
+            self.calls.extend_from_slice(call);
+        }
     }
 }
 
@@ -346,7 +362,8 @@ impl Model {
     pub(super) fn reset_shadow(&mut self) {
         let (columns, rows) = self.size();
         let Shadow { reserved, rang, .. } = self.shadow;
-        self.shadow = Shadow { reserved, rang, ..Shadow::new(Size { columns, rows }) };
+        let calls = mem::take(&mut self.shadow.calls);
+        self.shadow = Shadow { reserved, rang, calls, ..Shadow::new(Size { columns, rows }) };
     }
 
     /// DECSTR.

@@ -200,7 +200,7 @@ fn a_keeper_says_how_its_session_is() {
 /// there any more.
 #[test]
 fn what_was_typed_before_the_connection_ended_is_heard() {
-    let script = "stty -echo -icanon; echo ready; yes & head -c 300 > typed; kill %1; echo all of it";
+    let script = "stty -echo -icanon; echo ready; yes & head -c 300 > typed; kill $!; echo all of it; cat > /dev/null";
     let session = Home::script(script).run();
     let (mut first, _) = session.attach(sized(80, 24));
     first.see("ready");
@@ -224,4 +224,19 @@ fn frames_without_end_do_not_hold_pictures_up() {
         assert!(!picture.is_empty());
         other.wait(|message| matches!(message, FromKeeper::Picture { .. }).then_some(()));
     }
+}
+
+#[test]
+fn who_gets_pictures_is_called_all_the_same() {
+    let calls = "\\a\\a\\033]9;done\\033\\\\\\033]52;c;aGk=\\a\\033]777;preexec\\a";
+    let session = Home::script(&format!("echo ready; read line; printf '{calls}'; echo after; read line")).run();
+    let (mut first, _) = session.attach(sized(80, 24));
+    first.see("ready");
+    let (mut small, _) = session.attach(Attach { read_only: true, ..sized(40, 10) });
+    first.send(&ToKeeper::Input(b"\r".to_vec()));
+    let called = small.wait(|message| match message {
+        FromKeeper::Output { bytes, .. } => Some(bytes),
+        _ => None,
+    });
+    assert_eq!(called, b"\x07\x1b]9;done\x1b\\\x1b]52;c;aGk=\x07");
 }

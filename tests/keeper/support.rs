@@ -329,7 +329,9 @@ impl Link {
 
     /// Reads output and pictures until `text` was in them. Answers all that came before.
     pub fn see(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + LONG;
         while !self.screen.contains(text) {
+            assert!(Instant::now() < deadline, "'{text}' never came");
             match self.receive() {
                 Some(FromKeeper::Exited(_)) | None => panic!("ended before '{text}' was seen in {:?}", self.screen),
                 Some(_) => {}
