@@ -87,6 +87,16 @@ fn every_verb_has_help_with_examples() {
 }
 
 #[test]
+fn help_can_be_asked_for_as_elsewhere() {
+    let home = Home::new();
+    for (words, same) in [(&["help"][..], &["--help"][..]), (&["help", "attach"], &["attach", "--help"])] {
+        let (asked, expected) = (home.run(words), home.run(same));
+        assert_eq!((code(&asked), text(&asked.stdout)), (0, text(&expected.stdout)), "{words:?}");
+    }
+    assert_eq!(code(&home.run(&["help", "nonsense"])), 2);
+}
+
+#[test]
 fn the_version_is_the_packages() {
     let output = Home::new().run(&["--version"]);
     assert_eq!((code(&output), text(&output.stdout)), (0, format!("autodev {}\n", env!("CARGO_PKG_VERSION"))));

@@ -46,6 +46,13 @@ enum Order {
     Attach(SessionName),
 }
 
+impl Order {
+    /// Others, or the program, notice: not for who only watches.
+    fn disturbs(&self) -> bool {
+        matches!(self, Order::Alone | Order::End)
+    }
+}
+
 /// The orders that take nothing, with their keys, names, and what they do.
 const ORDERS: [(char, &str, Order, &str); 11] = [
     ('d', "detach", Order::Detach, "detach; the session runs on"),
@@ -56,7 +63,7 @@ const ORDERS: [(char, &str, Order, &str); 11] = [
     ('s', "status", Order::Status, "a line with the session's name, or none"),
     ('r', "redraw", Order::Redraw, "paint the screen anew"),
     ('D', "alone", Order::Alone, "detach all others"),
-    ('x', "end", Order::End, "end the session"),
+    ('x', "end", Order::End, "end the session gently; once more: at once"),
     (':', "", Order::Type, "type one of these by its name, or attach NAME"),
     ('?', "help", Order::Help, "this list"),
 ];
@@ -85,21 +92,28 @@ fn parse(text: &str) -> Result<Order, String> {
 impl Loop<'_> {
     /// A key of ours.
     pub(super) fn key(&mut self, key: Key) -> Flow {
+        let after_prefix = std::mem::take(&mut self.after_prefix);
+        let is_prefix = self.options.prefix.key() == Some(key);
+        if self.cover.is_nothing() || (after_prefix && !is_prefix) {
+            return self.command(key);
+        }
+        // Whatever lies over the picture, the prefix is the prefix; typed twice it is a key.
+        if is_prefix && !after_prefix {
+            self.after_prefix = true;
+            self.keys.ask();
+            return Continue(());
+        }
         let outcome = match &mut self.cover {
-            Cover::None | Cover::Lifted => {
-                return match key {
-                    Key::Char(c) => match ORDERS.iter().find(|(key, ..)| *key == c) {
-                        Some((.., order, _)) => self.order(order.clone()),
-                        None => self.bell(),
-                    },
-                    Key::Escape => Continue(()),
-                    _ => self.bell(),
-                };
-            }
+            Cover::None | Cover::Lifted => return Continue(()),
             Cover::Notice => Outcome::Back,
             Cover::End => {
-                let outcome = if matches!(key, Key::Char('y' | 'Y')) { (self.end)(&self.session) } else { Ok(()) };
-                return match outcome {
+                if !matches!(key, Key::Char('y' | 'Y')) {
+                    return self.lift();
+                }
+                // Who asks again does not want to wait any longer.
+                let now = self.ending.as_ref() == Some(&self.session);
+                self.ending = Some(self.session.clone());
+                return match (self.end)(&self.session, now) {
                     Ok(()) => self.lift(),
                     Err(fault) => self.fault(&fault),
                 };
@@ -110,11 +124,7 @@ impl Loop<'_> {
                 Typed::Done(text) if text.trim().is_empty() => Outcome::Back,
                 Typed::Done(text) => {
                     return match parse(&text) {
-                        Ok(order @ (Order::Help | Order::End | Order::Type)) => self.order(order),
-                        Ok(order) => {
-                            self.lift()?;
-                            self.order(order)
-                        }
+                        Ok(order) => self.order_over(order),
                         Err(why) => self.notice(&[why]),
                     };
                 }
@@ -139,7 +149,37 @@ impl Loop<'_> {
         Continue(())
     }
 
+    /// A key after the prefix.
+    fn command(&mut self, key: Key) -> Flow {
+        let order = match key {
+            Key::Char(c) => ORDERS.iter().find(|(key, ..)| *key == c).map(|(.., order, _)| order.clone()),
+            _ => None,
+        };
+        match order {
+            Some(order) => self.order_over(order),
+            None => {
+                // What asks for keys goes on asking.
+                if !self.cover.is_nothing() {
+                    self.keys.ask();
+                }
+                if key == Key::Escape { Continue(()) } else { self.bell() }
+            }
+        }
+    }
+
+    /// Carries out an order, with what lies over the picture taken away first, unless
+    /// something else comes in its place.
+    fn order_over(&mut self, order: Order) -> Flow {
+        if !self.cover.is_nothing() && !matches!(order, Order::Help | Order::End | Order::Type) {
+            self.lift()?;
+        }
+        self.order(order)
+    }
+
     fn order(&mut self, order: Order) -> Flow {
+        if self.options.read_only && order.disturbs() {
+            return self.notice(&[format!("session {} is only watched from here", self.session)]);
+        }
         match order {
             Order::Detach => return Break(How::Detached(None)),
             Order::Next => return self.switch_by(1),
@@ -164,7 +204,14 @@ impl Loop<'_> {
             Order::Redraw => return self.lift(),
             Order::Alone => self.attach_anew(true),
             Order::End => {
-                self.notice(&[format!("end session {} and everything in it? (y/n)", self.session)])?;
+                let session = &self.session;
+                let question = match &self.ending {
+                    Some(ending) if ending == session => {
+                        format!("session {session} is being ended: end it at once? (y/n)")
+                    }
+                    _ => format!("end session {session} and everything in it? (y/n)"),
+                };
+                self.notice(&[question])?;
                 self.cover = Cover::End;
             }
             Order::Help => return self.help(),
@@ -177,8 +224,11 @@ impl Loop<'_> {
         let prefix = self.options.prefix.name();
         let mut lines =
             vec![format!(" {}{}", self.session, if self.options.read_only { " (only watching)" } else { "" })];
-        lines.extend(ORDERS.iter().map(|(key, name, _, what)| format!(" {prefix} {key}     {name:<9} {what}")));
-        lines.push(format!(" {prefix} {prefix:<5} {:<9} send {prefix} to the program", ""));
+        let orders = ORDERS.iter().filter(|(_, _, order, _)| !(self.options.read_only && order.disturbs()));
+        lines.extend(orders.map(|(key, name, _, what)| format!(" {prefix} {key}     {name:<9} {what}")));
+        if !self.options.read_only {
+            lines.push(format!(" {prefix} {prefix:<5} {:<9} send {prefix} to the program", ""));
+        }
         lines.push(" any key goes back".to_owned());
         self.notice(&lines)
     }
@@ -205,9 +255,13 @@ impl Loop<'_> {
 
     /// Lays something over the picture that takes all keys.
     fn cover_with(&mut self, cover: Cover) {
-        if cover.is_whole() && !self.cover.is_whole() {
-            self.unshown.push(&screen::leave());
-            self.unshown.push(WHOLE);
+        match (self.cover.is_whole(), cover.is_whole()) {
+            (false, true) => {
+                self.unshown.push(&screen::leave());
+                self.unshown.push(WHOLE);
+            }
+            (true, false) => self.unshown.push(NOT_WHOLE),
+            _ => {}
         }
         self.unshown.push(PASTES);
         self.cover = cover;

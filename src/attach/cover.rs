@@ -25,6 +25,11 @@ pub(super) enum Cover {
 }
 
 impl Cover {
+    /// The session is shown, or will be as soon as its picture comes.
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self, Cover::None | Cover::Lifted)
+    }
+
     /// It takes every key until it is left, not only the next.
     pub(super) fn takes_all_keys(&self) -> bool {
         matches!(self, Cover::Command(_) | Cover::Chooser(_) | Cover::Scroll(_))

@@ -12,7 +12,9 @@ use crate::screen;
 
 /// Has the terminal remember what it is given back with: its wheel, its urgency, its title.
 const TAKE: &[u8] = b"\x1b[?1007;1042s\x1b[22;2t";
-const GIVE_BACK: &[u8] = b"\x1b[?1007;1042r\x1b[23;2t";
+/// Where the cursor is does not matter any more: terminals that bring origin mode back with
+/// it lose that too.
+const GIVE_BACK: &[u8] = b"\x1b[?6l\x1b[?1007;1042r\x1b[23;2t";
 /// The title it had, which it goes on remembering.
 const OLD_TITLE: &[u8] = b"\x1b[23;2t\x1b[22;2t";
 /// Most modes that are remembered; nobody knows so many.

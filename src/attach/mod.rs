@@ -122,8 +122,8 @@ fn ending(record: &ExitRecord) -> String {
     }
 }
 
-/// Ends a session for the user, through the daemon.
-pub type End<'a> = &'a mut dyn FnMut(&SessionName) -> Result<(), Fault>;
+/// Ends a session for the user, through the daemon: gently, or at once.
+pub type End<'a> = &'a mut dyn FnMut(&SessionName, bool) -> Result<(), Fault>;
 
 /// Ties the terminal to a session until the user leaves or the program ends. Errors come
 /// before the terminal is touched.

@@ -53,6 +53,10 @@ pub(super) struct Loop<'a> {
     pub(super) unshown: Display,
     pub(super) unsent: Queue,
     pub(super) cover: Cover,
+    /// The prefix was typed while it was there.
+    pub(super) after_prefix: bool,
+    /// The session whose end was asked for from here.
+    pub(super) ending: Option<SessionName>,
     /// It has changed since it was painted.
     pub(super) unpainted: bool,
     /// How the session is, for the line of ours.
@@ -97,6 +101,8 @@ impl<'a> Loop<'a> {
             unshown,
             unsent: Queue::default(),
             cover: Cover::None,
+            after_prefix: false,
+            ending: None,
             unpainted: false,
             status: KeeperStatus::default(),
             bar_at: None,

@@ -131,7 +131,7 @@ pub fn to(ctx: &Context, session: SessionName, way: Way) -> Result<Status, Fault
         inside,
         status: way.status,
     };
-    let left = attach::attach(&ctx.paths, session, options, &mut |session| end(ctx, session))?;
+    let left = attach::attach(&ctx.paths, session, options, &mut |session, now| end(ctx, session, now))?;
     Ok(match left.how {
         How::Detached(_) => Status::OK,
         How::Exited(record) if record.exit.is_success() => Status::OK,
@@ -151,14 +151,14 @@ fn settings(ctx: &Context) -> Config {
 
 /// Ends a session and its whole tree, as `C-b x` does. No daemon is started for it: the
 /// user waits in front of the question.
-fn end(ctx: &Context, session: &SessionName) -> Result<(), Fault> {
+fn end(ctx: &Context, session: &SessionName, now: bool) -> Result<(), Fault> {
     let request = match session.attempt() {
         Some(attempt) => Request::Act(Act {
-            action: Action::Kill,
+            action: if now { Action::Kill } else { Action::Cancel },
             select: Select { tasks: vec![attempt.task], ..Select::default() },
             dry_run: false,
         }),
-        None => Request::EndSession { session: session.clone(), now: true },
+        None => Request::EndSession { session: session.clone(), now },
     };
     Client::connect(&ctx.paths, Start::Never)
         .and_then(|mut client| client.call_within(&request, Some(END_LIMIT)))

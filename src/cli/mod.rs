@@ -284,10 +284,16 @@ pub fn main() -> ExitCode {
 
 /// Reads the command line.
 fn parse() -> Result<(Global, Command), clap::Error> {
+    let mut words: Vec<_> = std::env::args_os().collect();
+    // As others have it.
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.push("--help".into());
+    }
     // No option of all verbs has a value: the first word is the verb.
-    let word = std::env::args_os().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"));
-    let verb = word.as_ref().and_then(|word| word.to_str()).filter(|word| Command::exists(word));
-    let mut matches = tree(|name| verb.is_none_or(|verb| verb == name)).try_get_matches()?;
+    let word = words.iter().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    let verb = word.and_then(|word| word.to_str()).filter(|word| Command::exists(word));
+    let mut matches = tree(|name| verb.is_none_or(|verb| verb == name)).try_get_matches_from(&words)?;
     let global = Global::from_arg_matches(&matches)?;
     let Some((name, mut matches)) = matches.remove_subcommand() else {
         return Err(clap::Error::new(ErrorKind::MissingSubcommand));

@@ -71,8 +71,7 @@ pub(super) fn connect(paths: &Paths, start: Start) -> Result<UnixStream, Fault> 
 
 fn may_start(start: Start) -> Result<(), Fault> {
     if start == Start::Never {
-        return Err(Fault::new(FaultCode::Unreachable, "no daemon runs")
-            .hint("'autodev daemon start' starts one; without --no-start this command does it by itself"));
+        return Err(Fault::new(FaultCode::Unreachable, "no daemon runs").hint("'autodev daemon start' starts one"));
     }
     match process::inside_session() {
         None => Ok(()),

@@ -249,3 +249,48 @@ fn many_keys_at_once_are_painted_at_once() {
     assert!(told < 500_000, "{told}");
     user.type_(b"\x02d");
 }
+
+#[test]
+fn the_prefix_is_the_prefix_whatever_lies_over_the_picture() {
+    let home = Home::new();
+    let _one = home.session("42.1", CAT);
+    for keys in [&b"\x02?"[..], b"\x02:nonsense\r", b"\x02x", b"\x02w", b"\x02[", b"\x02:", b"\x02w\x02[\x02?"] {
+        let mut user = User::start(&home, &["attach", "42.1"]);
+        user.see("ready");
+        user.type_(keys);
+        user.type_(b"\x02");
+        user.type_(b"d");
+        assert_eq!(code(&mut user), 0, "{}", keys.escape_ascii());
+        assert!(user.shown().ends_with("[detached 42.1]\n"), "{}", user.shown());
+        user.assert_sane();
+        user.assert_plain();
+    }
+    let mut user = User::start(&home, &["attach", "42.1"]);
+    user.see("ready");
+    // No order: what was there stays. The prefix twice is a key.
+    user.type_(b"\x02?\x02\xc3\xa4");
+    user.see("any key goes back");
+    user.type_(b"\x02\x02");
+    user.see_that("is as before", |s| !s.contains("any key goes back"));
+    user.type_(b"typed\r");
+    assert!(user.see("typed").ends_with("ready\ntyped\n"), "{}", user.shown());
+}
+
+#[test]
+fn who_only_watches_ends_nothing() {
+    let home = Home::new();
+    let _one = home.session("42.1", CAT);
+    let mut user = User::start(&home, &["attach", "-r", "42.1"]);
+    user.see("ready");
+    for keys in [&b"\x02x"[..], b"\x02D", b"\x02:end\r"] {
+        user.type_(keys);
+        user.see("is only watched from here");
+        user.type_(b" ");
+        user.see_that("is as before", |s| !s.contains("only watched"));
+    }
+    user.type_(b"\x02?");
+    let help = user.see("any key goes back");
+    assert!(!help.contains("end the session") && !help.contains("detach all others"), "{help}");
+    user.type_(b"\x02d");
+    assert_eq!(code(&mut user), 0);
+}

@@ -395,7 +395,7 @@ fn open_attach_and_end_it_with_a_daemon() {
     user.type_(b"y");
     assert_eq!(code(&mut user), 1);
     user.assert_sane();
-    user.see("[review killed by signal 9]");
+    user.see("[review killed by signal 2]");
 
     // What it printed is still there, and nothing can be typed to it.
     let logs = home.with_daemon(&["logs", "review"]).output().unwrap();

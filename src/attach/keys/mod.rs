@@ -62,6 +62,13 @@ impl Prefix {
     }
 }
 
+impl Prefix {
+    /// The key that it is when keys are ours, where it is one of a letter.
+    pub(super) fn key(self) -> Option<Key> {
+        char::from_u32(self.code).filter(char::is_ascii_lowercase).map(Key::Control)
+    }
+}
+
 /// As [`control_key`] reads it.
 impl FromStr for Prefix {
     type Err = BadPrefix;

@@ -20,6 +20,12 @@ pub fn find(recorded: &Recorded<'_>, text: &str) -> Result<u32, Fault> {
 fn resolve(text: &str, began: Timestamp, length: u32) -> Result<u32, Fault> {
     let at = match text.trim().strip_prefix('+') {
         Some(span) => began.plus(span.parse::<Span>().map_err(|e| Fault::usage(e.to_string()))?.0),
+        None if text.trim() == "now" => began.plus(Duration::from_millis(u64::from(length))),
+        // A time of day would be one as well.
+        None if !text.contains(':') && text.trim().parse::<Span>().is_ok() => {
+            return Err(Fault::usage(format!("is '{text}' after the beginning, or ago?"))
+                .hint(format!("'+{}' is so long after the beginning of the recording", text.trim())));
+        }
         None => {
             // People write seconds: the one in which it began is within it.
             let second = Timestamp(began.0.div_euclid(1_000) * 1_000);
@@ -55,6 +61,7 @@ mod tests {
             ("+90s", 90_000),
             (" +1m30s", 90_000),
             ("+1200", 1_200_000),
+            ("now", 1_200_000),
             ("23:50:10", 0),
             ("23:50:11", 500),
             ("23:50:11.25", 750),
@@ -67,6 +74,9 @@ mod tests {
         }
         for text in ["+1201", "23:50:09", "2026-11-22 23:50:09", "00:10:11", "2020-01-01", "2026-11-22T00:00:00Z"] {
             assert_eq!(found(text), Err(FaultCode::NotFound), "{text}");
+        }
+        for text in ["5s", "90", "2h", "soon"] {
+            assert_eq!(found(text), Err(FaultCode::Usage), "{text}");
         }
         for text in ["", "+", "+soon", "-3s", "25:00", "12"] {
             assert_eq!(found(text), Err(FaultCode::Usage), "{text}");

@@ -21,6 +21,9 @@ const MAX_PARAMETERS: usize = 64;
 #[derive(Debug)]
 pub struct Plain {
     main: Window,
+    /// What was on the screen when it was cleared. Whoever clears to paint the same again
+    /// begins with the same line: that is printed once.
+    cleared: Vec<u8>,
     /// The alternate screen, while the program uses it.
     other: Option<Window>,
     state: State,
@@ -46,6 +49,7 @@ impl Plain {
     pub fn new(rows: u16) -> Self {
         Plain {
             main: Window::new(rows),
+            cleared: Vec::new(),
             other: None,
             state: State::Ground,
             parameters: Vec::new(),
@@ -70,12 +74,12 @@ impl Plain {
 
     /// Prints all lines above the cursor's; from now on only that one can be rewritten.
     pub fn settle(&mut self, out: &mut Vec<u8>) {
-        self.main.set_height(1, out);
+        self.print_main(out, |main, out| main.set_height(1, out));
     }
 
     /// Lines that would be printed at the end.
     pub fn open_lines(&self) -> usize {
-        self.main.open_lines() + self.other.as_ref().map_or(0, Window::open_lines)
+        lines(&self.cleared) + self.main.open_lines() + self.other.as_ref().map_or(0, Window::open_lines)
     }
 
     /// Forgets all but the last `lines` lines of those that were not printed yet.
@@ -84,7 +88,13 @@ impl Plain {
             other.drop_above(lines);
             other.open_lines()
         });
-        self.main.drop_above(lines.saturating_sub(below));
+        let left = lines.saturating_sub(below);
+        self.main.drop_above(left);
+        let left = left.saturating_sub(self.main.open_lines());
+        let mut ends = memchr::memrchr_iter(b'\n', &self.cleared).skip(left);
+        if let Some(end) = ends.next() {
+            self.cleared.drain(..=end);
+        }
     }
 
     /// Prints what is left.
@@ -93,7 +103,35 @@ impl Plain {
             self.put(char::REPLACEMENT_CHARACTER, out);
         }
         self.leave_other(out);
-        self.main.print_all(out);
+        self.print_main(out, Window::print_all);
+        out.append(&mut self.cleared);
+    }
+
+    /// Prints of the main screen, behind what it was cleared of.
+    fn print_main(&mut self, out: &mut Vec<u8>, print: impl FnOnce(&mut Window, &mut Vec<u8>)) {
+        let from = out.len();
+        print(&mut self.main, out);
+        if out.len() > from && !self.cleared.is_empty() {
+            let cleared = std::mem::take(&mut self.cleared);
+            if first_line(&out[from..]) != first_line(&cleared) {
+                out.splice(from..from, cleared);
+            }
+        }
+    }
+
+    /// Clears the screen in use. What was on the main one is part of the log.
+    fn clear(&mut self, out: &mut Vec<u8>) {
+        if self.other.is_some() {
+            return self.window().erase_rows(2);
+        }
+        let mut seen = Vec::new();
+        self.main.take_rows(&mut seen);
+        if !seen.is_empty() {
+            if first_line(&seen) != first_line(&self.cleared) {
+                out.append(&mut self.cleared);
+            }
+            self.cleared = seen;
+        }
     }
 
     fn window(&mut self) -> &mut Window {
@@ -104,14 +142,14 @@ impl Plain {
     fn put(&mut self, c: char, out: &mut Vec<u8>) {
         match &mut self.other {
             Some(other) => other.put(c, &mut Vec::new()),
-            None => self.main.put(c, out),
+            None => self.print_main(out, |main, out| main.put(c, out)),
         }
     }
 
     fn line_feed(&mut self, out: &mut Vec<u8>) {
         match &mut self.other {
             Some(other) => other.line_feed(&mut Vec::new()),
-            None => self.main.line_feed(out),
+            None => self.print_main(out, Window::line_feed),
         }
     }
 
@@ -121,7 +159,8 @@ impl Plain {
         if let Some(mut other) = self.other.take()
             && other.open_lines() > 0
         {
-            self.main.print_all(out);
+            self.print_main(out, Window::print_all);
+            out.append(&mut self.cleared);
             other.print_all(out);
         }
     }
@@ -271,6 +310,9 @@ impl Plain {
                 window.column = (second.max(1) - 1).min(MAX_CELLS - 1);
             }
             b'd' => window.go_to_row(count - 1),
+            b'J' if first == 2 => self.clear(out),
+            // What has scrolled off is printed already.
+            b'J' if first == 3 => {}
             b'J' => window.erase_rows(first),
             b'K' => window.erase_cells(first),
             b'P' => window.delete(count),
@@ -281,6 +323,14 @@ impl Plain {
             _ => {}
         }
     }
+}
+
+fn first_line(text: &[u8]) -> Option<&[u8]> {
+    text.split_inclusive(|byte| *byte == b'\n').next()
+}
+
+fn lines(text: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', text).count()
 }
 
 #[cfg(test)]

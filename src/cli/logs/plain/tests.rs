@@ -57,7 +57,11 @@ fn rewritten_lines_are_shown_as_they_became() {
 fn rows_above_can_be_rewritten() {
     check("a: 1%\r\nb: 1%\r\n\x1b[2Aa: 2%\r\nb: 2%\r\n", "a: 2%\nb: 2%\n");
     check("one\r\ntwo\r\nthree\r\n\x1b[3A\x1b[Jnew\r\n", "new\n");
-    check("one\r\ntwo\x1b[H\x1b[2Jnew\r\n", "new\n");
+    check("one\r\ntwo\x1b[H\x1b[2Jnew\r\n", "one\ntwo\nnew\n");
+    check("one\r\n\x1b[H\x1b[2J\x1b[3J", "one\n");
+    check("one\r\n\x1b[H\x1b[2Jtwo\r\n\x1b[H\x1b[2J\x1b[?1049hvim\x1b[?1049lthree\r\n", "one\ntwo\nvim\nthree\n");
+    // Painted again and again.
+    check("head\r\n 1%\x1b[H\x1b[2J\x1b[3Jhead\r\n 2%\x1b[2J\x1b[Hhead\r\n 3%\r\n", "head\n 3%\n");
     check("x\x1b7yz\x1b8Q\r\n", "xQz\n");
     check("one\r\n\x1bMtwo\r\n", "two\n");
 }

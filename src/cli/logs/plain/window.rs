@@ -266,6 +266,14 @@ impl Window {
         }
     }
 
+    /// Prints every row and clears it. The cursor stays where it is.
+    pub(super) fn take_rows(&mut self, out: &mut Vec<u8>) {
+        let (row, column, saved) = (self.row, self.column, self.saved);
+        self.print_all(out);
+        self.row_exists(row);
+        (self.column, self.saved) = (column, saved);
+    }
+
     /// Prints every row that is left, without blank ones at the end.
     pub(super) fn print_all(&mut self, out: &mut Vec<u8>) {
         while self.rows.back().is_some_and(Row::is_blank) {
