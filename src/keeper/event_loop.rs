@@ -151,16 +151,13 @@ impl Keeper {
 
     /// Waits, then does what there is to do.
     fn wait(&mut self, now: Instant) -> io::Result<()> {
-        let pause = self.output.pause(now);
         let limit = self.deadline(now).map(|at| at.saturating_duration_since(now));
-        let limit = [limit, pause].into_iter().flatten().min();
         let poller = &mut self.poller;
         poller.clear();
         let signals = poller.add(self.birth.signals.as_raw_fd(), true, false);
         let recorder = poller.add(self.recorder.as_raw_fd(), true, false);
         let has_program = matches!(self.stage, Stage::Running { .. } | Stage::Ending(_)) && !self.hung_up;
-        let terminal = (has_program && pause.is_none())
-            .then(|| poller.add(self.terminal.as_raw_fd(), true, self.terminal.wants_write()));
+        let terminal = has_program.then(|| poller.add(self.terminal.as_raw_fd(), true, self.terminal.wants_write()));
         let listener = self.listener.as_ref().filter(|_| self.accept_at.is_none());
         let listener = listener.map(|listener| poller.add(listener.as_raw_fd(), true, false));
         let first_client = poller.len();

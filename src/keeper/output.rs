@@ -13,11 +13,6 @@ use crate::screen::Screen;
 
 /// Between two pictures for one viewer: 30 a second look fluent.
 const PICTURE_EVERY: Duration = Duration::from_millis(33);
-/// Who writes so much at once goes on, and does not wait for anybody.
-const FLOOD: usize = 2 * 1024;
-/// Meanwhile the terminal is left alone for this long, so that it gathers more: else the
-/// program, the kernel and we would wake one another for every few lines.
-const FLOOD_PAUSE: Duration = Duration::from_micros(50);
 /// What the terminal holds when its program ends is read within this; more comes only
 /// from a process that is not the session's.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -36,8 +31,6 @@ pub struct Output {
     rang: bool,
     /// When the program last wrote.
     wrote_at: Instant,
-    /// The terminal is not read before this.
-    resume_at: Option<Instant>,
 }
 
 impl Output {
@@ -53,7 +46,6 @@ impl Output {
             flush_at: None,
             rang: false,
             wrote_at: Instant::now(),
-            resume_at: None,
         }
     }
 
@@ -101,11 +93,6 @@ impl Output {
     /// Somebody typed: whoever was called has come.
     pub fn answered(&mut self) {
         self.rang = false;
-    }
-
-    /// How long the terminal is not to be read yet.
-    pub fn pause(&self, now: Instant) -> Option<Duration> {
-        self.resume_at.map(|at| at.saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 
     /// How long the program has written nothing.
@@ -177,8 +164,6 @@ impl Keeper {
         output.rang |= output.screen.take_rung();
         let calls = output.screen.take_calls();
         output.wrote_at = now;
-        // With a whole turn's worth more is there already.
-        output.resume_at = (FLOOD..MAX_OUTPUT).contains(&bytes.len()).then(|| Instant::now() + FLOOD_PAUSE);
         // Frame after frame: not later than the first of them was due.
         let due = output.screen.flush_after().map(|after| now + after);
         output.flush_at = due.map(|due| output.flush_at.map_or(due, |at| at.min(due)));

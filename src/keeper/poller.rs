@@ -50,15 +50,12 @@ impl Poller {
     /// # Errors
     /// The system's own; an interruption is none.
     pub fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
-        let limit = limit.map(|limit| libc::timespec {
-            tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
-            tv_nsec: limit.subsec_nanos().into(),
-        });
-        let timeout = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // Rounded up: a deadline must be over when it is looked at.
+        let timeout = limit.map_or(-1, |limit| i32::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX));
         let count = self.fds.len() as libc::nfds_t;
         // SAFETY: the pointer and the count are those of a vector that is not touched
-        // during the call, the limit's is null or that of a value that lives on.
-        match unsafe { libc::ppoll(self.fds.as_mut_ptr(), count, timeout, std::ptr::null()) } {
+        // during the call.
+        match unsafe { libc::poll(self.fds.as_mut_ptr(), count, timeout) } {
             -1 => match io::Error::last_os_error() {
                 error if error.kind() == io::ErrorKind::Interrupted => {
                     self.fds.iter_mut().for_each(|fd| fd.revents = 0);
