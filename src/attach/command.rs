@@ -112,9 +112,11 @@ impl Loop<'_> {
                 }
                 // Who asks again does not want to wait any longer.
                 let now = self.ending.as_ref() == Some(&self.session);
-                self.ending = Some(self.session.clone());
                 return match (self.end)(&self.session, now) {
-                    Ok(()) => self.lift(),
+                    Ok(()) => {
+                        self.ending = Some(self.session.clone());
+                        self.lift()
+                    }
                     Err(fault) => self.fault(&fault),
                 };
             }
