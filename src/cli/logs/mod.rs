@@ -87,7 +87,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     let form = match (args.raw, ctx.output.terminal) {
         (true, false) => Form::Bytes,
         (true, true) => Form::Shown(Box::new(Screen::new(80, 24, 0))),
-        (false, _) => Form::Text(Plain::new(recorded.rows())),
+        (false, _) => Form::Text(Box::new(Plain::new(recorded.rows()))),
     };
     let first = recorded.reader().first();
     let mut printer = Printer { ctx, recorded, form, at: first, told: first, unfinished: Vec::new() };
@@ -110,7 +110,7 @@ enum Form {
     /// What a terminal may see.
     Shown(Box<Screen>),
     /// Plain text.
-    Text(Plain),
+    Text(Box<Plain>),
 }
 
 impl Form {
@@ -179,7 +179,7 @@ impl Printer<'_> {
             let mut looked = lines.saturating_mul(TAIL_FACTOR).max(usize::from(self.recorded.rows()));
             loop {
                 let from = self.recorded.tail(looked)?;
-                self.form = Form::Text(Plain::new(self.recorded.rows()));
+                self.form = Form::Text(Box::new(Plain::new(self.recorded.rows())));
                 self.start(from);
                 let mut last = Vec::new();
                 self.each_to(end, |_, out| {
