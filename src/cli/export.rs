@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -73,7 +74,8 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
 }
 
 /// Writes a file that is not there yet; with `force` one beside it, which takes its place
-/// when it is whole.
+/// when it is whole. What is no file, as a device, is written to. Nobody else may read it:
+/// what a program shows is for its user.
 fn to_file(path: &Path, force: bool, cast: &mut Cast<'_>) -> Result<(), Fault> {
     let failed = |error: &io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
@@ -81,12 +83,23 @@ fn to_file(path: &Path, force: bool, cast: &mut Cast<'_>) -> Result<(), Fault> {
         }
         _ => Fault::internal(format!("cannot write {}: {error}", path.display())),
     };
+    // A link stays, and what it leads to is replaced.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let found = fs::metadata(path).ok();
+    if found.as_ref().is_some_and(fs::Metadata::is_dir) {
+        return Err(Fault::usage(format!("{} is a directory", path.display())).hint("name a file in it"));
+    }
+    if found.as_ref().is_some_and(|found| !found.is_file()) {
+        let file = OpenOptions::new().write(true).open(path).map_err(|error| failed(&error))?;
+        return write(file, cast, &failed);
+    }
     let mut to = path.as_os_str().to_owned();
     if force {
         to.push(format!(".{}.tmp", std::process::id()));
     }
     let to = PathBuf::from(to);
-    let file = OpenOptions::new().write(true).create_new(true).open(&to).map_err(|error| failed(&error))?;
+    let mut new = OpenOptions::new();
+    let file = new.write(true).create_new(true).mode(0o600).open(&to).map_err(|error| failed(&error))?;
     let mut written = write(file, cast, &failed);
     if written.is_ok() && force {
         written = fs::rename(&to, path).map_err(|error| failed(&error));
@@ -135,7 +148,7 @@ impl<'a> Cast<'a> {
             return Ok(true);
         }
         let next = self.playback.next_ms();
-        if let Some(input) = self.inputs.next_if(|input| next.is_none_or(|ms| input.ms < ms)) {
+        if let Some(input) = self.inputs.next_if(|input| next.is_none_or(|ms| input.ms <= ms)) {
             if !input.text.is_empty() {
                 event(out, input.ms, "i", &String::from_utf8_lossy(&input.text));
             }

@@ -97,6 +97,13 @@ impl Output {
         })
     }
 
+    /// What to end with when nobody reads standard output any more, although there is
+    /// nothing to write at the moment.
+    pub fn unread(&self) -> Fault {
+        self.broken.set(true);
+        Fault::internal("nobody reads standard output any more")
+    }
+
     /// Writes one line to standard output.
     ///
     /// # Errors

@@ -27,6 +27,9 @@ pub struct Args {
 }
 
 const EXAMPLES: &str = "\
+A name may be used again once its session has ended. The session_id of --json means one
+session for ever, and is taken wherever a session is named.
+
 Examples:
   autodev sessions
   autodev sessions --all --json | jq -r '.[] | select(.state == \"lost\") | .name'";

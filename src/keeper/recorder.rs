@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::time::{ClockId, clock_gettime};
 
 use super::place::{Place, write_durably};
 use super::{Complaint, KEEP_BYTES};
@@ -44,7 +45,8 @@ const RECORD_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Recorder {
     shared: Arc<Shared>,
-    began: Instant,
+    /// When the recording began, since the machine was started.
+    began: Duration,
     /// The queue overflowed and has not drained yet.
     overflowed: bool,
     /// When the thread is to be told of what waits.
@@ -119,7 +121,7 @@ impl Recorder {
             .name("recorder".into())
             .stack_size(STACK)
             .spawn(move || work(&theirs, writer, &place))?;
-        Ok(Recorder { shared, began: Instant::now(), overflowed: false, wake_at: None })
+        Ok(Recorder { shared, began: since_boot(), overflowed: false, wake_at: None })
     }
 
     /// Records output; what does not fit into the queue is noted as lost.
@@ -229,8 +231,14 @@ impl Recorder {
     }
 
     fn ms(&self) -> u32 {
-        u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX)
+        u32::try_from(since_boot().saturating_sub(self.began).as_millis()).unwrap_or(u32::MAX)
     }
+}
+
+/// A clock that also runs while the machine is suspended: a recording tells when things
+/// were.
+fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
 }
 
 impl AsRawFd for Recorder {

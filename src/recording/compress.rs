@@ -1,8 +1,8 @@
 //! Compressed segments: closed ones become a `zstd` frame each, a little at a time.
 //!
 //! A frame has its content's length in its header and a checksum at its end. It is written
-//! under another name, synced and renamed, and only then the raw file is removed: whatever
-//! happens, one of the two is whole, and where both are there the raw one counts.
+//! under another name, synced and renamed, and only then the raw file is removed: where both
+//! are there the compressed one counts, as it alone is sure to be whole after a power cut.
 
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
@@ -114,8 +114,13 @@ impl Drop for Compression {
 /// Compresses a segment from beginning to end. Doing it once more is no harm.
 ///
 /// # Errors
-/// The system's own; the raw segment is still there.
+/// `NotFound` when that was done before; otherwise the system's own, and the raw segment is
+/// still there.
 pub(super) fn compress(directory: &Path, number: u32) -> io::Result<()> {
+    if compressed(directory, number).try_exists()? {
+        // Whoever did it did not come to this.
+        return fs::remove_file(segment(directory, number));
+    }
     if let Some(mut compression) = Compression::begin(directory, number)? {
         while compression.step()?.is_none() {}
     }

@@ -3,14 +3,15 @@
 //! Header, 16 bytes: `"ADVREC1\n"`, when recording began (i64, milliseconds since 1970).
 //! Then entries of 24 bytes: offset (u64), milliseconds since the beginning (u32), kind
 //! (u8), three bytes that are zero but for input, extra (u64). Entries are appended in the
-//! order of time; kinds a reader does not know are skipped, a torn entry at the end is
-//! ignored, and so are zeros that a power cut left.
+//! order of time, so neither number ever becomes less. Left out by a reader are kinds that
+//! it does not know, a torn entry at the end, zeros that a power cut left, and what does
+//! not fit into the order, as it is damaged.
 //!
 //! | kind | offset | extra |
 //! |---|---|---|
 //! | 1 output | first byte of a burst, which lasts until the next one's | 0 |
 //! | 2 gap | first byte not recorded | how many bytes |
-//! | 3 dropped | first byte still kept | number of the segment removed |
+//! | 3 dropped | bytes written before | number of the segment removed |
 //! | 4 resize | bytes written before | columns, and rows × 65 536 |
 //! | 5 input | bytes written before | up to 8 bytes of text, or how many are not here |
 //! | 6 segment | first byte in it | its number |
@@ -125,7 +126,7 @@ impl Entry {
     }
 }
 
-/// Reads an index: when recording began, and every whole entry. Without a whole header
+/// Reads an index: when recording began, and every sound entry. Without a whole header
 /// there is nothing.
 pub fn parse(bytes: &[u8]) -> Option<(Timestamp, Vec<Entry>)> {
     let (head, rest) = bytes.split_first_chunk::<HEADER>()?;
@@ -135,7 +136,25 @@ pub fn parse(bytes: &[u8]) -> Option<(Timestamp, Vec<Entry>)> {
     }
     let began = Timestamp(i64::from_le_bytes(began.try_into().ok()?));
     let (entries, _torn) = rest.as_chunks::<ENTRY>();
-    Some((began, entries.iter().filter_map(Entry::decode).collect()))
+    Some((began, in_order(entries.iter().filter_map(Entry::decode))))
+}
+
+/// Without those that a damaged number has put in the wrong place.
+fn in_order(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
+    let mut kept: Vec<Entry> = Vec::new();
+    for entry in entries {
+        let goes_back =
+            |before: Option<&Entry>| before.is_some_and(|before| before.offset > entry.offset || before.ms > entry.ms);
+        if goes_back(kept.last()) {
+            // Also from the one before: then this one is too low, else the last is too high.
+            if goes_back(kept.iter().nth_back(1)) {
+                continue;
+            }
+            kept.pop();
+        }
+        kept.push(entry);
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -148,12 +167,12 @@ mod tests {
         let entries = [
             Entry { offset: 0, ms: 0, mark: Mark::Segment { number: 1 } },
             Entry { offset: 0, ms: 1, mark: Mark::Output },
-            Entry { offset: 7, ms: 2, mark: Mark::Resize { columns: 120, rows: 40 } },
-            Entry { offset: 9, ms: 3, mark: Mark::Gap { bytes: 1 << 40 } },
-            Entry { offset: 1 << 41, ms: u32::MAX, mark: Mark::Dropped { segment: 1 } },
             typed(Typist::Viewer, false, What::Text(*b"ls\r\0\0\0\0\0", 3)),
             typed(Typist::Send, false, What::Hidden(12)),
             typed(Typist::Prompt, true, What::Omitted(1 << 33)),
+            Entry { offset: 7, ms: 4, mark: Mark::Resize { columns: 120, rows: 40 } },
+            Entry { offset: 9, ms: 5, mark: Mark::Gap { bytes: 1 << 40 } },
+            Entry { offset: 1 << 41, ms: u32::MAX, mark: Mark::Dropped { segment: 1 } },
         ];
         let mut bytes = header(Timestamp(5)).to_vec();
         for entry in &entries {
@@ -168,6 +187,26 @@ mod tests {
         unknown[HEADER + 12] = 99;
         assert_eq!(parse(&unknown).unwrap().1.len(), entries.len() - 1);
         assert_eq!(parse(b"not an index at all, surely"), None);
+    }
+
+    #[test]
+    fn a_damaged_number_costs_an_entry_or_two() {
+        let entries: Vec<Entry> = (1..6)
+            .map(|n| Entry { offset: n * 100, ms: n as u32 * 10, mark: Mark::Segment { number: n as u32 } })
+            .collect();
+        let bytes: Vec<u8> = header(Timestamp(5)).into_iter().chain(entries.iter().flat_map(Entry::encode)).collect();
+        // Every bit of where and when but of the last one's, which nothing contradicts.
+        for n in 0..entries.len() - 1 {
+            for bit in 0..12 * 8 {
+                let mut damaged = bytes.clone();
+                damaged[HEADER + n * ENTRY + bit / 8] ^= 1 << (bit % 8);
+                let (_, found) = parse(&damaged).unwrap();
+                let sound: Vec<Entry> = entries.iter().filter(|entry| found.contains(entry)).copied().collect();
+                // Where either of two may be the wrong one the right one may go.
+                assert!(sound.len() >= entries.len() - 2, "{n} {bit}: {found:?}");
+                assert!(found.is_sorted_by_key(|entry| entry.offset) && found.is_sorted_by_key(|entry| entry.ms));
+            }
+        }
     }
 
     fn typed(by: Typist, goes_on: bool, what: What) -> Entry {

@@ -28,6 +28,8 @@ pub use writer::Writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 /// The timing index's file name in a session's directory.
 pub const INDEX: &str = "rec.idx";
 
@@ -59,6 +61,11 @@ fn segment_name(name: &str) -> Option<(u32, Form)> {
         return None;
     }
     digits.parse().ok().filter(|n| *n > 0).map(|number| (number, form))
+}
+
+/// What was put into it, as it is written down.
+fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Compresses what is not compressed yet of a recording that nobody writes any more.

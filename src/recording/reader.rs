@@ -1,15 +1,18 @@
 //! Reads a recording, also one that is being written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
 
 use super::index::{self, Entry, Mark};
 use super::input::{self, Input};
 use super::segments::{self, Content, Segment};
 use super::timeline::{self, Step};
-use super::{INDEX, pack};
+use super::{INDEX, hexadecimal, pack};
 use crate::clock::Timestamp;
 
 /// Bytes looked through at once when searching backwards for lines.
@@ -38,10 +41,39 @@ pub enum Source {
 #[derive(Debug)]
 pub struct Reader {
     /// `None` for a pack, which is in memory.
-    directory: Option<PathBuf>,
+    directory: Option<Directory>,
     began: Option<Timestamp>,
     entries: Vec<Entry>,
     segments: Vec<Segment>,
+    /// A segment is not there, and the index does not say that it was dropped.
+    incomplete: bool,
+}
+
+/// A session's directory as it was when it was opened. Its path may become another's: a
+/// session that has ended leaves it to the next of its name.
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    open: File,
+}
+
+impl Directory {
+    fn open(path: &Path) -> io::Result<Directory> {
+        Ok(Directory { path: path.to_owned(), open: File::open(path)? })
+    }
+
+    /// What was found by its path was in it.
+    ///
+    /// # Errors
+    /// `NotFound` when the path leads elsewhere by now.
+    fn is_there(&self) -> io::Result<()> {
+        let (found, ours) = (fs::metadata(&self.path)?, self.open.metadata()?);
+        if (found.dev(), found.ino()) == (ours.dev(), ours.ino()) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
 }
 
 /// Bytes found by [`Reader::read`].
@@ -70,10 +102,11 @@ impl Reader {
     /// # Errors
     /// The system's own; `InvalidData` for a damaged pack.
     pub fn open(source: &Source) -> io::Result<Reader> {
-        let mut reader = Reader { directory: None, began: None, entries: Vec::new(), segments: Vec::new() };
+        let mut reader =
+            Reader { directory: None, began: None, entries: Vec::new(), segments: Vec::new(), incomplete: false };
         match source {
             Source::Directory(directory) => {
-                reader.directory = Some(directory.clone());
+                reader.directory = Some(Directory::open(directory)?);
                 reader.refresh()?;
             }
             Source::Pack { path, offset } => {
@@ -89,29 +122,37 @@ impl Reader {
     /// Looks for what was written since. A pack never changes.
     ///
     /// # Errors
-    /// The system's own.
+    /// `NotFound` when it is not there any more; otherwise the system's own.
     pub fn refresh(&mut self) -> io::Result<()> {
-        let Some(directory) = self.directory.clone() else { return Ok(()) };
+        let Some(directory) = &self.directory else { return Ok(()) };
         // The segments first: then the index is at least as new as they are.
-        let mut found = segments::list(&directory)?;
-        match fs::read(directory.join(INDEX)) {
-            Ok(bytes) => self.index(&bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        let mut found = segments::list(&directory.path)?;
+        let index = match fs::read(directory.path.join(INDEX)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
-        }
+        };
+        directory.is_there()?;
+        self.index(&index);
         let (begins, dropped) = self.places();
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let mut incomplete = false;
         for number in begins.keys().filter(|number| !dropped.contains(number)) {
-            if !found.contains_key(number)
-                && let Some(length) = segments::find(&directory, *number)?
-            {
-                found.insert(*number, length);
+            if !found.contains_key(number) {
+                match segments::find(&directory.path, *number)? {
+                    Some(length) => drop(found.insert(*number, length)),
+                    None => incomplete = true,
+                }
             }
         }
+        directory.is_there()?;
+        self.incomplete = incomplete;
         let mut old: BTreeMap<u32, Content> = self.segments.drain(..).map(|s| (s.number, s.content)).collect();
         let mut next = 0;
         let numbers: Vec<u32> = found.keys().copied().skip(1).collect();
         for (n, (number, length)) in found.into_iter().enumerate() {
-            let offset = begins.get(&number).copied().unwrap_or(next);
+            // They do not overlap, whatever a damaged index says.
+            let offset = begins.get(&number).copied().filter(|offset| *offset >= next).unwrap_or(next);
             // Of a damaged one: up to the next, and as much as it takes to be noticed.
             let length = length.unwrap_or_else(|| {
                 let end = numbers.get(n).and_then(|number| begins.get(number));
@@ -142,6 +183,17 @@ impl Reader {
             }
         }
         (begins, dropped)
+    }
+
+    /// It is not where it was opened any more.
+    pub fn is_moved(&self) -> bool {
+        self.directory.as_ref().is_some_and(|directory| directory.is_there().is_err())
+    }
+
+    /// Bytes are missing that were neither dropped nor known to be lost: a file was removed.
+    /// Only of a recording that nobody writes any more.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// When recording began.
@@ -204,21 +256,21 @@ impl Reader {
                 other.content = Content::Unopened;
             }
         }
-        match self.segments[at].open(directory) {
+        match self.segments[at].open(&directory.path) {
             // Dropped since we looked.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            opened => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
         }
+        directory.is_there().inspect_err(|_| self.segments[at].content = Content::Unopened)
     }
 
-    /// Leaves zeros at the end of the last segment out, as a power cut leaves them there when
-    /// the length of a file reached the disk and its bytes did not. How many those were; 0
-    /// for a few, which the program may have printed. Only for a recording that nobody
-    /// writes any more.
+    /// How many zeros there are at the end of the last segment, as a power cut leaves them
+    /// when the length of a file reached the disk and its bytes did not; 0 for a few, which
+    /// the program will have printed. Only for a recording that nobody writes any more.
     ///
     /// # Errors
     /// As [`Reader::read`].
-    pub fn leave_out_zeros(&mut self) -> io::Result<u64> {
+    pub fn zeros_at_end(&mut self) -> io::Result<u64> {
         let Some(last) = self.segments.last() else { return Ok(0) };
         let (begin, end) = (last.offset, self.end());
         let mut block = vec![0; TAIL_BLOCK];
@@ -238,47 +290,53 @@ impl Reader {
                 None => kept = from,
             }
         }
-        let zeros = end - kept;
-        if zeros < MIN_ZEROS {
-            return Ok(0);
-        }
+        Ok(Some(end - kept).filter(|zeros| *zeros >= MIN_ZEROS).unwrap_or(0))
+    }
+
+    /// Leaves so many bytes at the end of the last segment out, up to the next refresh.
+    pub fn leave_out(&mut self, bytes: u64) {
         if let Some(last) = self.segments.last_mut() {
-            last.length -= zeros;
+            last.length = last.length.saturating_sub(bytes);
         }
-        Ok(zeros)
+    }
+
+    /// SHA-256 of all that is kept, in hexadecimal.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn sha256(&mut self) -> io::Result<String> {
+        let mut hash = Sha256::new();
+        let mut block = vec![0; TAIL_BLOCK];
+        let mut at = 0;
+        while let Some(piece) = self.read(at, &mut block)? {
+            hash.update(&block[..piece.length]);
+            at = piece.offset + piece.length as u64;
+        }
+        Ok(hexadecimal(hash))
     }
 
     /// Where the last `lines` lines begin. A last line without its end counts as one.
     ///
     /// # Errors
-    /// The system's own.
+    /// As [`Reader::read`].
     pub fn tail(&mut self, lines: usize) -> io::Result<u64> {
-        let (first, end) = (self.first(), self.end());
+        let end = self.end();
         if lines == 0 {
             return Ok(end);
         }
         let mut block = vec![0; TAIL_BLOCK];
-        let mut before = end;
         let mut seen = 0;
-        while before > first {
-            let from = before.saturating_sub(TAIL_BLOCK as u64).max(first);
-            let mut pieces = Vec::new();
-            let mut at = from;
-            let mut filled = 0;
-            while at < before {
-                let room = usize::try_from(before - at).unwrap_or(usize::MAX).min(block.len() - filled);
-                let Some(piece) = self.read(at, &mut block[filled..filled + room])? else { break };
-                if piece.offset >= before {
-                    break;
-                }
-                let length = piece.length.min(usize::try_from(before - piece.offset).unwrap_or(usize::MAX));
-                pieces.push((piece.offset, filled, length));
-                filled += length;
-                at = piece.offset + length as u64;
-            }
-            for (offset, start, length) in pieces.into_iter().rev() {
-                for newline in memchr::memrchr_iter(b'\n', &block[start..start + length]) {
-                    let after = offset + newline as u64 + 1;
+        // Not through the bytes between segments, of which there may be any number.
+        for at in (0..self.segments.len()).rev() {
+            self.open_segment(at)?;
+            let mut before = self.segments[at].length;
+            while before > 0 {
+                let from = before.saturating_sub(TAIL_BLOCK as u64);
+                let wanted = usize::try_from(before - from).unwrap_or(TAIL_BLOCK);
+                let segment = &self.segments[at];
+                let read = segment.read_at(from, &mut block[..wanted])?;
+                for newline in memchr::memrchr_iter(b'\n', &block[..read]) {
+                    let after = segment.offset + from + newline as u64 + 1;
                     // The newline that ends the last line begins none.
                     if after == end {
                         continue;
@@ -288,10 +346,10 @@ impl Reader {
                         return Ok(after);
                     }
                 }
+                before = from;
             }
-            before = from;
         }
-        Ok(first)
+        Ok(self.first())
     }
 
     /// Output in the order and at the times it came, from the first byte kept. Where the

@@ -41,21 +41,19 @@ impl Segment {
     /// `NotFound` when it is not there any more, `InvalidData` when it is damaged: said
     /// once, and then it is empty.
     pub fn open(&mut self, directory: &Path) -> io::Result<()> {
-        self.content = match File::open(segment(directory, self.number)) {
-            Ok(file) => Content::File(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match compress::read(&compressed(directory, self.number)) {
-                    Ok(bytes) => Content::Bytes(bytes),
-                    Err(error) => {
-                        if error.kind() == io::ErrorKind::InvalidData {
-                            self.content = Content::Damaged;
-                        }
-                        return Err(error);
-                    }
-                }
-            }
-            Err(error) => return Err(error),
-        };
+        let path = compressed(directory, self.number);
+        let mut content = compress::read(&path).map(Content::Bytes);
+        if is_gone(&content) {
+            content = File::open(segment(directory, self.number)).map(Content::File);
+        }
+        if is_gone(&content) {
+            // Compressed since.
+            content = compress::read(&path).map(Content::Bytes);
+        }
+        if content.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+            self.content = Content::Damaged;
+        }
+        self.content = content?;
         Ok(())
     }
 
@@ -89,12 +87,15 @@ pub(super) fn list(directory: &Path) -> io::Result<BTreeMap<u32, Option<u64>>> {
         let Some((number, form)) = entry.file_name().to_str().and_then(segment_name) else { continue };
         let length = match form {
             Form::Raw => entry.metadata().map(|file| file.len()),
-            // The raw one counts where it is there.
-            Form::Compressed if found.contains_key(&number) => continue,
             Form::Compressed => compress::length(&entry.path()),
         };
         if let Some(length) = there(length)? {
-            found.insert(number, length);
+            // The compressed one counts where both are there.
+            if form == Form::Compressed {
+                found.insert(number, length);
+            } else {
+                found.entry(number).or_insert(length);
+            }
         }
     }
     Ok(found)
@@ -106,10 +107,19 @@ pub(super) fn list(directory: &Path) -> io::Result<BTreeMap<u32, Option<u64>>> {
 /// # Errors
 /// The system's own.
 pub(super) fn find(directory: &Path, number: u32) -> io::Result<Option<Option<u64>>> {
+    let length = || there(compress::length(&compressed(directory, number)));
+    if let Some(found) = length()? {
+        return Ok(Some(found));
+    }
     match there(fs::metadata(segment(directory, number)).map(|file| file.len()))? {
-        None => there(compress::length(&compressed(directory, number))),
+        // Compressed since.
+        None => length(),
         found => Ok(found),
     }
+}
+
+fn is_gone<T>(found: &io::Result<T>) -> bool {
+    found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn there(length: io::Result<u64>) -> io::Result<Option<Option<u64>>> {

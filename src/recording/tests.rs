@@ -122,6 +122,70 @@ fn a_disk_that_fails_makes_a_gap_and_is_tried_again_later() {
     assert_eq!(all(&mut open(&gone)), [(13, b"kept".to_vec())]);
 }
 
+/// A full disk lets files be made, but nothing be written to them.
+#[test]
+fn a_full_disk_leaves_no_empty_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = segment(dir.path(), 1);
+    let mut writer = writer(dir.path());
+    for second in 0..3 {
+        std::os::unix::fs::symlink("/dev/full", &first).unwrap();
+        writer.output(second * 1_000, b"lost");
+        assert!(writer.take_error().is_some());
+        assert!(fs::symlink_metadata(&first).is_err(), "{second}");
+    }
+    writer.output(3_000, b"kept");
+    writer.flush();
+    let mut reader = open(dir.path());
+    assert_eq!((all(&mut reader), writer.lost()), (vec![(12, b"kept".to_vec())], 12));
+    assert!(!reader.is_incomplete() && !segment(dir.path(), 2).exists());
+}
+
+#[test]
+fn a_file_that_is_gone_is_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = writer(dir.path());
+    writer.output(1, &pattern(20_000));
+    writer.flush();
+    assert!(!open(dir.path()).is_incomplete());
+    fs::remove_file(segment(dir.path(), 2)).unwrap();
+    let mut reader = open(dir.path());
+    assert!(reader.is_incomplete());
+    assert_eq!(all(&mut reader), [(0, pattern(8_192)), (16_384, pattern(20_000)[16_384..].to_vec())]);
+    // What was dropped to stay within the limit is not.
+    writer.output(2, &pattern(40_000));
+    writer.flush();
+    assert!(!open(dir.path()).is_incomplete());
+}
+
+/// A session that has ended leaves its path to the next of its name.
+#[test]
+fn another_recording_at_the_same_path_is_not_read_on_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, done) = (dir.path().join("live"), dir.path().join("done"));
+    fs::create_dir(&live).unwrap();
+    let mut one = writer(&live);
+    one.output(1, &pattern(20_000));
+    one.flush();
+    let mut reader = open(&live);
+    let mut buffer = [0; 10];
+    reader.read(0, &mut buffer).unwrap();
+    fs::rename(&live, &done).unwrap();
+    assert!(reader.is_moved());
+    fs::create_dir(&live).unwrap();
+    let mut other = writer(&live);
+    other.output(1, &[b'x'; 40_000]);
+    other.flush();
+    for _ in 0..2 {
+        assert_eq!(reader.refresh().unwrap_err().kind(), std::io::ErrorKind::NotFound);
+        assert_eq!(reader.read(10_000, &mut buffer).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+        assert!(reader.is_moved());
+    }
+    // What was opened before is still the same.
+    assert_eq!(reader.read(5, &mut buffer).unwrap(), Some(Piece { offset: 5, length: 10 }));
+    assert_eq!(buffer, pattern(15)[5..]);
+}
+
 #[test]
 fn tails_begin_at_lines() {
     let dir = tempfile::tempdir().unwrap();
@@ -137,6 +201,13 @@ fn tails_begin_at_lines() {
     writer.flush();
     reader.refresh().unwrap();
     assert_eq!((reader.tail(1).unwrap(), reader.tail(2).unwrap()), (24, 8));
+
+    // Nothing is looked for between segments, however far apart.
+    writer.gap(4, 1 << 50);
+    writer.output(5, b"end");
+    writer.flush();
+    reader.refresh().unwrap();
+    assert_eq!((reader.tail(1).unwrap(), reader.tail(9).unwrap()), (29, 0));
 
     // Lines longer than a block.
     let dir = tempfile::tempdir().unwrap();
@@ -239,7 +310,8 @@ fn zeros_that_a_power_cut_left_are_left_out() {
             compress(dir.path()).unwrap();
         }
         let mut reader = open(dir.path());
-        let found = reader.leave_out_zeros().unwrap();
+        let found = reader.zeros_at_end().unwrap();
+        reader.leave_out(found);
         assert_eq!(reader.bursts().last().map(|burst| burst.end), Some(reader.end()).filter(|end| *end > 0));
         assert_eq!(reader.entries().len(), 2);
         (found, reader.end())

@@ -31,31 +31,33 @@ pub enum Event {
     },
 }
 
-/// Puts bursts and sizes together. A burst within which the size changed is cut there.
+/// Puts bursts and sizes together. A burst within which the size changed or somebody typed
+/// is cut there: an echo comes after its key.
 pub(super) fn timeline(bursts: &[Burst], entries: &[Entry]) -> Vec<Step> {
     let mut steps = Vec::with_capacity(bursts.len());
-    let mut sizes = entries
+    let mut cuts = entries
         .iter()
         .filter_map(|entry| match entry.mark {
-            Mark::Resize { columns, rows } => Some((entry.offset, entry.ms, Event::Resize { columns, rows })),
+            Mark::Resize { columns, rows } => Some((entry.offset, entry.ms, Some(Event::Resize { columns, rows }))),
+            Mark::Input(_) => Some((entry.offset, entry.ms, None)),
             _ => None,
         })
         .peekable();
     for burst in bursts {
         let mut ms = burst.ms;
         let mut offset = burst.offset;
-        while let Some((at, when, size)) = sizes.next_if(|(at, ..)| *at < burst.end) {
+        while let Some((at, when, size)) = cuts.next_if(|(at, ..)| *at < burst.end) {
             if at > offset {
                 steps.push(Step { ms, event: Event::Output { offset, end: at } });
                 offset = at;
                 // What follows came after it.
                 ms = ms.max(when);
             }
-            steps.push(Step { ms: when.min(ms), event: size });
+            steps.extend(size.map(|event| Step { ms: when.min(ms), event }));
         }
         steps.push(Step { ms, event: Event::Output { offset, end: burst.end } });
     }
-    steps.extend(sizes.map(|(_, ms, event)| Step { ms, event }));
+    steps.extend(cuts.filter_map(|(_, ms, event)| Some(Step { ms, event: event? })));
     steps
 }
 

@@ -6,12 +6,14 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
 use sha2::{Digest, Sha256};
 
 use super::compress::Compression;
 use super::index::{self, Entry, Mark};
 use super::input::{self, MAX_INPUT, Part, Typist, What};
-use super::{INDEX, compressed, segment};
+use super::{INDEX, compressed, hexadecimal, segment};
 use crate::clock::Timestamp;
 use crate::protocol::launch::RecordingLimits;
 
@@ -281,7 +283,7 @@ impl Writer {
 
     /// SHA-256 of all bytes recorded so far, also of those dropped since, in hexadecimal.
     pub fn sha256(&self) -> String {
-        self.hash.clone().finalize().iter().map(|b| format!("{b:02x}")).collect()
+        hexadecimal(self.hash.clone())
     }
 
     /// The last failure since this was asked.
@@ -332,7 +334,12 @@ impl Writer {
             self.note(ms, Mark::Dropped { segment: number });
         }
         let number = self.number + 1;
-        let file = create(&segment(&self.directory, number))?;
+        let path = segment(&self.directory, number);
+        let file = create(&path)?;
+        if let Err(error) = reserve(&file) {
+            drop(fs::remove_file(path));
+            return Err(error);
+        }
         self.number = number;
         self.current = Some(Segment { file, length: 0 });
         self.note(ms, Mark::Segment { number });
@@ -343,7 +350,12 @@ impl Writer {
     }
 
     fn close(&mut self) {
-        if let Some(current) = self.current.take() {
+        let Some(current) = self.current.take() else { return };
+        if current.length == 0 {
+            // The next try is under the same number.
+            drop(fs::remove_file(segment(&self.directory, self.number)));
+            self.number -= 1;
+        } else {
             self.kept.push_back(Kept { number: self.number, bytes: current.length, settled: false });
             self.kept_bytes += current.length;
         }
@@ -380,6 +392,15 @@ impl Writer {
             self.entries.clear();
         }
         Ok(())
+    }
+}
+
+/// Takes the first block, so that a full disk refuses a segment before anything is noted of
+/// it. Where a file system cannot do that the first write says how it is.
+fn reserve(file: &File) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, 1) {
+        Err(error @ (Errno::ENOSPC | Errno::EDQUOT)) => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

@@ -203,8 +203,8 @@ pub(super) fn session_of(conn: &Connection, live: &Path, uid: Uid) -> Result<Ses
         .ok_or_else(|| no_session(&uid.to_string()).into())
 }
 
-/// A session by its name, or a task's newest one. Of several that had the name, the one
-/// that lives, else the newest.
+/// A session by its name, its identity, or a task's newest one. Of several that had the
+/// name, the one that lives, else the newest.
 pub(super) fn session(conn: &Connection, live: &Path, target: &str) -> Result<SessionView, Failure> {
     let named = conn
         .prepare_cached(&format!(
@@ -214,6 +214,9 @@ pub(super) fn session(conn: &Connection, live: &Path, target: &str) -> Result<Se
         .optional()?;
     if let Some(view) = named {
         return Ok(view);
+    }
+    if let Ok(uid) = target.parse::<Uid>() {
+        return session_of(conn, live, uid);
     }
     let Ok(task) = target.parse::<TaskId>() else { return Err(no_session(target).into()) };
     let newest = conn

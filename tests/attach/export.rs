@@ -1,5 +1,7 @@
 //! `autodev export`: a recording for other programs.
 
+use std::os::unix::fs::PermissionsExt;
+
 use autodev::recording::input::Typist;
 use serde_json::{Value, json};
 
@@ -73,9 +75,23 @@ fn a_file_that_is_there_stays() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     assert_eq!(export(&home, &["-o", file, "--force"]).0, 0);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     // Nothing else is left.
     let others = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(others.filter(|name| name.to_string_lossy().contains("session.cast")).count(), 1);
+    // A link stays one, a device is written to, a directory is not replaced.
+    let link = home.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    std::fs::write(&path, "mine").unwrap();
+    assert_eq!(export(&home, &["-o", link.to_str().unwrap(), "--force"]).0, 0);
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+    for force in [&[][..], &["--force"]] {
+        let to = |path| export(&home, &[&["-o", path], force].concat());
+        assert_eq!(to("/dev/stdout"), (0, expected.clone(), String::new()));
+        let (code, _, err) = to(home.path().to_str().unwrap());
+        assert!(code == 2 && err.contains("is a directory"), "{err}");
+    }
     assert_eq!(export(&home, &["-o", "/does/not/exist.cast"]).0, 1);
     assert_eq!(home.run(&["export", "42"]).status.code(), Some(2), "what to export as must be said");
     assert_eq!(export(&home, &["--json"]).0, 2);

@@ -3,7 +3,10 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
-use super::support::Home;
+use autodev::protocol::launch::RecordingLimits;
+use autodev::recording::Writer;
+
+use super::support::{Home, NOON};
 
 fn logs(home: &Home, arguments: &[&str]) -> String {
     let output = home.run(&[&["logs", "42"], arguments].concat());
@@ -94,6 +97,101 @@ fn raw_output_at_a_terminal_asks_nothing() {
     user.see("beforeafter");
     assert!(user.ended().success());
     user.assert_sane();
+}
+
+/// What a program printed before the recording's limit is gone, and it is said.
+#[test]
+fn what_was_dropped_or_lost_is_said_once() {
+    let home = Home::new();
+    let path = home.dir("42.1").0;
+    std::fs::create_dir_all(&path).unwrap();
+    let limits = RecordingLimits { max_bytes: 16 << 10, segment_bytes: 8 << 10 };
+    let mut writer = Writer::new(path.clone(), limits, NOON);
+    for n in 0..4_000 {
+        writer.output(1, format!("line {n:04}\r\n").as_bytes());
+    }
+    writer.gap(2, 500);
+    writer.output(3, b"the end\r\n");
+    writer.finish();
+    for arguments in
+        [&["logs", "42"][..], &["logs", "42", "--raw"], &["export", "42", "--cast"], &["logs", "42", "-g", "^"]]
+    {
+        let output = home.run(arguments);
+        let err = String::from_utf8(output.stderr).unwrap();
+        let dropped = output.stdout.windows(9).position(|text| text == b"line 3999").unwrap();
+        assert!(dropped > 0 && !output.stdout.windows(9).any(|text| text == b"line 0000"));
+        assert_eq!(
+            (output.status.code(), err.matches(" bytes are not in the recording").count()),
+            (Some(0), 2),
+            "{err}"
+        );
+        assert!(err.contains("[500 bytes are not in the recording of session 42.1]"), "{err}");
+    }
+    let output = home.run(&["logs", "42", "-n", "1"]);
+    assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"the end\n"[..], &b""[..]));
+
+    // A file that is gone is no limit.
+    std::fs::remove_file(autodev::recording::segment(&path, 6)).unwrap();
+    let output = home.run(&["logs", "42"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+/// A line may be longer than all that can be rewritten of it.
+#[test]
+fn the_last_lines_are_whole_and_as_many_as_wanted() {
+    let home = Home::new();
+    let mut writer = home.recording("42.1");
+    for n in 0..20 {
+        let line = [format!("{n}:").as_bytes(), &vec![b'x'; 100_000], b"\r\n"].concat();
+        writer.output(1, &line);
+    }
+    writer.output(1, &[b'z'; 300_000]);
+    writer.finish();
+    for wanted in [1, 2, 19, 21, 30] {
+        let text = logs(&home, &["-n", &wanted.to_string()]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), wanted.min(21), "{wanted}");
+        assert!(lines.last().unwrap().len() == 300_000 && lines.last().unwrap().starts_with("zz"));
+        for (n, line) in (21 - lines.len()..20).zip(&lines) {
+            assert_eq!((line.len(), line.starts_with(&format!("{n}:x"))), (100_000 + n.to_string().len() + 1, true));
+        }
+    }
+    assert_eq!(logs(&home, &["-n", "0"]), "");
+}
+
+#[test]
+fn following_ends_when_nobody_reads_any_more() {
+    let home = Home::new();
+    let _session = home.session("42.1", "echo only; read go");
+    let mut child = home.autodev(&["logs", "-f", "42"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert_eq!(line, "only\n");
+    drop(out);
+    // Although the program prints nothing more.
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+}
+
+/// A session may print zeros: a power cut is not the only one to leave them.
+#[test]
+fn zeros_that_the_program_printed_stay() {
+    let home = Home::new();
+    let mut session = home.session("42.1", "printf end; head -c 5000 /dev/zero");
+    session.ended();
+    drop(session);
+    let whole = [&b"end"[..], &[0; 5_000]].concat();
+    let printed = || home.run(&["logs", "--raw", "42"]).stdout;
+    assert!(printed() == whole);
+    // Also after the machine was started anew.
+    let path = home.dir("42.1").exit();
+    let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    record["boot_id"] = "another".into();
+    std::fs::write(&path, record.to_string()).unwrap();
+    assert!(printed() == whole);
+    record["recording_sha256"] = "another".into();
+    std::fs::write(&path, record.to_string()).unwrap();
+    assert!(printed() == b"end");
 }
 
 #[test]

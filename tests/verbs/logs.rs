@@ -1,7 +1,7 @@
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
-use super::{refused, text};
+use super::{json, refused, text};
 use crate::common::Instance;
 
 #[test]
@@ -34,6 +34,38 @@ fn text_last_lines_and_bytes() {
     assert!(instance.fails(2, &["logs", "--raw", "--json", "1"]).contains("JSON cannot hold"));
     instance.submit(&["--hold"], "true");
     refused(&instance, &[(4, &["logs", "2"], &["has not been started", "autodev show 2"])]);
+}
+
+/// A name is used again; the identity means one session for ever.
+#[test]
+fn sessions_that_had_the_same_name() {
+    let instance = Instance::new();
+    let mut ids = Vec::new();
+    for text in ["one", "two"] {
+        let script = format!("echo {text}; read go");
+        // The name is free as soon as the end is settled.
+        let view = loop {
+            let output = instance.run(&["open", "--json", "--name", "mine", "--", "sh", "-c", &script]);
+            if output.status.success() {
+                break json(&output);
+            }
+        };
+        ids.push(view["session_id"].as_str().unwrap().to_owned());
+        let mut follower =
+            instance.autodev(&["logs", "-f", &ids[ids.len() - 1]]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), text);
+        if text == "one" {
+            instance.ok(&["send", &ids[0], "go", "--enter"]);
+            assert_eq!(lines.map(Result::unwrap).collect::<Vec<_>>(), ["go"]);
+        }
+        follower.kill().unwrap();
+        follower.wait().unwrap();
+    }
+    assert_eq!(instance.ok(&["logs", "mine"]), "two\n");
+    assert_eq!(instance.ok(&["logs", &ids[1]]), "two\n");
+    assert_eq!(instance.ok(&["logs", &ids[0]]), "one\ngo\n");
+    assert_eq!(instance.ok(&["screen", &ids[0]]), "one\ngo\n");
 }
 
 #[test]

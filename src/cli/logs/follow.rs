@@ -1,6 +1,11 @@
 //! What comes: waiting for a session to begin, and its keeper's word of what it prints.
 
+use std::io::{self, stdout};
+use std::os::fd::AsFd;
 use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::super::Context;
 use super::super::recorded::Recorded;
@@ -16,11 +21,13 @@ const FOLLOW_LIMIT: Duration = Duration::from_secs(30);
 /// Begins to follow the session, if it lives: the link, and how many bytes are recorded.
 pub(super) fn follow(ctx: &Context, recorded: &Recorded<'_>) -> Result<Option<(Link, u64)>, Fault> {
     let session = recorded.session();
-    if !find::is_live(&ctx.paths, session) {
+    if !recorded.is_live() {
         return Ok(None);
     }
-    let (mut link, _) = match find::connect(&ctx.paths, session) {
-        Ok(found) => found,
+    let mut link = match find::connect(&ctx.paths, session) {
+        // Another has its name.
+        Ok((_, hello)) if recorded.uid().is_some_and(|uid| uid != hello.uid) => return Ok(None),
+        Ok((link, _)) => link,
         // It has ended this moment.
         Err(fault) if fault.code == FaultCode::NotFound => return Ok(None),
         Err(fault) => return Err(fault),
@@ -33,6 +40,32 @@ pub(super) fn follow(ctx: &Context, recorded: &Recorded<'_>) -> Result<Option<(L
         Fault::new(FaultCode::Unreachable, format!("session {session} cannot be followed: {error}"))
     })?;
     Ok(Some((link, offset)))
+}
+
+/// The keeper's next word; `None` when nobody reads what is printed any more.
+///
+/// # Errors
+/// When the keeper hangs up, or the system's own.
+pub(super) fn receive(link: &mut Link) -> io::Result<Option<FromKeeper>> {
+    loop {
+        if let Some(message) = link.take()? {
+            return Ok(Some(message));
+        }
+        let out = stdout();
+        // Of a reader that has gone away poll tells without being asked.
+        let mut fds = [PollFd::new(link.as_fd(), PollFlags::POLLIN), PollFd::new(out.as_fd(), PollFlags::empty())];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let [readable, unread] = fds.map(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
+        if readable && link.fill()? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if unread && !readable {
+            return Ok(None);
+        }
+    }
 }
 
 /// Waits until a task that has not started has begun to print, or will not. `found` is

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::recorded::{Recorded, all};
 use super::super::{Context, Status, exit};
 use super::plain::Plain;
-use super::{CHUNK, MAX_TAIL};
+use super::{CHUNK, MAX_KEPT};
 use crate::id::SessionName;
 use crate::protocol::Fault;
 
@@ -29,19 +29,23 @@ pub(super) struct Wanted<'t> {
     pub last: Option<usize>,
 }
 
-/// Searches; exit status 1 says that there is nothing.
+/// Searches; exit status 1 says that there is nothing, or that not all could be read.
 pub(super) fn run(ctx: &Context, wanted: &Wanted<'_>) -> Result<Status, Fault> {
     let pattern = RegexBuilder::new(wanted.pattern).case_insensitive(wanted.ignore_case).build();
     let pattern = pattern.map_err(|error| Fault::usage(format!("'{}': {error}", wanted.pattern)))?;
-    let mut search = Search { ctx, pattern, many: wanted.session.is_none(), left: wanted.last, found: false };
+    let mut search =
+        Search { ctx, pattern, many: wanted.session.is_none(), left: wanted.last, found: false, damaged: false };
     match wanted.session {
         Some(session) => search.session(Recorded::find(ctx, session)?)?,
-        None => all::each(ctx, |recorded| {
-            search.session(recorded)?;
-            Ok(if search.left == Some(0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?,
+        None => {
+            let whole = all::each(ctx, |recorded| {
+                search.session(recorded)?;
+                Ok(if search.left == Some(0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            })?;
+            search.damaged |= !whole;
+        }
     }
-    Ok(if search.found { Status::OK } else { exit::FAILED })
+    Ok(if search.found && !search.damaged { Status::OK } else { exit::FAILED })
 }
 
 struct Search<'a> {
@@ -52,6 +56,8 @@ struct Search<'a> {
     /// Matches that are still wanted, where not all are.
     left: Option<usize>,
     found: bool,
+    /// Something could not be read, as was said.
+    damaged: bool,
 }
 
 impl Search<'_> {
@@ -66,6 +72,7 @@ impl Search<'_> {
                 Ok(more) => more,
                 // What was read of it is searched, and the others are.
                 Err(fault) => {
+                    self.damaged = true;
                     self.ctx.output.note(&format!("session {session}: {}", fault.message));
                     return self.print_last(&session, last);
                 }
@@ -87,6 +94,7 @@ impl Search<'_> {
                 }
             }
             if !more {
+                self.damaged |= lines.recorded.is_damaged();
                 return self.print_last(&session, last);
             }
         }
@@ -110,7 +118,7 @@ impl Search<'_> {
     }
 }
 
-/// The last matches of a session, at most [`MAX_TAIL`] bytes of them.
+/// The last matches of a session, at most [`MAX_KEPT`] bytes of them.
 #[derive(Default)]
 struct Last {
     lines: VecDeque<Vec<u8>>,
@@ -121,7 +129,7 @@ impl Last {
     fn push(&mut self, line: &[u8], most: usize) {
         self.lines.push_back(line.to_vec());
         self.bytes += line.len();
-        while self.lines.len() > most || self.bytes > MAX_TAIL {
+        while self.lines.len() > most || self.bytes > MAX_KEPT {
             let Some(first) = self.lines.pop_front() else { return };
             self.bytes -= first.len();
         }
@@ -142,15 +150,16 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn of(recorded: Recorded<'a>) -> Lines<'a> {
-        let (at, end) = (recorded.reader().first(), recorded.reader().end());
+        let end = recorded.reader().end();
         let plain = Some(Plain::new(recorded.rows()));
-        Lines { recorded, plain, at, end, buffer: vec![0; CHUNK], unfinished: Vec::new() }
+        Lines { recorded, plain, at: 0, end, buffer: vec![0; CHUNK], unfinished: Vec::new() }
     }
 
     /// Adds whole lines to `block`; `false` when these were the last.
     fn next(&mut self, block: &mut Vec<u8>) -> Result<bool, Fault> {
         block.append(&mut self.unfinished);
         let read = self.recorded.read(self.at, self.end, &mut self.buffer)?;
+        self.recorded.missing(self.at, read.map_or(self.end, |(offset, _)| offset));
         match (read, &mut self.plain) {
             (Some((offset, length)), Some(plain)) => {
                 plain.feed(&self.buffer[..length], block);

@@ -13,13 +13,13 @@ use crate::protocol::Fault;
 use crate::protocol::keeper::FromKeeper;
 use crate::screen::Screen;
 
-use follow::{follow, wait_for_start};
+use follow::{follow, receive, wait_for_start};
 use plain::Plain;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
-/// Bytes the last lines may have: `-n` of a program that prints one endless line ends.
-const MAX_TAIL: usize = 64 * 1024 * 1024;
+/// Bytes of a line, or of lines that match, that are kept in memory.
+const MAX_KEPT: usize = 64 * 1024 * 1024;
 /// A line of text may come of several recorded ones, which rewrite one another: so many
 /// more are looked at first, and again by this factor while they are too few.
 const TAIL_FACTOR: usize = 8;
@@ -55,7 +55,8 @@ shown as they became. With --raw at a terminal, questions to the terminal are le
 With --json every line is an object of its own.
 
 With --grep and no session all recordings are searched, the newest session first, and each
-line says whose it is; -q prints the sessions only. Exit status 1 says that nothing matches.
+line says whose it is; -q prints the sessions only. Exit status 1 says that nothing
+matches, or that a part could not be read.
 
 Examples:
   autodev logs 42
@@ -89,13 +90,13 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         (true, true) => Form::Shown(Box::new(Screen::new(80, 24, 0))),
         (false, _) => Form::Text(Box::new(Plain::new(recorded.rows()))),
     };
-    let first = recorded.reader().first();
-    let mut printer = Printer { ctx, recorded, form, at: first, told: first, unfinished: Vec::new() };
+    let mut printer = Printer { ctx, recorded, form, at: 0, skipping: false, unfinished: Vec::new() };
     match args.lines {
         None => printer.print_to(known)?,
         Some(lines) => printer.print_last(lines, known)?,
     }
     if let Some((link, _)) = link {
+        printer.goes_on_at(known);
         printer.settle()?;
         printer.follow(link)?;
     }
@@ -133,8 +134,8 @@ struct Printer<'a> {
     form: Form,
     /// Bytes of the program before what is printed next.
     at: u64,
-    /// Up to here it was said what is missing.
-    told: u64,
+    /// What is read is not printed: of what is missing there nothing is said.
+    skipping: bool,
     /// Under --json the beginning of a line whose end has not come.
     unfinished: Vec<u8>,
 }
@@ -146,75 +147,85 @@ impl Printer<'_> {
     }
 
     /// Takes what is recorded up to `end`, and gives what comes of it to `each`.
-    fn each_to(
-        &mut self,
-        end: u64,
-        mut each: impl FnMut(&mut Self, &mut Vec<u8>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    fn each_to(&mut self, end: u64, mut each: impl FnMut(&mut Self, &[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
         let mut buffer = vec![0; CHUNK];
         let mut out = Vec::new();
         while let Some((offset, length)) = self.recorded.read(self.at, end, &mut buffer)? {
-            self.missing(offset);
+            if !self.skipping {
+                self.goes_on_at(offset);
+            }
             self.form.take(&buffer[..length], &mut out);
             self.at = offset + length as u64;
             if !out.is_empty() {
-                each(self, &mut out)?;
+                each(self, &out)?;
                 out.clear();
             }
         }
         Ok(())
     }
 
-    /// Says once what lies between what was printed and `offset`.
-    fn missing(&mut self, offset: u64) {
-        if offset > self.at && offset > self.told {
-            self.ctx.output.note(&format!("[{} bytes are not in the recording]", offset - self.at));
-            self.told = offset;
-        }
+    /// What comes next begins at `offset`; says what is missing before it.
+    fn goes_on_at(&mut self, offset: u64) {
+        self.recorded.missing(self.at, offset);
+        self.at = offset;
     }
 
     /// Prints the last lines of what is recorded up to `end`.
     fn print_last(&mut self, lines: usize, end: u64) -> Result<(), Fault> {
-        if let Form::Text(_) = self.form {
-            let mut looked = lines.saturating_mul(TAIL_FACTOR).max(usize::from(self.recorded.rows()));
-            loop {
-                let from = self.recorded.tail(looked)?;
-                self.form = Form::Text(Box::new(Plain::new(self.recorded.rows())));
-                self.start(from);
-                let mut last = Vec::new();
-                self.each_to(end, |_, out| {
-                    last.append(out);
-                    let enough = lines.saturating_mul(2).saturating_add(CHUNK);
-                    if last.len() > 2 * MAX_TAIL || memchr::memchr_iter(b'\n', &last).count() > enough {
-                        keep_last(&mut last, lines);
-                    }
-                    Ok(())
-                })?;
-                // What can still change counts as well, and is printed later.
-                let open = match &self.form {
-                    Form::Text(plain) => plain.open_lines(),
-                    Form::Bytes | Form::Shown(_) => 0,
-                };
-                let found = memchr::memchr_iter(b'\n', &last).count() + open;
-                if found >= lines || from <= self.recorded.reader().first() {
-                    keep_last(&mut last, lines.saturating_sub(open));
-                    if let Form::Text(plain) = &mut self.form {
-                        plain.drop_above(lines);
-                    }
-                    return self.print(&last);
-                }
-                looked = looked.saturating_mul(TAIL_FACTOR);
-            }
+        if !matches!(self.form, Form::Text(_)) {
+            self.at = self.recorded.tail(lines)?;
+            return self.print_to(end);
         }
-        let from = self.recorded.tail(lines)?;
-        self.start(from);
-        self.print_to(end)
+        let mut looked = lines.saturating_mul(TAIL_FACTOR).max(usize::from(self.recorded.rows()));
+        loop {
+            let from = self.recorded.tail(looked)?;
+            // Counted first, and printed the second time: so many lines may be more than
+            // memory holds.
+            self.skipping = true;
+            let whole = self.text_from(from, end, |_, _| Ok(()))?;
+            let found = whole + self.open_lines();
+            if found >= lines || from <= self.recorded.reader().first() {
+                let mut left = found.saturating_sub(lines);
+                self.skipping = left > 0;
+                self.text_from(from, end, |this, text| {
+                    let wanted = after_lines(text, &mut left);
+                    this.skipping = left > 0;
+                    this.print(wanted)
+                })?;
+                self.skipping = false;
+                if let Form::Text(plain) = &mut self.form {
+                    plain.drop_above(lines);
+                }
+                return Ok(());
+            }
+            looked = looked.saturating_mul(TAIL_FACTOR);
+        }
     }
 
-    /// Goes on from `offset`, without a word about what lies before.
-    fn start(&mut self, offset: u64) {
-        self.at = offset;
-        self.told = offset;
+    /// Gives the text of what was recorded between these to `each`, and how many lines of
+    /// it are whole.
+    fn text_from(
+        &mut self,
+        from: u64,
+        to: u64,
+        mut each: impl FnMut(&mut Self, &[u8]) -> Result<(), Fault>,
+    ) -> Result<usize, Fault> {
+        self.form = Form::Text(Box::new(Plain::new(self.recorded.rows())));
+        self.at = from;
+        let mut whole = 0;
+        self.each_to(to, |this, text| {
+            whole += memchr::memchr_iter(b'\n', text).count();
+            each(this, text)
+        })?;
+        Ok(whole)
+    }
+
+    /// Lines that can still change, and are printed later.
+    fn open_lines(&self) -> usize {
+        match &self.form {
+            Form::Text(plain) => plain.open_lines(),
+            Form::Bytes | Form::Shown(_) => 0,
+        }
     }
 
     /// From now on lines are printed as soon as the next begins.
@@ -226,33 +237,36 @@ impl Printer<'_> {
         self.print(&out)
     }
 
-    /// Prints what the program writes, until it ends.
+    /// Prints what the program writes, until it ends or nobody reads it any more.
     fn follow(&mut self, mut link: Link) -> Result<(), Fault> {
         loop {
-            match link.receive(None) {
-                Ok(FromKeeper::Output { offset, bytes }) => {
-                    let mut out = Vec::new();
-                    self.form.take(&bytes, &mut out);
-                    // Where questions to the terminal were left out it is a little less than
-                    // was written, so only `Skipped` says that something is missing.
-                    self.start(offset + bytes.len() as u64);
-                    self.print(&out)?;
-                }
-                Ok(FromKeeper::Skipped { from, to }) => {
-                    self.recorded.refresh()?;
-                    self.start(from);
-                    self.print_to(to)?;
-                    self.missing(to);
-                    self.start(to);
-                }
-                Ok(FromKeeper::Exited(_) | FromKeeper::Detached { .. }) => return Ok(()),
-                Ok(_) => {}
+            let message = match receive(&mut link) {
+                Ok(Some(message)) => message,
+                Ok(None) => return Err(self.ctx.output.unread()),
                 // The keeper is gone. What it recorded last is all there will be.
                 Err(_) => {
                     self.recorded.refresh()?;
                     let end = self.recorded.reader().end();
                     return self.print_to(end);
                 }
+            };
+            match message {
+                FromKeeper::Output { offset, bytes } => {
+                    let mut out = Vec::new();
+                    self.form.take(&bytes, &mut out);
+                    // Where questions to the terminal were left out it is a little less than
+                    // was written, so only `Skipped` says that something is missing.
+                    self.at = offset + bytes.len() as u64;
+                    self.print(&out)?;
+                }
+                FromKeeper::Skipped { from, to } => {
+                    self.recorded.refresh()?;
+                    self.at = from;
+                    self.print_to(to)?;
+                    self.goes_on_at(to);
+                }
+                FromKeeper::Exited(_) | FromKeeper::Detached { .. } => return Ok(()),
+                _ => {}
             }
         }
     }
@@ -266,7 +280,7 @@ impl Printer<'_> {
         self.print(&out)?;
         self.print_objects(&self.unfinished)?;
         // Lost at the end, as on a full disk.
-        self.missing(self.recorded.written());
+        self.goes_on_at(self.recorded.written());
         Ok(!self.recorded.is_damaged())
     }
 
@@ -279,7 +293,7 @@ impl Printer<'_> {
         self.unfinished.extend_from_slice(out);
         let whole = match memchr::memrchr(b'\n', &self.unfinished) {
             // A line without end must not take all memory.
-            None if self.unfinished.len() > MAX_TAIL => self.unfinished.len(),
+            None if self.unfinished.len() > MAX_KEPT => self.unfinished.len(),
             newline => newline.map_or(0, |newline| newline + 1),
         };
         let lines: Vec<u8> = self.unfinished.drain(..whole).collect();
@@ -300,14 +314,15 @@ impl Printer<'_> {
     }
 }
 
-/// Cuts `text`, which ends with a newline, down to its last `lines` lines and at most
-/// [`MAX_TAIL`] bytes.
-fn keep_last(text: &mut Vec<u8>, lines: usize) {
-    let begins = match lines {
-        0 => text.len(),
-        _ => memchr::memrchr_iter(b'\n', text).nth(lines).map_or(0, |newline| newline + 1),
-    };
-    text.drain(..begins.max(text.len().saturating_sub(MAX_TAIL)));
+/// What is left of `text` after `lines` lines, and of those how many are still to come.
+fn after_lines<'t>(text: &'t [u8], lines: &mut usize) -> &'t [u8] {
+    let mut rest = text;
+    while *lines > 0 {
+        let Some(newline) = memchr::memchr(b'\n', rest) else { return &[] };
+        rest = &rest[newline + 1..];
+        *lines -= 1;
+    }
+    rest
 }
 
 #[cfg(test)]
@@ -315,19 +330,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_are_kept() {
-        let kept = |lines| {
-            let mut text = b"one\ntwo\nthree\n".to_vec();
-            keep_last(&mut text, lines);
-            String::from_utf8(text).unwrap()
-        };
-        assert_eq!(kept(0), "");
-        assert_eq!(kept(1), "three\n");
-        assert_eq!(kept(2), "two\nthree\n");
-        assert_eq!(kept(3), "one\ntwo\nthree\n");
-        assert_eq!(kept(4), "one\ntwo\nthree\n");
-        let mut empty = Vec::new();
-        keep_last(&mut empty, 3);
-        assert!(empty.is_empty());
+    fn lines_are_skipped_wherever_they_are_cut() {
+        let text = b"one\ntwo\nthree\nfour";
+        for cut in 0..=text.len() {
+            let (head, tail) = text.split_at(cut);
+            for (skip, rest) in [(0, &text[..]), (1, b"two\nthree\nfour"), (3, b"four"), (4, b""), (9, b"")] {
+                let mut left = skip;
+                let printed = [after_lines(head, &mut left), after_lines(tail, &mut left)].concat();
+                assert_eq!((printed.as_slice(), left), (rest, skip.saturating_sub(3)), "{cut} {skip}");
+            }
+        }
     }
 }

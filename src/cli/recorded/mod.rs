@@ -6,14 +6,22 @@ pub mod all;
 pub mod moment;
 pub mod playback;
 
+use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use serde::de::DeserializeOwned;
+
 use super::Context;
 use crate::client::{find, unexpected};
 use crate::clock::Timestamp;
-use crate::id::SessionName;
+use crate::id::{SessionName, Uid};
+use crate::lock::FileLock;
+use crate::paths::SessionDir;
+use crate::process;
+use crate::protocol::exit::ExitRecord;
+use crate::protocol::launch::LaunchSpec;
 use crate::protocol::view::{RecordingView, SessionState, SessionView};
 use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::recording::index::Mark;
@@ -31,19 +39,45 @@ const DEFAULT_ROWS: u16 = 40;
 pub struct Recorded<'a> {
     ctx: &'a Context,
     session: SessionName,
+    /// The session's identity: another may have its name by now.
+    uid: Option<Uid>,
     reader: Reader,
-    /// Where it was found: not looked for there again.
+    /// Where it was found.
     source: Source,
-    /// Bytes the program wrote, where the daemon knows.
-    written: u64,
-    /// When its program ended, where that is known.
-    ended_at: Option<Timestamp>,
+    end: End,
     /// Zeros at the end that are left out, as was said.
     zeros: u64,
     /// Something could not be read, as was said.
     damaged: bool,
     /// Bytes that are not there, as a look at all there is has shown.
     hole: Range<u64>,
+    /// Up to here it was said what is missing.
+    told: u64,
+    /// What is said later.
+    held: Option<Vec<String>>,
+}
+
+/// How a session ended, as far as that is known.
+#[derive(Debug, Default)]
+struct End {
+    at: Option<Timestamp>,
+    /// Bytes the program wrote, recorded or not.
+    written: u64,
+    /// SHA-256 of what was recorded, in hexadecimal.
+    sha256: Option<String>,
+    /// The boot in which it ended: no power was cut since.
+    boot_id: Option<String>,
+}
+
+impl From<ExitRecord> for End {
+    fn from(record: ExitRecord) -> End {
+        End {
+            at: Some(record.ended_at),
+            written: record.recording_bytes,
+            sha256: Some(record.recording_sha256),
+            boot_id: Some(record.boot_id),
+        }
+    }
 }
 
 impl Recorded<'_> {
@@ -74,9 +108,7 @@ impl Recorded<'_> {
     /// One look at where it should be; the inner error says that it cannot be read there.
     fn look<'a>(ctx: &'a Context, target: &str) -> Result<io::Result<Recorded<'a>>, Fault> {
         if let Some(session) = find::by_target(find::unsettled(&ctx.paths)?, target) {
-            let source = Source::Directory(ctx.paths.live_session(&session).0);
-            let ended_at = find::exit_record(&ctx.paths, &session).map(|record| record.ended_at);
-            match Recorded::open(ctx, session, source, 0, ended_at) {
+            match Recorded::unsettled(ctx, session) {
                 // Moved this moment: the daemon knows where to.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 opened => return Ok(opened),
@@ -99,21 +131,42 @@ impl Recorded<'_> {
         }
     }
 
+    /// The recording of a session that has a directory among the live ones.
+    fn unsettled(ctx: &Context, session: SessionName) -> io::Result<Recorded<'_>> {
+        let dir = ctx.paths.live_session(&session);
+        let mut recorded = Recorded::open(ctx, session, None, Source::Directory(dir.0.clone()))?;
+        recorded.uid = read_json::<LaunchSpec>(&dir.launch()).map(|spec| spec.uid);
+        recorded.end = read_json::<ExitRecord>(&dir.exit()).map(End::from).unwrap_or_default();
+        // All this was the same session's.
+        if recorded.reader.is_moved() { Err(io::ErrorKind::NotFound.into()) } else { Ok(recorded) }
+    }
+
     /// The recording of a session as the daemon knows it, if it has one.
     fn of(ctx: &Context, view: SessionView) -> io::Result<Option<Recorded<'_>>> {
         let Some(recording) = view.recording else { return Ok(None) };
-        Recorded::open(ctx, view.name, source(&recording), recording.bytes, view.ended_at).map(Some)
+        let source = source(&recording);
+        let mut recorded = Recorded::open(ctx, view.name, Some(view.session_id), source)?;
+        recorded.end =
+            End { at: view.ended_at, written: recording.bytes, sha256: recording.sha256, boot_id: recorded.boot_id() };
+        Ok(Some(recorded))
     }
 
-    fn open(
-        ctx: &Context,
-        session: SessionName,
-        source: Source,
-        written: u64,
-        ended_at: Option<Timestamp>,
-    ) -> io::Result<Recorded<'_>> {
+    fn open(ctx: &Context, session: SessionName, uid: Option<Uid>, source: Source) -> io::Result<Recorded<'_>> {
         let reader = Reader::open(&source)?;
-        Ok(Recorded { ctx, session, reader, source, written, ended_at, zeros: 0, damaged: false, hole: 0..0 })
+        let (end, hole) = (End::default(), 0..0);
+        Ok(Recorded { ctx, session, uid, reader, source, end, zeros: 0, damaged: false, hole, told: 0, held: None })
+    }
+
+    /// The session's own directory, where it has one.
+    fn directory(&self) -> Option<SessionDir> {
+        match &self.source {
+            Source::Directory(path) => Some(SessionDir(path.clone())),
+            Source::Pack { .. } => None,
+        }
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        read_json::<ExitRecord>(&self.directory()?.exit()).map(|record| record.boot_id)
     }
 
     /// Whose it is.
@@ -124,14 +177,18 @@ impl Recorded<'_> {
     /// Its keeper is there, or has been: a directory is made before the keeper is started.
     pub fn has_begun(&self) -> bool {
         let live = Source::Directory(self.ctx.paths.live_session(&self.session).0);
-        self.source != live
-            || find::is_live(&self.ctx.paths, &self.session)
-            || find::exit_record(&self.ctx.paths, &self.session).is_some()
+        self.source != live || self.is_live() || self.end.at.is_some() || self.reader.is_moved()
     }
 
     /// Its keeper lives: more may come.
     pub fn is_live(&self) -> bool {
-        find::is_live(&self.ctx.paths, &self.session)
+        // The path may be another's by now.
+        self.directory().is_some_and(|dir| FileLock::is_held(&dir.lock()).unwrap_or(false)) && !self.reader.is_moved()
+    }
+
+    /// Its identity, where that is known.
+    pub fn uid(&self) -> Option<Uid> {
+        self.uid
     }
 
     /// The recording as it was when last looked at.
@@ -139,9 +196,9 @@ impl Recorded<'_> {
         &self.reader
     }
 
-    /// Something could not be read.
+    /// Something could not be read, or a file is not there.
     pub fn is_damaged(&self) -> bool {
-        self.damaged
+        self.damaged || (self.reader.is_incomplete() && !self.is_live())
     }
 
     /// When recording began, and how many milliseconds it goes on: up to now while the
@@ -153,7 +210,7 @@ impl Recorded<'_> {
         let Some(began) = self.reader.began() else {
             return Err(Fault::internal(format!("the timing of session {} is not there", self.session)));
         };
-        let end = if self.is_live() { Some(Timestamp::now()) } else { self.ended_at };
+        let end = if self.is_live() { Some(Timestamp::now()) } else { self.end.at };
         let length = end.map_or(0, |end| u32::try_from(end.since(began).as_millis()).unwrap_or(u32::MAX));
         Ok((began, length.max(self.reader.last_ms())))
     }
@@ -168,7 +225,7 @@ impl Recorded<'_> {
 
     /// Bytes the program wrote, recorded or not.
     pub fn written(&self) -> u64 {
-        self.written.max(self.reader.end())
+        self.end.written.max(self.reader.end())
     }
 
     /// Rows of the largest screen the session had.
@@ -202,19 +259,28 @@ impl Recorded<'_> {
 
     /// Leaves out what a power cut left at the end.
     fn trim(&mut self) -> Result<(), Fault> {
-        if self.is_live() {
+        if self.is_live() || (self.end.boot_id.is_some() && self.end.boot_id == process::boot_id().ok()) {
             return Ok(());
         }
-        let zeros = match self.reading(Reader::leave_out_zeros) {
-            Ok(zeros) => zeros,
+        let trimmed = self.reading(|reader| {
+            let zeros = reader.zeros_at_end()?;
+            Ok(if zeros > 0 { Some((zeros, reader.sha256()?)) } else { None })
+        });
+        match trimmed {
+            // The program has printed them.
+            Ok(Some((_, sha256))) if self.end.sha256.as_ref() == Some(&sha256) => {}
+            Ok(Some((zeros, _))) => {
+                self.reader.leave_out(zeros);
+                if zeros > self.zeros {
+                    let text = "zeros at its end, as a power cut leaves them, are left out";
+                    self.note(format!("[the recording of session {}: {zeros} {text}]", self.session));
+                    self.zeros = zeros;
+                }
+            }
+            Ok(None) => {}
             // Moved this moment: who reads it looks for it again.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(unreadable(&self.session, &error)),
-        };
-        if zeros > self.zeros {
-            let text = "zeros at its end, as a power cut leaves them, are left out";
-            self.ctx.output.note(&format!("[the recording of session {}: {zeros} {text}]", self.session));
-            self.zeros = zeros;
         }
         Ok(())
     }
@@ -224,7 +290,7 @@ impl Recorded<'_> {
         loop {
             match read(&mut self.reader) {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    self.ctx.output.note(&format!("[the recording of session {}: {error}]", self.session));
+                    self.note(format!("[the recording of session {}: {error}]", self.session));
                     self.damaged = true;
                 }
                 done => return done,
@@ -234,7 +300,7 @@ impl Recorded<'_> {
 
     /// Reads from `from` on, at most up to `to`: where the bytes begin and how many there
     /// are; `None` when there are no more. What lies between `from` and where they begin
-    /// is not kept.
+    /// is not kept: see [`Recorded::missing`].
     ///
     /// # Errors
     /// When it cannot be read.
@@ -249,9 +315,17 @@ impl Recorded<'_> {
             piece = self.read_once(from, buffer)?;
             self.hole = from..piece.map_or(self.reader.end(), |(offset, _)| offset);
         }
-        Ok(piece
-            .filter(|(offset, _)| *offset < to)
-            .map(|(offset, length)| (offset, length.min(usize::try_from(to - offset).unwrap_or(usize::MAX)))))
+        let Some((offset, length)) = piece.filter(|(offset, _)| *offset < to) else { return Ok(None) };
+        Ok(Some((offset, length.min(usize::try_from(to - offset).unwrap_or(usize::MAX)))))
+    }
+
+    /// Says once that the bytes between these are not there.
+    pub fn missing(&mut self, from: u64, to: u64) {
+        let from = from.max(self.told);
+        if to > from {
+            self.told = to;
+            self.note(format!("[{} bytes are not in the recording of session {}]", to - from, self.session));
+        }
     }
 
     fn read_once(&mut self, from: u64, buffer: &mut [u8]) -> Result<Option<(u64, usize)>, Fault> {
@@ -268,11 +342,32 @@ impl Recorded<'_> {
         }
     }
 
+    /// Keeps what is to be said, for while the terminal shows something else.
+    pub fn hold_notes(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Says what was kept.
+    pub fn tell_notes(&mut self) {
+        for text in self.held.take().unwrap_or_default() {
+            self.ctx.output.note(&text);
+        }
+    }
+
+    fn note(&mut self, text: String) {
+        match &mut self.held {
+            Some(held) => held.push(text),
+            None => self.ctx.output.note(&text),
+        }
+    }
+
     /// Its directory is gone: looks where it has gone to.
     fn find_again(&mut self) -> Result<(), Fault> {
-        match Self::find(self.ctx, self.session.as_str()) {
+        let target = self.uid.map_or_else(|| self.session.to_string(), |uid| uid.to_string());
+        match Self::find(self.ctx, &target) {
             Ok(found) => {
-                (self.reader, self.source, self.ended_at) = (found.reader, found.source, found.ended_at);
+                (self.reader, self.source, self.end) = (found.reader, found.source, found.end);
+                self.zeros = self.zeros.max(found.zeros);
                 Ok(())
             }
             // There was nothing to keep.
@@ -295,6 +390,10 @@ fn source(view: &RecordingView) -> Source {
         Some(offset) => Source::Pack { path, offset },
         None => Source::Directory(path),
     }
+}
+
+fn read_json<T: DeserializeOwned>(path: &std::path::Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
 fn unreadable(session: &dyn std::fmt::Display, error: &io::Error) -> Fault {

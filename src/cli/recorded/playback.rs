@@ -32,7 +32,9 @@ pub enum Played {
 
 impl<'a> Playback<'a> {
     /// From the beginning, as it is recorded now.
-    pub fn new(recorded: Recorded<'a>) -> Playback<'a> {
+    pub fn new(mut recorded: Recorded<'a>) -> Playback<'a> {
+        let first = recorded.reader().first();
+        recorded.missing(0, first);
         let mut steps = recorded.reader().timeline().into_iter();
         let (columns, rows) = recorded.size().unwrap_or(DEFAULT_SIZE);
         let next = steps.next();
@@ -42,6 +44,16 @@ impl<'a> Playback<'a> {
     /// The recording.
     pub fn recorded(&self) -> &Recorded<'a> {
         &self.recorded
+    }
+
+    /// Keeps what is to be said of the recording, for while the terminal shows something else.
+    pub fn hold_notes(&mut self) {
+        self.recorded.hold_notes();
+    }
+
+    /// Says what was kept.
+    pub fn tell_notes(&mut self) {
+        self.recorded.tell_notes();
     }
 
     /// What the session showed at this moment.
@@ -78,6 +90,7 @@ impl<'a> Playback<'a> {
             }
             Event::Output { offset, end } => {
                 let read = self.recorded.read(offset, end, &mut self.buffer)?;
+                self.recorded.missing(offset, read.map_or(end, |(found, _)| found));
                 let rest = read.map(|(offset, length)| {
                     self.screen.feed(&self.buffer[..length], visible);
                     // Nobody is there to be answered.
@@ -91,6 +104,11 @@ impl<'a> Playback<'a> {
             Some(event) => Some(Step { ms, event }),
             None => self.steps.next(),
         };
+        if self.next.is_none() {
+            // Lost at the end, as on a full disk.
+            let (end, written) = (self.recorded.reader().end(), self.recorded.written());
+            self.recorded.missing(end, written);
+        }
         Ok(Some(played))
     }
 

@@ -64,6 +64,13 @@ enum Clock {
 /// # Errors
 /// When the recording cannot be read, or the terminal not be used.
 pub fn play(playback: &mut Playback<'_>, pace: Pace) -> Result<Status, Fault> {
+    playback.hold_notes();
+    let status = shown(playback, pace);
+    playback.tell_notes();
+    status
+}
+
+fn shown(playback: &mut Playback<'_>, pace: Pace) -> Result<Status, Fault> {
     let failed = |error| Fault::internal(format!("cannot use this terminal: {error}"));
     let signals = Signals::take().map_err(failed)?;
     let terminal = Terminal::enter(display::leave()).map_err(failed)?;

@@ -107,10 +107,12 @@ fn a_kill_while_compressing_costs_nothing_and_doubles_nothing() {
         states.push(killed(&step.to_string()));
     }
     assert!(states.len() > 5);
-    // Between the new name and the end of the old one.
-    let both = killed("both");
-    fs::write(segment(&both, 1), raw).unwrap();
-    states.push(both);
+    // Between the new name and the end of the old one, of which a power cut may leave a part.
+    for (name, raw) in [("both", raw.as_slice()), ("cut", &raw[..5_000]), ("zeros", &[0; 300_000])] {
+        let both = killed(name);
+        fs::write(segment(&both, 1), raw).unwrap();
+        states.push(both);
+    }
     for state in states {
         assert_eq!(all(&mut open(&state)), [(0, bytes.clone())], "{}", state.display());
         compress(&state).unwrap();
