@@ -93,7 +93,7 @@ impl Loop<'_> {
     /// A key of ours.
     pub(super) fn key(&mut self, key: Key) -> Flow {
         let after_prefix = std::mem::take(&mut self.after_prefix);
-        let is_prefix = self.options.prefix.key() == Some(key);
+        let is_prefix = self.options.prefix.key() == key;
         if self.cover.is_nothing() || (after_prefix && !is_prefix) {
             return self.command(key);
         }

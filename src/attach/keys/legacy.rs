@@ -9,9 +9,20 @@ pub(super) fn single(c: char) -> Key {
         '\t' => Key::Tab,
         '\u{7f}' | '\u{8}' => Key::Backspace,
         '\u{1b}' => Key::Escape,
-        '\u{1}'..='\u{1a}' => Key::Control(char::from(c as u8 | 0x60)),
+        '\u{1}'..='\u{1a}' => with_control(char::from(c as u8 | 0x60)),
+        '\0' | '\u{1c}'..='\u{1f}' => with_control(char::from(c as u8 | 0x40)),
         c if c.is_control() => Key::Other,
         c => Key::Char(c),
+    }
+}
+
+/// The key of this character together with control, if there is a control character for it.
+pub(super) fn with_control(c: char) -> Key {
+    match c {
+        // Terminals send the same for both.
+        '@' => Key::Control(' '),
+        'a'..='z' | ' ' | '\\' | ']' | '^' | '_' => Key::Control(c),
+        _ => Key::Other,
     }
 }
 

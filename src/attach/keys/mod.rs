@@ -5,14 +5,16 @@
 //! `CSI 27;…~`; never inside a bracketed paste. A sequence that is cut between two reads
 //! is held back for [`ESCAPE_WAIT`], so that a lone Escape still gets through.
 
+mod described;
 mod legacy;
+mod prefix;
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use memchr::{memchr, memchr2};
 
-use crate::config::control_key;
+use described::{Described, describe};
+pub use prefix::{BadPrefix, Prefix};
 
 /// How long the beginning of an escape sequence may wait for its rest. Terminals write
 /// sequences in one piece, so only a cut packet takes longer; a lone Escape is late by
@@ -34,58 +36,6 @@ const MOUSE_BYTES: u8 = 3;
 const FINGERS: usize = 10;
 const PASTE_START: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
-
-/// Bits of the modifiers field of key sequences, less one.
-mod modifier {
-    pub const SHIFT: u32 = 1;
-    pub const CONTROL: u32 = 4;
-    /// Caps lock and num lock say nothing about the key meant.
-    pub const LOCKS: u32 = 64 | 128;
-}
-
-/// The key that begins a command: control and another key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix {
-    /// What a terminal sends in its plain encoding.
-    byte: u8,
-    /// The key's code point without control.
-    code: u32,
-}
-
-impl Prefix {
-    /// Its name, `C-b`.
-    pub fn name(self) -> String {
-        match self.code {
-            0x20 => "C-Space".to_owned(),
-            code => format!("C-{}", char::from_u32(code).unwrap_or('?')),
-        }
-    }
-}
-
-impl Prefix {
-    /// The key that it is when keys are ours, where it is one of a letter.
-    pub(super) fn key(self) -> Option<Key> {
-        char::from_u32(self.code).filter(char::is_ascii_lowercase).map(Key::Control)
-    }
-}
-
-/// As [`control_key`] reads it.
-impl FromStr for Prefix {
-    type Err = BadPrefix;
-
-    fn from_str(text: &str) -> Result<Self, BadPrefix> {
-        match control_key(text) {
-            Some(b' ') => Ok(Prefix { byte: 0, code: 0x20 }),
-            Some(key) => Ok(Prefix { byte: key & 0x1f, code: u32::from(key) }),
-            None => Err(BadPrefix(text.to_owned())),
-        }
-    }
-}
-
-/// A text that names no prefix key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' cannot be the prefix key: use C- and a letter, such as C-b, or C-Space")]
-pub struct BadPrefix(String);
 
 /// A key meant for us, not for the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,20 +117,6 @@ pub struct Keys {
     pressed: Vec<u32>,
     /// The beginning of a character of ours that takes several bytes.
     character: Vec<u8>,
-}
-
-/// A key as a sequence describes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Described {
-    code: u32,
-    /// What it types with shift, where the terminal says so.
-    shifted: Option<u32>,
-    /// Where it would be on a US keyboard, where the terminal says so.
-    base: Option<u32>,
-    /// What it types, where the terminal says so.
-    text: Option<u32>,
-    modifiers: u32,
-    release: bool,
 }
 
 impl Keys {
@@ -395,7 +331,7 @@ impl Keys {
             if key.release {
                 return self.pressed.contains(&key.code);
             }
-            return (self.next != Next::Theirs && !is_modifier(key.code)) || self.is_prefix(key);
+            return (self.next != Next::Theirs && !key.is_modifier()) || self.is_prefix(key);
         }
         let mouse_or_focus = matches!(sequence, [ESC, b'[', b'<' | b'M', ..] | [ESC, b'[', b'I' | b'O']);
         self.next != Next::Theirs && !mouse_or_focus
@@ -433,74 +369,7 @@ impl Keys {
     }
 
     fn is_prefix(&self, key: Described) -> bool {
-        // On a layout without Latin letters only the base tells which key it is.
-        let code = if key.code < 0x80 { key.code } else { key.base.unwrap_or(key.code) };
-        key.modifiers == modifier::CONTROL && code == self.prefix.code
-    }
-}
-
-impl Described {
-    fn meaning(self) -> Key {
-        if self.modifiers == modifier::CONTROL {
-            return match char::from_u32(self.code) {
-                Some(c) if c.is_ascii_lowercase() => Key::Control(c),
-                _ => Key::Other,
-            };
-        }
-        if self.modifiers & !modifier::SHIFT != 0 {
-            return Key::Other;
-        }
-        let code = if self.modifiers == 0 {
-            self.text.unwrap_or(self.code)
-        } else {
-            self.text.or(self.shifted).unwrap_or(match self.code {
-                code @ 0x61..=0x7a => code - 0x20,
-                // The terminal does not say what shift does here: as on a US keyboard.
-                0x2f => 0x3f,
-                0x3b => 0x3a,
-                code => code,
-            })
-        };
-        match char::from_u32(code) {
-            // Kitty numbers keys without a character from here.
-            Some(c) if !(0xE000..0xF900).contains(&code) => legacy::single(c),
-            _ => Key::Other,
-        }
-    }
-}
-
-/// Shift, control and the like, pressed by themselves (kitty's numbers for them).
-fn is_modifier(code: u32) -> bool {
-    matches!(code, 57_358..=57_360 | 57_441..=57_454)
-}
-
-/// Reads `CSI code[:shifted[:base]] [; modifiers[:event] [; text]] u` and
-/// `CSI 27 ; modifiers ; code ~`.
-fn describe(sequence: &[u8]) -> Option<Described> {
-    let body = sequence.strip_prefix(b"\x1b[")?;
-    let (&last, fields) = body.split_last()?;
-    let mut fields = fields.split(|b| *b == b';');
-    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u32>().ok();
-    let modifiers = |text: &[u8]| if text.is_empty() { Some(1) } else { number(text) };
-    let strip = |value: u32| value.saturating_sub(1) & !modifier::LOCKS;
-    match last {
-        b'u' => {
-            let mut codes = fields.next()?.split(|b| *b == b':');
-            let code = number(codes.next()?)?;
-            let shifted = codes.next().and_then(number);
-            let base = codes.next().and_then(number);
-            let mut state = fields.next().unwrap_or_default().split(|b| *b == b':');
-            let modifiers = strip(modifiers(state.next().unwrap_or_default())?);
-            let release = state.next() == Some(b"3");
-            let text = fields.next().and_then(|t| number(t.split(|b| *b == b':').next()?));
-            Some(Described { code, shifted, base, text, modifiers, release })
-        }
-        b'~' if fields.next() == Some(b"27") => {
-            let modifiers = strip(modifiers(fields.next()?)?);
-            let code = number(fields.next()?)?;
-            Some(Described { code, shifted: None, base: None, text: None, modifiers, release: false })
-        }
-        _ => None,
+        key.with_control() == Some(self.prefix.code)
     }
 }
 
