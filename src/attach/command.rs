@@ -143,9 +143,12 @@ impl Loop<'_> {
             Outcome::Back => return self.lift(),
             Outcome::To(session) if session == self.session => return self.lift(),
             Outcome::To(session) => return self.switch(session),
-            Outcome::Copy(text) => {
+            Outcome::Copy { text, back } => {
                 self.copy(&text);
-                return self.lift();
+                if back {
+                    return self.lift();
+                }
+                self.paint_cover();
             }
         }
         Continue(())
@@ -282,7 +285,7 @@ impl Loop<'_> {
     pub(super) fn paint_cover_now(&mut self) {
         let (columns, rows) = self.screen;
         let painted = match &mut self.cover {
-            Cover::Command(line) => notice::paint(&[line.shown()], columns, rows),
+            Cover::Command(line) => notice::paint(&[line.shown(usize::from(columns))], columns, rows),
             Cover::Chooser(chooser) => chooser.paint(self.screen),
             Cover::Scroll(scroll) => scroll.paint(),
             _ => return,

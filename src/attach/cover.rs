@@ -52,6 +52,11 @@ pub(super) enum Outcome {
     Back,
     /// To another session.
     To(SessionName),
-    /// The user's clipboard gets this, and it is taken away.
-    Copy(String),
+    /// The user's clipboard gets this.
+    Copy {
+        /// What.
+        text: String,
+        /// And it is taken away.
+        back: bool,
+    },
 }

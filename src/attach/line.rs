@@ -1,6 +1,7 @@
 //! A line that the user types below the picture: a command, something to search for.
 
 use super::keys::Key;
+use super::notice;
 
 /// Characters of a line: no name or pattern is longer.
 const LENGTH_MAX: usize = 256;
@@ -46,9 +47,17 @@ impl Line {
         Typed::On
     }
 
-    /// As it is shown, with a mark where the next character goes.
-    pub(super) fn shown(&self) -> String {
-        format!("{}{}_", self.label, self.text)
+    /// As it is shown in so many columns, with a mark where the next character goes: of a
+    /// long one the end.
+    pub(super) fn shown(&self, columns: usize) -> String {
+        let room = columns.saturating_sub(notice::width(self.label) + 1);
+        let mut text = self.text.as_str();
+        while notice::width(text) > room
+            && let Some(first) = text.chars().next()
+        {
+            text = &text[first.len_utf8()..];
+        }
+        format!("{}{text}_", self.label)
     }
 }
 
@@ -64,7 +73,7 @@ mod tests {
         }
         line.key(Key::Backspace);
         line.key(Key::Control('w'));
-        assert_eq!(line.shown(), ": _");
+        assert_eq!(line.shown(80), ": _");
         line.key(Key::Char('é'));
         assert_eq!(line.key(Key::Enter), Typed::Done("é".to_owned()));
         assert_eq!(line.key(Key::Backspace), Typed::Dropped);
@@ -72,6 +81,12 @@ mod tests {
         for _ in 0..2 * LENGTH_MAX {
             line.key(Key::Char('x'));
         }
-        assert_eq!(line.shown().len(), LENGTH_MAX + ": _".len());
+        assert_eq!(line.shown(1_000).len(), LENGTH_MAX + ": _".len());
+        line.key(Key::Backspace);
+        line.key(Key::Char('漢'));
+        assert_eq!(
+            (line.shown(8).as_str(), line.shown(5).as_str(), line.shown(2).as_str()),
+            (": xxx漢_", ": 漢_", ": _")
+        );
     }
 }

@@ -49,7 +49,11 @@ pub fn run(ctx: &Context, args: EndArgs, verb: &'static str, action: Action) -> 
 fn sessions(ctx: &Context, names: &[String], now: bool, dry_run: bool) -> Result<Status, Fault> {
     let mut client = ctx.client()?;
     // All of them exist, or nothing is done.
-    let found = names.iter().map(|name| find(&mut client, name)).collect::<Result<Vec<_>, Fault>>()?;
+    let found = names.iter().map(|name| find(&mut client, name)).collect::<Result<Vec<_>, Fault>>();
+    let found = found.map_err(|fault| match names.len() {
+        1 => fault,
+        _ => fault.hint("none of them was ended: leave this one out"),
+    })?;
     let mut done = Vec::with_capacity(found.len());
     for session in found {
         if !dry_run {

@@ -18,7 +18,7 @@ use crate::protocol::{Fault, FaultCode};
 pub struct Args {
     #[command(flatten)]
     target: SessionArg,
-    /// As it was then: +90s after the beginning, 12:03:11, or 2026-11-22 12:03:11
+    /// As it was then: +90s after the beginning, 12:03:11, 2026-11-22 12:03:11, or now
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     at: Option<String>,
     /// With colours and attributes, as escape sequences

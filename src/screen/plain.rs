@@ -45,8 +45,8 @@ impl Model {
         // So many lines bring the cursor to the last, and all that was there before out.
         let lines = self.history_limit() + 2 * rows;
         let ends = memchr::memrchr_iter(b'\n', text).skip(lines);
-        // Beginning with a return of the cursor the column is known, and with a character in it the
-        // last one.
+        // Beginning with a return of the cursor the column is known, and with a character in
+        // it the last one.
         let mut starts = ends.filter(|end| *end > 0 && text[end - 1] == b'\r').map(|end| end - 1);
         let start = starts.next().unwrap_or(0);
         if text[start..].iter().any(|byte| *byte >= b' ') { start } else { 0 }

@@ -74,13 +74,12 @@ impl Rows {
 
     /// The first `columns` columns of the row at `index` as escape sequences for a blank
     /// line, those in `marked` with text and background exchanged.
-    pub fn paint(&self, index: usize, columns: usize, marked: Option<Range<usize>>) -> Vec<u8> {
+    pub fn paint(&self, index: usize, columns: usize, marked: &[Range<usize>]) -> Vec<u8> {
         let mut out = Vec::new();
         let Some(row) = self.at(index) else { return out };
-        let marked = marked.unwrap_or_default();
         let columns = columns.min(row.len());
         let end = row[..Column(columns)].iter().rposition(|cell| *cell != Cell::default()).map_or(0, |last| last + 1);
-        let end = end.max(marked.end.min(columns));
+        let end = marked.iter().fold(end, |end, marked| end.max(marked.end.min(columns)));
         let mut pen = Pen::default();
         for (column, cell) in row[..Column(end)].iter().enumerate() {
             if cell.flags.contains(Flags::WIDE_CHAR_SPACER) {
@@ -89,7 +88,7 @@ impl Rows {
             // Half of a wide character has no place at the edge.
             let whole = !cell.flags.contains(Flags::WIDE_CHAR) || column + 1 < columns;
             let mut painted = cell.clone();
-            if marked.contains(&column) {
+            if marked.iter().any(|marked| marked.contains(&column)) {
                 painted.flags.toggle(Flags::INVERSE);
             }
             pen.change(&mut out, &painted);

@@ -17,7 +17,7 @@ fn the_list_shows_who_calls_first_and_what_they_show() {
     let list = user.see_that("shows the list and a preview", |s| s.contains("q goes back") && s.contains("\nthree"));
     let lines: Vec<&str> = list.lines().collect();
     assert!(lines[0].starts_with(" review") && lines[0].contains("asks"), "{list}");
-    assert!(lines[1].starts_with(" 42.1") && lines[2].starts_with(" 43.1"), "{list}");
+    assert!(lines[1].starts_with("*42.1") && lines[2].starts_with(" 43.1"), "{list}");
     assert!(lines[2].ends_with("the title"), "{list}");
     // The preview lives.
     home.run(&["send", "review", "hello", "--enter"]);
@@ -57,6 +57,8 @@ fn one_scrolls_back_through_memory_and_recording() {
     user.type_(b"?line 77 of\r");
     user.see_that("shows what was searched for", |s| s.contains("line 77 of many\n") && s.contains(" line 77 of "));
     user.type_(b"vwwwy");
+    user.see("12 characters copied");
+    user.type_(b"q");
     let shown = user.see("meanwhile");
     assert!(!shown.contains("line 77 of"), "{shown}");
     // "line 77 of m"

@@ -39,6 +39,8 @@ pub(super) struct Chooser {
 #[derive(Debug)]
 struct Entry {
     name: SessionName,
+    /// Where the user comes from.
+    here: bool,
     tool: String,
     status: Option<KeeperStatus>,
 }
@@ -63,7 +65,8 @@ impl Entry {
                 (what, status.title.as_str())
             }
         };
-        format!(" {:<12} {:<10} {:<20} {title}", self.name.as_str(), self.tool, what)
+        let here = if self.here { '*' } else { ' ' };
+        format!("{here}{:<12} {:<10} {:<20} {title}", self.name.as_str(), self.tool, what)
     }
 }
 
@@ -84,6 +87,7 @@ impl Chooser {
         let entry = |name: SessionName| Entry {
             tool: tool(paths, &name).unwrap_or_default(),
             status: ask(paths, &name, deadline),
+            here: name == *shown,
             name,
         };
         let mut entries: Vec<Entry> = names.into_iter().map(entry).collect();
@@ -150,7 +154,7 @@ impl Chooser {
         if self.entries.is_empty() {
             lines.push(notice::fit(" there is no session", width).into_bytes());
         }
-        let help = " Enter goes there, q goes back ";
+        let help = " Enter goes there, q goes back to * ";
         lines.push(
             format!("\x1b[2m{}\x1b[0m", notice::fit(&format!("──{help}{}", "─".repeat(width)), width)).into_bytes(),
         );

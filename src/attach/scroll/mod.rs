@@ -135,8 +135,12 @@ impl Scroll {
                 self.anchor = Some(Place { column: 0, ..self.cursor });
                 self.cursor.end(&self.document);
             }
-            Key::Char('y') | Key::Enter => match self.anchor {
-                Some(anchor) => return Outcome::Copy(place::text(&self.document, anchor, self.cursor)),
+            Key::Char('y') | Key::Enter => match self.anchor.take() {
+                Some(anchor) => {
+                    let text = place::text(&self.document, anchor, self.cursor);
+                    self.message = Some(format!("{} characters copied", text.chars().count()));
+                    return Outcome::Copy { text, back: key == Key::Enter };
+                }
                 None => return Outcome::Bell,
             },
             _ => return Outcome::Bell,
@@ -148,13 +152,14 @@ impl Scroll {
     /// Escape sequences that paint it on the whole terminal.
     pub(super) fn paint(&self) -> Vec<u8> {
         let columns = usize::from(self.size.0);
-        let mut lines: Vec<Vec<u8>> =
-            (self.top..self.top + self.page()).map(|row| self.document.paint(row, columns, self.marked(row))).collect();
+        let mut lines: Vec<Vec<u8>> = (self.top..self.top + self.page())
+            .map(|row| self.document.paint(row, columns, &self.marked(row)))
+            .collect();
         let line = match (&self.typed, &self.message) {
-            (Some((line, _)), _) => format!(" {}", line.shown()),
+            (Some((line, _)), _) => format!(" {}", line.shown(columns.saturating_sub(1))),
             (None, Some(message)) => format!(" {message}"),
             (None, None) => {
-                let keys = "q back  / search  v select  y copy";
+                let keys = "q back  / search up  ? down  v select  y copy";
                 format!(" {}  line {} of {}  {keys}", self.session, self.cursor.row + 1, self.document.count())
             }
         };
@@ -233,15 +238,19 @@ impl Scroll {
         self.show_cursor();
     }
 
-    /// The columns of a row that are selected.
-    fn marked(&self, row: usize) -> Option<Range<usize>> {
-        let (from, to) = place::ordered(self.anchor?, self.cursor);
+    /// The columns of a row that are selected, or show what was searched for.
+    fn marked(&self, row: usize) -> Vec<Range<usize>> {
+        let Some(anchor) = self.anchor else {
+            let pattern = self.pattern.as_ref();
+            return pattern.map_or_else(Vec::new, |(pattern, _)| place::matches(&self.document.text(row), pattern));
+        };
+        let (from, to) = place::ordered(anchor, self.cursor);
         if !(from.row..=to.row).contains(&row) {
-            return None;
+            return Vec::new();
         }
         let start = if row == from.row { from.column } else { 0 };
         let end = if row == to.row { to.column + 1 } else { usize::from(self.size.0) };
-        Some(start..end)
+        std::iter::once(start..end).collect()
     }
 }
 

@@ -1,5 +1,9 @@
 //! A place in what is scrolled through: moving, searching, and the text between two.
 
+use std::ops::Range;
+
+use unicode_width::UnicodeWidthChar;
+
 use crate::screen::{RowText, Rows};
 
 /// A cell.
@@ -79,7 +83,7 @@ pub(super) fn text(document: &Rows, one: Place, other: Place) -> String {
 pub(super) fn find_back(document: &Rows, pattern: &str, from: Place) -> Option<Place> {
     (0..=from.row).rev().find_map(|row| {
         let limit = if row == from.row { from.column } else { usize::MAX };
-        let column = matches(&document.text(row), pattern).into_iter().rfind(|column| *column < limit)?;
+        let column = starts(&document.text(row), pattern).rfind(|column| *column < limit)?;
         Some(Place { row, column })
     })
 }
@@ -88,14 +92,19 @@ pub(super) fn find_back(document: &Rows, pattern: &str, from: Place) -> Option<P
 pub(super) fn find_on(document: &Rows, pattern: &str, from: Place) -> Option<Place> {
     (from.row..document.count()).find_map(|row| {
         let above = |column: &usize| row > from.row || *column > from.column;
-        let column = matches(&document.text(row), pattern).into_iter().find(above)?;
+        let column = starts(&document.text(row), pattern).find(above)?;
         Some(Place { row, column })
     })
 }
 
-/// The columns at which `pattern` begins in a row. Without a capital letter in it, case does
-/// not matter.
-fn matches(row: &RowText, pattern: &str) -> Vec<usize> {
+/// The columns at which `pattern` begins in a row.
+fn starts(row: &RowText, pattern: &str) -> impl DoubleEndedIterator<Item = usize> {
+    matches(row, pattern).into_iter().map(|found| found.start)
+}
+
+/// The columns in which `pattern` is in a row. Without a capital letter in it, case does not
+/// matter.
+pub(super) fn matches(row: &RowText, pattern: &str) -> Vec<Range<usize>> {
     let exact = pattern.chars().any(char::is_uppercase);
     let fold = |c: char| if exact { c } else { c.to_lowercase().next().unwrap_or(c) };
     let wanted: Vec<char> = pattern.chars().map(fold).collect();
@@ -103,6 +112,11 @@ fn matches(row: &RowText, pattern: &str) -> Vec<usize> {
     if wanted.is_empty() {
         return Vec::new();
     }
-    let starts = text.windows(wanted.len()).enumerate().filter(|(_, part)| *part == wanted);
-    starts.filter_map(|(at, _)| row.columns.get(at).copied()).collect()
+    let found = text.windows(wanted.len()).enumerate().filter(|(_, part)| *part == wanted);
+    let columns = |at: usize| {
+        let last = at + wanted.len() - 1;
+        let width = text[last].width().unwrap_or(0).max(1);
+        Some(*row.columns.get(at)?..row.columns.get(last)? + width)
+    };
+    found.filter_map(|(at, _)| columns(at)).collect()
 }

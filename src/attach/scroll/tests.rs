@@ -62,9 +62,18 @@ fn search_goes_both_ways_and_says_when_there_is_nothing() {
     assert!(shown(&scroll)[3].contains("no 'END' below"));
     keys(&mut scroll, "?End\n");
     assert_eq!(scroll.cursor, Place { row: 7, column: 0 });
+    // All that is found is marked, wide characters whole.
+    assert_eq!((scroll.marked(7).first(), scroll.marked(1).first()), (Some(&(0..3)), None));
+    keys(&mut scroll, "/漢\n");
+    let column = scroll.cursor.column;
+    assert_eq!(scroll.marked(scroll.cursor.row).first(), Some(&(column..column + 2)));
     keys(&mut scroll, "/nothing");
     scroll.key(Key::Escape);
     assert_eq!(scroll.typed, None);
+}
+
+fn copied(text: &str, back: bool) -> Outcome {
+    Outcome::Copy { text: text.to_owned(), back }
 }
 
 #[test]
@@ -74,10 +83,10 @@ fn what_is_selected_is_copied() {
     keys(&mut scroll, "g");
     keys(&mut scroll, "jwvj0");
     // From "two" on to the first character of the next row.
-    assert_eq!(keys(&mut scroll, "\n"), Outcome::Copy("two\n漢".to_owned()));
+    assert_eq!(keys(&mut scroll, "\n"), copied("two\n漢", true));
     keys(&mut scroll, "v");
     keys(&mut scroll, "gjjjjjV");
-    assert_eq!(keys(&mut scroll, "jy"), Outcome::Copy("six is so long that it wraps".to_owned()));
+    assert_eq!(keys(&mut scroll, "jy"), copied("six is so long that it wraps", false));
     scroll.key(Key::Escape);
     assert_eq!(scroll.anchor, None);
 }
@@ -88,7 +97,7 @@ fn nothing_at_all_can_be_scrolled_through_too() {
     for key in [Key::Up, Key::PageUp, Key::PageDown, Key::End, Key::Char('w'), Key::Char('b'), Key::Char('V')] {
         scroll.key(key);
     }
-    assert_eq!(keys(&mut scroll, "y"), Outcome::Copy(String::new()));
+    assert_eq!(keys(&mut scroll, "y"), copied("", false));
     scroll.resize((1, 1));
     scroll.paint();
 }

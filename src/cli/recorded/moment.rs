@@ -7,8 +7,8 @@ use crate::clock::{Direction, Span, Timestamp, parse_moment, short};
 use crate::protocol::Fault;
 
 /// How many milliseconds after its beginning the moment `text` of a recording is: `+90s`
-/// counts from there, `12:03:11` is the first such time of day, and a date with a time or
-/// RFC 3339 is what it says.
+/// counts from there, `12:03:11` is the first such time of day, a date with a time or
+/// RFC 3339 is what it says, and `now` is its end.
 ///
 /// # Errors
 /// `Usage` for what is no moment, `NotFound` for one that is not within the recording.

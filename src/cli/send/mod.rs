@@ -52,8 +52,8 @@ pub struct Args {
     /// Paste the contents of this file; - is standard input
     #[arg(short, long, value_name = "FILE", conflicts_with = "text")]
     file: Option<PathBuf>,
-    /// Return only when the screen shows something else than before; at most for the time of
-    /// --timeout
+    /// Return only when the screen shows something else than before, be it the echo of what
+    /// was sent; at most for the time of --timeout
     #[arg(long)]
     wait_change: bool,
     /// How long --wait-change waits (30s by default); then the exit status is 8

@@ -16,8 +16,8 @@ fn rows_are_counted_from_the_oldest() {
 #[test]
 fn rows_are_painted_with_what_is_marked() {
     let all = fed(10, 3, "a\x1b[31mred\x1b[m 漢").into_rows();
-    assert_eq!(all.paint(0, 10, None), "a\x1b[31mred\x1b[39m 漢".as_bytes());
-    assert_eq!(all.paint(0, 6, Some(1..3)), b"a\x1b[7;31mre\x1b[0;31md\x1b[39m  ");
-    assert_eq!(all.paint(0, 10, Some(8..9)), "a\x1b[31mred\x1b[39m 漢 \x1b[7m \x1b[m".as_bytes());
-    assert_eq!(all.paint(1, 10, None), b"");
+    assert_eq!(all.paint(0, 10, &[]), "a\x1b[31mred\x1b[39m 漢".as_bytes());
+    assert_eq!(all.paint(0, 6, std::slice::from_ref(&(1..3))), b"a\x1b[7;31mre\x1b[0;31md\x1b[39m  ");
+    assert_eq!(all.paint(0, 10, std::slice::from_ref(&(8..9))), "a\x1b[31mred\x1b[39m 漢 \x1b[7m \x1b[m".as_bytes());
+    assert_eq!(all.paint(1, 10, &[]), b"");
 }
