@@ -12,6 +12,7 @@ pub mod id;
 pub mod lock;
 pub mod logging;
 pub mod paths;
+pub mod place;
 pub mod process;
 pub mod socket;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up; a module may use those of lower layers, and itself.
 const LAYERS: [&[&str]; 6] = [
-    &["clock", "config", "crash", "id", "lock", "logging", "paths", "process", "socket"],
+    &["clock", "config", "crash", "id", "lock", "logging", "paths", "place", "process", "socket"],
     &["task", "queue"],
     &["protocol"],
     &["client", "provider", "recording", "recovery", "screen", "session", "store"],
@@ -17,9 +17,10 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// Within a layer: who may use whom all the same.
-const ALLOWED: [(&str, &str); 7] = [
+const ALLOWED: [(&str, &str); 8] = [
     ("paths", "id"),
     ("paths", "process"),
+    ("place", "paths"),
     ("config", "clock"),
     ("logging", "clock"),
     ("config", "paths"),

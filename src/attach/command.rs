@@ -14,6 +14,7 @@ use super::scroll::Scroll;
 use super::{How, notice, open};
 use crate::client::find;
 use crate::id::SessionName;
+use crate::place::Place;
 use crate::protocol::Fault;
 use crate::protocol::keeper::{Attach, FromKeeper, KeeperStatus, ToKeeper};
 use crate::screen;
@@ -361,6 +362,7 @@ impl Loop<'_> {
                 // Typed for the old one; it takes it now or is stuck.
                 drop(self.unsent.write(|bytes| self.link.write(bytes)));
                 self.link = link;
+                self.place = Place::of(&self.paths.live_session(&to)).ok();
                 self.session = to;
                 self.unsent.clear();
                 // The picture ends whatever was cut off.

@@ -1,5 +1,6 @@
 //! What the keeper says: output, pictures, how the session is and how it ended.
 
+use std::fs;
 use std::io;
 use std::ops::ControlFlow::{Break, Continue};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::How;
 use super::cover::Cover;
 use super::run::{Flow, Loop};
-use crate::client::find;
+use crate::place::Place;
 use crate::protocol::keeper::{FromKeeper, PICTURE_PART, ToKeeper};
 
 /// How long the keeper may take to say where the cursor is left. One of an older version
@@ -51,8 +52,12 @@ impl Loop<'_> {
     }
 
     fn hung_up(&self) -> How {
-        match find::exit_record(self.paths, &self.session) {
+        // It may have been a long time ago: who was suspended hears of it now.
+        let record =
+            self.place.as_ref().and_then(|place| serde_json::from_slice(&fs::read(place.dir.exit()).ok()?).ok());
+        match record {
             Some(record) => How::Exited(Box::new(record)),
+            None if self.place.as_ref().is_some_and(Place::is_gone) => How::Ended,
             None => How::Lost,
         }
     }

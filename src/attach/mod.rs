@@ -90,6 +90,8 @@ pub enum How {
     Detached(Option<String>),
     /// The session's program has ended.
     Exited(Box<ExitRecord>),
+    /// The same, and how is not to be found any more where it was.
+    Ended,
     /// The keeper hung up without saying how its program ended.
     Lost,
     /// By a signal to this process, or because the terminal is gone.
@@ -104,6 +106,7 @@ impl Left {
             How::Detached(None) => format!("[detached {session}]"),
             How::Detached(Some(reason)) => format!("[detached {session}: {reason}]"),
             How::Exited(record) => format!("[{session} {}]", ending(record)),
+            How::Ended => format!("[{session} has ended]"),
             How::Lost => format!("[{session} is lost: its keeper has ended]"),
             How::Signal(_) => String::new(),
         };

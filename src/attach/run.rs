@@ -22,13 +22,15 @@ use crate::client::keeper_link::Link;
 use crate::clock::Timestamp;
 use crate::id::SessionName;
 use crate::paths::Paths;
+use crate::place::Place;
 use crate::protocol::keeper::{Attach, FromKeeper, KeeperStatus, ToKeeper};
 
 /// Output taken from the keeper that the terminal has not taken yet. More only makes what
 /// is seen older.
 const MAX_UNSHOWN: usize = 256 * 1024;
-/// Typed bytes the keeper has not taken yet. Beyond, typing waits in the terminal.
-const MAX_UNSENT: usize = 256 * 1024;
+/// Typed bytes the keeper has not taken yet. Beyond, typing waits in the terminal, and with
+/// it the prefix: who pastes more than this into a program that does not read cannot leave.
+const MAX_UNSENT: usize = 16 * 1024 * 1024;
 /// Bytes of typing read at once.
 const TYPED_SIZE: usize = 4096;
 /// How long the last output and the last keys may take on leaving.
@@ -45,6 +47,8 @@ pub(super) struct Loop<'a> {
     pub(super) options: Options,
     pub(super) session: SessionName,
     pub(super) link: Link,
+    /// The session's directory: how it ended is there, also when that is read late.
+    pub(super) place: Option<Place>,
     pub(super) keys: Keys,
     /// The terminal's size.
     pub(super) screen: (u16, u16),
@@ -90,6 +94,7 @@ impl<'a> Loop<'a> {
             replies
         };
         Loop {
+            place: Place::of(&paths.live_session(&session)).ok(),
             paths,
             keys: Keys::new(options.prefix),
             options,

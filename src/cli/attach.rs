@@ -135,7 +135,7 @@ pub fn to(ctx: &Context, session: SessionName, way: Way) -> Result<Status, Fault
     Ok(match left.how {
         How::Detached(_) => Status::OK,
         How::Exited(record) if record.exit.is_success() => Status::OK,
-        How::Exited(_) | How::Lost => Status(1),
+        How::Exited(_) | How::Ended | How::Lost => Status(1),
         How::Signal(signal) => Status(u8::try_from(128 + signal).unwrap_or(1)),
     })
 }

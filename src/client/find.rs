@@ -16,7 +16,6 @@ use crate::id::{SessionName, TaskId};
 use crate::lock::FileLock;
 use crate::paths::{KeeperFile, Paths, SessionDir};
 use crate::process::PidFd;
-use crate::protocol::exit::ExitRecord;
 use crate::protocol::keeper::KeeperHello;
 use crate::protocol::launch::LaunchSpec;
 use crate::protocol::{Fault, FaultCode};
@@ -122,11 +121,6 @@ pub fn neighbour(
     }
     let to = (isize::try_from(at).unwrap_or(0) + steps).rem_euclid(count);
     Ok(names.into_iter().nth(to.unsigned_abs()).filter(|n| n != name))
-}
-
-/// How the session ended, where its directory still says so.
-pub fn exit_record(paths: &Paths, name: &SessionName) -> Option<ExitRecord> {
-    serde_json::from_slice(&fs::read(paths.live_session(name).exit()).ok()?).ok()
 }
 
 /// Connects to a session's keeper. One whose socket was removed (the runtime directory

@@ -14,12 +14,11 @@ mod birth;
 mod child;
 mod client;
 mod clients;
+mod durable;
 mod ending;
 mod event_loop;
-
 mod orders;
 mod output;
-mod place;
 mod poller;
 mod recorder;
 mod signals;

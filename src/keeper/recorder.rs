@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::time::{ClockId, clock_gettime};
 
-use super::place::{Place, write_durably};
+use super::durable::write_durably;
 use super::{Complaint, KEEP_BYTES};
 use crate::clock::Timestamp;
 use crate::paths::SessionDir;
+use crate::place::Place;
 use crate::protocol::exit::ExitRecord;
 use crate::protocol::launch::RecordingLimits;
 use crate::recording::Writer;

@@ -426,3 +426,23 @@ fn a_task_is_followed_from_before_its_start_to_its_end() {
     assert_eq!(code(&mut user), 1);
     user.see("[3.1 exited 4]");
 }
+
+/// A laptop that sleeps while the program ends: nobody waits for it.
+#[test]
+fn one_who_was_suspended_hears_how_it_ended() {
+    let home = Home::new();
+    let mut session = home.session("42.1", "echo ready; read go; seq 1000000; exit 3");
+    let mut user = User::start(&home, &["attach", "42.1"]);
+    user.see("ready");
+    user.signal(libc::SIGSTOP);
+    home.run(&["send", "42.1", "go", "--enter"]);
+    session.ended();
+    // The keeper leaves with what it could not tell, and the daemon archives the session.
+    let (live, done) = (session.dir.0.clone(), home.path().join("done"));
+    drop(session);
+    std::fs::rename(live, done).unwrap();
+    user.signal(libc::SIGCONT);
+    user.see("[42.1 exited 3]");
+    assert_eq!(code(&mut user), 1);
+    user.assert_sane();
+}
