@@ -173,13 +173,9 @@ impl<'a> Loop<'a> {
             Cover::Chooser(chooser) => chooser.fd(),
             _ => None,
         };
-        // One that is not there is asked nothing.
-        let (preview, previewed) = match preview {
-            Some(fd) => (fd, PollFlags::POLLIN),
-            None => (self.signals.as_fd(), PollFlags::empty()),
-        };
         // One that has hung up would be ready all the time.
         let link = if self.ended.is_some() { self.signals.as_fd() } else { self.link.as_fd() };
+        let full = !self.unshown.rest().is_empty();
         let mut fds = [
             PollFd::new(terminal.input().as_fd(), wanted(self.unsent.rest().len() < MAX_UNSENT, PollFlags::POLLIN)),
             PollFd::new(
@@ -188,12 +184,18 @@ impl<'a> Loop<'a> {
                     | wanted(!self.unsent.rest().is_empty(), PollFlags::POLLOUT),
             ),
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(terminal.output().as_fd(), wanted(!self.unshown.rest().is_empty(), PollFlags::POLLOUT)),
-            PollFd::new(preview, previewed),
+            PollFd::new(terminal.output().as_fd(), wanted(full, PollFlags::POLLOUT)),
+            PollFd::new(preview.unwrap_or(self.signals.as_fd()), PollFlags::POLLIN),
         ];
+        // Each takes its time of that from a key to its echo.
+        let count = match (preview, full) {
+            (Some(_), _) => fds.len(),
+            (None, true) => fds.len() - 1,
+            (None, false) => fds.len() - 2,
+        };
         let limit =
             self.wait(*last_typed).map_or(PollTimeout::NONE, |l| PollTimeout::try_from(l).unwrap_or(PollTimeout::ZERO));
-        match poll(&mut fds, limit) {
+        match poll(&mut fds[..count], limit) {
             Ok(_) => {}
             Err(Errno::EINTR) => return Continue(()),
             Err(_) => return Break(How::Signal(libc::SIGHUP)),

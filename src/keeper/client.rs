@@ -19,7 +19,7 @@ pub const HELLO_LIMIT: Duration = Duration::from_secs(5);
 /// A frame that has begun must go on within this.
 pub const HALF_FRAME_LIMIT: Duration = Duration::from_secs(30);
 /// Read at once.
-const READ: usize = 16 * 1024;
+pub const READ: usize = 16 * 1024;
 
 /// A frame, shared by all who get it.
 pub type Frame = Rc<Vec<u8>>;
@@ -126,15 +126,14 @@ impl Client {
         }
     }
 
-    /// Reads what came; notes the end of the connection.
-    pub fn read(&mut self, now: Instant) {
-        let begin = self.input.len();
-        self.input.resize(begin + READ, 0);
-        let result = (&self.stream).read(&mut self.input[begin..]);
-        self.input.truncate(begin + *result.as_ref().unwrap_or(&0));
-        match result {
+    /// Reads what came, by way of `buffer`; notes the end of the connection.
+    pub fn read(&mut self, buffer: &mut [u8], now: Instant) {
+        match (&self.stream).read(buffer) {
             Ok(0) => self.dead = true,
-            Ok(_) => self.since = now,
+            Ok(length) => {
+                self.input.extend_from_slice(&buffer[..length]);
+                self.since = now;
+            }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(_) => self.dead = true,
         }
@@ -299,10 +298,10 @@ mod tests {
         let status = ToKeeper::Status.encode();
         let later = now + Duration::from_secs(7);
         theirs.write_all(&status[..3]).unwrap();
-        client.read(later);
+        client.read(&mut [0; 100], later);
         assert_eq!(client.deadline(), Some(later + HALF_FRAME_LIMIT));
         theirs.write_all(&status[3..]).unwrap();
-        client.read(later);
+        client.read(&mut [0; 100], later);
         // Whole: if it waits, it waits for us.
         assert_eq!((client.deadline(), client.peek()), (None, Some(status[4])));
         assert_eq!(client.next(), Ok(Some(ToKeeper::Status)));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::birth::{self, Birth};
-use super::client::Client;
+use super::client::{Client, READ};
 use super::ending::{Ending, Stopping};
 use super::orders::Orders;
 use super::output::Output;
@@ -33,6 +33,13 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// After a connection could not be accepted (no descriptor or memory is left) the listener
 /// is not waited for during this: it stays readable, and the loop would do nothing else.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the loop waits for; clients by their numbers from [`CLIENT`] on.
+const SIGNALS: u64 = 0;
+const RECORDER: u64 = 1;
+const TERMINAL: u64 = 2;
+const LISTENER: u64 = 3;
+const CLIENT: u64 = 4;
 
 /// How far the session has come.
 #[derive(Debug)]
@@ -85,6 +92,9 @@ pub struct Keeper {
     /// Since when nobody is there whom the keeper waits for.
     alone_since: Instant,
     poller: Poller,
+    /// Where what clients say is read to. Always there: clearing it anew for each key would
+    /// take longer than the key.
+    heard: Vec<u8>,
 }
 
 impl Keeper {
@@ -120,7 +130,8 @@ impl Keeper {
             socket,
             next_client: 0,
             alone_since: now,
-            poller: Poller::default(),
+            poller: Poller::new()?,
+            heard: vec![0; READ],
         };
         if let Some(stream) = control {
             let mut client = keeper.new_client(stream, now);
@@ -154,16 +165,17 @@ impl Keeper {
         let limit = self.deadline(now).map(|at| at.saturating_duration_since(now));
         let poller = &mut self.poller;
         poller.clear();
-        let signals = poller.add(self.birth.signals.as_raw_fd(), true, false);
-        let recorder = poller.add(self.recorder.as_raw_fd(), true, false);
+        let signals = poller.add(SIGNALS, self.birth.signals.as_raw_fd(), true, false);
+        let recorder = poller.add(RECORDER, self.recorder.as_raw_fd(), true, false);
         let has_program = matches!(self.stage, Stage::Running { .. } | Stage::Ending(_)) && !self.hung_up;
-        let terminal = has_program.then(|| poller.add(self.terminal.as_raw_fd(), true, self.terminal.wants_write()));
+        let terminal =
+            has_program.then(|| poller.add(TERMINAL, self.terminal.as_raw_fd(), true, self.terminal.wants_write()));
         let listener = self.listener.as_ref().filter(|_| self.accept_at.is_none());
-        let listener = listener.map(|listener| poller.add(listener.as_raw_fd(), true, false));
+        let listener = listener.map(|listener| poller.add(LISTENER, listener.as_raw_fd(), true, false));
         let first_client = poller.len();
         for client in &self.clients {
             let read = client.is_heard() && !client.has_frame();
-            poller.add(client.as_raw_fd(), read, client.wants_write());
+            poller.add(CLIENT + client.id, client.as_raw_fd(), read, client.wants_write());
         }
         poller.wait(limit)?;
 
@@ -197,7 +209,7 @@ impl Keeper {
                 client.has_room();
             }
             if ready.read && client.is_heard() && !client.has_frame() {
-                client.read(now);
+                client.read(&mut self.heard, now);
             } else if ready.gone && !says_more {
                 client.dead = true;
             }
@@ -239,6 +251,7 @@ impl Keeper {
 
     fn bind_anew(&mut self) {
         self.listener = None;
+        self.poller.forget(LISTENER);
         match birth::bind(&self.birth.dir, &self.birth.spec, &self.birth.process) {
             Ok((listener, socket)) => {
                 if socket != self.socket {
@@ -359,14 +372,20 @@ impl Keeper {
         }
     }
 
-    /// Writes what is queued, as far as it goes.
+    /// Writes what is queued, as far as it goes, and looks to those that are gone or have
+    /// caught up.
     fn flush_clients(&mut self, now: Instant) {
+        self.write_clients();
+        self.revive_followers(now);
+        self.bury(now);
+    }
+
+    /// Writes what is queued, as far as it goes.
+    pub(super) fn write_clients(&mut self) {
         for client in &mut self.clients {
             if client.can_write() {
                 client.write();
             }
         }
-        self.revive_followers(now);
-        self.bury(now);
     }
 }

@@ -143,6 +143,9 @@ impl Keeper {
         }
         if filled > 0 {
             self.deliver(&bytes[..filled], now);
+            // Somebody may wait for the echo of a key.
+            self.write_clients();
+            self.recorder.output(&bytes[..filled]);
         }
         self.output.buffer = bytes;
         filled > 0
@@ -154,7 +157,6 @@ impl Keeper {
     }
 
     fn deliver(&mut self, bytes: &[u8], now: Instant) {
-        self.recorder.output(bytes);
         let output = &mut self.output;
         let begin = output.offset;
         output.offset += bytes.len() as u64;

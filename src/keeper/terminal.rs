@@ -1,7 +1,7 @@
 //! The pseudo-terminal: its master side, and the input that waits for the program.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -29,6 +29,18 @@ pub struct Terminal {
     input: VecDeque<u8>,
     /// Width and height of a cell in pixels, as far as anybody knows; else 0.
     cell: (u16, u16),
+    /// Of the process group that was in the foreground last.
+    leader: Option<Leader>,
+    /// Who we are.
+    user: u32,
+}
+
+/// A process that leads a group.
+struct Leader {
+    group: i32,
+    /// Its directory in /proc, which says whose it is now: that changes when it becomes
+    /// another program.
+    open: File,
 }
 
 impl Terminal {
@@ -52,7 +64,8 @@ impl Terminal {
         // Erasing a character in a line erases all its bytes.
         modes.input_flags |= InputFlags::IUTF8;
         tcsetattr(&slave, SetArg::TCSANOW, &modes)?;
-        Ok(Terminal { control, master, slave, input: VecDeque::new(), cell: (0, 0) })
+        let user = nix::unistd::geteuid().as_raw();
+        Ok(Terminal { control, master, slave, input: VecDeque::new(), cell: (0, 0), leader: None, user })
     }
 
     /// Opens the programs' side again after it was hung up; `false` when it cannot be.
@@ -133,14 +146,23 @@ impl Terminal {
     /// The program asks for a password, as far as one can tell: it reads a line that is not
     /// shown; or it shows nothing and is another user's, as `sudo` and `su` are, which may
     /// paint stars for themselves. Our own programs that paint for themselves read key by key.
-    pub fn hides_input(&self) -> bool {
+    pub fn hides_input(&mut self) -> bool {
         let Ok(modes) = tcgetattr(&self.master) else { return false };
-        let others = || {
-            let leader = self.foreground().and_then(|group| std::fs::metadata(format!("/proc/{group}")).ok());
-            leader.is_some_and(|leader| leader.uid() != nix::unistd::geteuid().as_raw())
-        };
         let shown = modes.local_flags.contains(LocalFlags::ECHO);
-        !shown && (modes.local_flags.contains(LocalFlags::ICANON) || others())
+        !shown && (modes.local_flags.contains(LocalFlags::ICANON) || self.is_in_anothers_hands())
+    }
+
+    /// The leader of the process group in the foreground is another user's.
+    fn is_in_anothers_hands(&mut self) -> bool {
+        let Some(group) = self.foreground() else { return false };
+        let path = || format!("/proc/{group}");
+        // Asked for each key: what stays the same is not looked for anew.
+        if self.leader.as_ref().is_none_or(|leader| leader.group != group) {
+            self.leader = File::open(path()).ok().map(|open| Leader { group, open });
+        }
+        let others = |found: io::Result<Metadata>| found.is_ok_and(|found| found.uid() != self.user);
+        // Of one that has ended the system says that it is root's.
+        self.leader.as_ref().is_some_and(|leader| others(leader.open.metadata())) && others(std::fs::metadata(path()))
     }
 
     /// The process group in the foreground.

@@ -129,14 +129,16 @@ impl Keeper {
     /// Hands what was typed to the terminal, and has it noted who typed it. Of what the
     /// program reads without showing it, only how long it was.
     pub(super) fn hand_over(&mut self, by: Typist, bytes: &[u8]) {
-        if self.terminal.hides_input() {
+        // As it is before the program has read it. Noted afterwards: somebody waits for the echo.
+        let hidden = self.terminal.hides_input();
+        self.terminal.push(bytes);
+        self.terminal.write();
+        if hidden {
             self.recorder.hidden(by, bytes.len() as u64);
         } else {
             self.recorder.input(by, bytes, 0);
         }
         self.output.answered();
-        self.terminal.push(bytes);
-        self.terminal.write();
     }
 
     /// Types on as far as the terminal takes it.
