@@ -195,6 +195,24 @@ fn zeros_that_the_program_printed_stay() {
 }
 
 #[test]
+fn what_a_full_disk_has_not_taken_yet_is_said() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.dir("42.1").path()).unwrap();
+    std::os::unix::fs::symlink("/dev/full", home.dir("42.1").path().join("rec-000001.raw")).unwrap();
+    let session = home.session("42.1", "stty -echo; echo lost; read go; echo kept; read go");
+    let mut user = super::support::User::start(&home, &["attach", "42"]);
+    user.see("lost");
+    // Until it has seen that the disk is full.
+    while session.dir.path().join("rec-000001.raw").is_symlink() {
+        std::thread::yield_now();
+    }
+    let output = home.run(&["logs", "42"]);
+    assert_eq!(output.stdout, b"");
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(err, "[6 bytes could not be recorded so far: is the disk full?]\n");
+}
+
+#[test]
 fn logs_of_nothing_say_so() {
     let home = Home::new();
     let output = home.run(&["logs", "42"]);

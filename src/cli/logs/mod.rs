@@ -281,6 +281,10 @@ impl Printer<'_> {
         self.print_objects(&self.unfinished)?;
         // Lost at the end, as on a full disk.
         self.goes_on_at(self.recorded.written());
+        let lost = self.recorded.lost_unnoted()?;
+        if lost > 0 {
+            self.ctx.output.note(&format!("[{lost} bytes could not be recorded so far: is the disk full?]"));
+        }
         Ok(!self.recorded.is_damaged())
     }
 

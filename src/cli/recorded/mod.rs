@@ -10,6 +10,7 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -21,6 +22,7 @@ use crate::lock::FileLock;
 use crate::paths::SessionDir;
 use crate::process;
 use crate::protocol::exit::ExitRecord;
+use crate::protocol::keeper::{FromKeeper, ToKeeper};
 use crate::protocol::launch::LaunchSpec;
 use crate::protocol::view::{RecordingView, SessionState, SessionView};
 use crate::protocol::{Fault, FaultCode, Reply, Request};
@@ -30,6 +32,9 @@ use crate::recording::{Piece, Reader, Source};
 /// How often a recording is looked for that is being moved: the place is stored first, and
 /// then it goes there.
 const LOOKS: u32 = 8;
+
+/// How long a keeper may take to say how its session is.
+const STATUS_LIMIT: Duration = Duration::from_secs(1);
 
 /// Rows of a screen that never had another size.
 const DEFAULT_ROWS: u16 = 40;
@@ -226,6 +231,29 @@ impl Recorded<'_> {
     /// Bytes the program wrote, recorded or not.
     pub fn written(&self) -> u64 {
         self.end.written.max(self.reader.end())
+    }
+
+    /// Bytes that a living keeper could not record, and not note either: the disk is full.
+    ///
+    /// # Errors
+    /// When the recording cannot be read.
+    pub fn lost_unnoted(&mut self) -> Result<u64, Fault> {
+        if !self.is_live() {
+            return Ok(0);
+        }
+        // One that does not answer knows nothing that could be said.
+        let Ok((mut link, hello)) = find::connect(&self.ctx.paths, &self.session) else { return Ok(0) };
+        let lost = link.ask(&ToKeeper::Status, STATUS_LIMIT, |message| match message {
+            FromKeeper::Status(status) => Some(status.lost),
+            _ => None,
+        });
+        let Some(lost) = lost.ok().filter(|_| self.uid.is_none_or(|uid| uid == hello.uid)) else { return Ok(0) };
+        self.refresh()?;
+        let noted = self.reader.entries().iter().filter_map(|entry| match entry.mark {
+            Mark::Gap { bytes } => Some(bytes),
+            _ => None,
+        });
+        Ok(lost.saturating_sub(noted.sum()))
     }
 
     /// Rows of the largest screen the session had.
