@@ -142,10 +142,14 @@ impl Keeper {
             }
         }
         if filled > 0 {
-            self.deliver(&bytes[..filled], now);
+            let begun_anew = self.deliver(&bytes[..filled], now);
             // Somebody may wait for the echo of a key.
             self.write_clients();
             self.recorder.output(&bytes[..filled]);
+            // Not before: it is asked for what is in the files by then.
+            if begun_anew {
+                self.recorder.flush();
+            }
         }
         self.output.buffer = bytes;
         filled > 0
@@ -156,7 +160,8 @@ impl Keeper {
         while self.take_output(Instant::now()) && now.elapsed() < DRAIN {}
     }
 
-    fn deliver(&mut self, bytes: &[u8], now: Instant) {
+    /// Gives it to the screen and to all who look on; the answer is that of [`Keeper::show`].
+    fn deliver(&mut self, bytes: &[u8], now: Instant) -> bool {
         let output = &mut self.output;
         let begin = output.offset;
         output.offset += bytes.len() as u64;
@@ -175,16 +180,17 @@ impl Keeper {
             self.terminal.write();
         }
         self.typing.saw(&visible, now);
-        self.show(begin, bytes, &visible, &calls);
+        let begun_anew = self.show(begin, bytes, &visible, &calls);
         visible.clear();
         visible.shrink_to(KEEP_BYTES);
         self.output.visible = visible;
+        begun_anew
     }
 
     /// Gives output to all who look on: to viewers what they may see of it, or of that only
     /// the calls to the user when they get pictures, to followers all of it, as it is in the
-    /// recording.
-    fn show(&mut self, begin: u64, bytes: &[u8], visible: &[u8], calls: &[u8]) {
+    /// recording. Whether one of these begins anew behind it.
+    fn show(&mut self, begin: u64, bytes: &[u8], visible: &[u8], calls: &[u8]) -> bool {
         let size = self.output.size();
         let frames = |bytes: &[u8]| -> Vec<Frame> {
             bytes.chunks(MAX_OUTPUT).map(|part| Rc::new(wire::output(begin, part))).collect()
@@ -223,9 +229,7 @@ impl Keeper {
                 Some(Follower::Cut(_)) | None => {}
             }
         }
-        if begun_anew {
-            self.recorder.flush();
-        }
+        begun_anew
     }
 
     /// Paints the viewers that need it, have read what they got, and may be painted again.
