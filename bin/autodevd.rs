@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
 use autodev::daemon::options::Autodevd;
-use autodev::daemon::{self, Options};
+use autodev::daemon::{self, Options, offline};
 use autodev::keeper;
 use autodev::paths::Paths;
 use autodev::protocol::ready::Ready;
@@ -30,6 +30,9 @@ fn main() -> ExitCode {
         return keeper::run(&arguments.collect::<Vec<_>>());
     }
     let line = Autodevd::parse();
+    if let Some(job) = &line.job {
+        return offline::run(job);
+    }
     if line.daemonize {
         return daemonize(line);
     }

@@ -152,6 +152,16 @@ impl Uid {
         Uid(uuid::Uuid::from_bytes(bytes))
     }
 
+    /// Another one that follows from this one and begins with what is random in it. Tools
+    /// name files after the first digits, which of ours are a time: those of two sessions
+    /// that begin together are the same.
+    #[must_use]
+    pub fn random_first(self) -> Self {
+        let mut bytes = self.bytes();
+        bytes.rotate_left(8);
+        Uid(uuid::Builder::from_random_bytes(bytes).into_uuid())
+    }
+
     /// Its sixteen bytes.
     pub fn bytes(self) -> [u8; 16] {
         self.0.into_bytes()
@@ -249,5 +259,12 @@ mod tests {
         for bad in ["0", "-1", "+1", "4 2", "x", "", "99999999999999999999"] {
             assert!(bad.parse::<TaskId>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_begins_together_begins_differently() {
+        let (one, other) = (Uid::new().random_first().to_string(), Uid::new().random_first().to_string());
+        assert_ne!(one[..8], other[..8]);
+        assert_eq!(uuid::Uuid::parse_str(&one).unwrap().get_version_num(), 4);
     }
 }

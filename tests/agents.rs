@@ -160,6 +160,7 @@ fn run(agent: &str, home: &Home, full_access: bool, model: Option<&str>, keys: &
     let session: SessionName = "1.1".parse().unwrap();
     let prompt = format!("--help is no option here. {} {LAST_WORDS}", "word ".repeat(LONG / 5));
     let request = LaunchRequest {
+        conversation: None,
         provider: agent,
         description: &prompt,
         command: &[],

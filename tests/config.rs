@@ -94,6 +94,7 @@ fn every_setting_can_be_set_in_the_file_and_by_variable() {
             "recording.max_bytes" => "1 GiB",
             "attach.history_bytes" => "1 MiB",
             "submit.provider" => "codex",
+            "submit.on_interrupt" => "hold",
             "submit.timeout" => "2h",
             _ => "7",
         };

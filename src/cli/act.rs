@@ -77,6 +77,7 @@ fn concerns(action: Action, state: State) -> bool {
         Action::Pause => state == State::Running,
         Action::Resume => state == State::Paused,
         Action::Retry => state.is_final() && state != State::Passed,
+        Action::Recover => state == State::Held || (state.is_final() && state != State::Passed),
     }
 }
 

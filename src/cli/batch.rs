@@ -223,6 +223,8 @@ fn or(wish: Wish, default: &Wish) -> Wish {
         in_: wish.in_.or(default.in_.filter(|_| !timed)),
         hold: wish.hold.or(default.hold),
         retries: wish.retries.or(default.retries),
+        on_interrupt: wish.on_interrupt.or(default.on_interrupt),
+        max_restarts: wish.max_restarts.or(default.max_restarts),
         timeout: wish.timeout.or(default.timeout),
         label: wish.label.or(default.label),
     }

@@ -10,8 +10,8 @@ use crate::clock::{Span, Timestamp};
 use crate::id::TaskId;
 use crate::protocol::request::Edit;
 use crate::protocol::{Fault, Request};
-use crate::task::spec::{MAX_DESCRIPTION, MAX_RETRIES};
-use crate::task::{Dependency, Mode, TaskSpec};
+use crate::task::spec::{MAX_DESCRIPTION, MAX_RESTARTS, MAX_RETRIES};
+use crate::task::{Dependency, Mode, OnInterrupt, TaskSpec};
 
 /// Arguments of `autodev edit`.
 #[derive(Debug, clap::Args)]
@@ -56,6 +56,12 @@ pub struct Args {
     /// New number of retries (0 to 100)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_RETRIES)))]
     retries: Option<u32>,
+    /// When a shutdown or a crash interrupts it: resume, requeue, hold or fail
+    #[arg(long, value_name = "POLICY")]
+    on_interrupt: Option<OnInterrupt>,
+    /// New number of restarts within an hour (0 to 100)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_RESTARTS)))]
+    max_restarts: Option<u32>,
     /// New time limit; 0 is none
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
@@ -140,6 +146,8 @@ fn read(args: Args) -> Result<Edit, Fault> {
         after: args.after.map(|after| dependencies(&texts(after))).transpose()?,
         begin,
         retries: args.retries,
+        on_interrupt: args.on_interrupt,
+        max_restarts: args.max_restarts,
         timeout: args.timeout,
         labels: args.label.map(|label| labels(Some(Texts::Many(texts(label))))).transpose()?,
     })
@@ -176,6 +184,8 @@ fn is_empty(edit: &Edit) -> bool {
         after: None,
         begin: None,
         retries: None,
+        on_interrupt: None,
+        max_restarts: None,
         timeout: None,
         labels: None,
     };

@@ -39,8 +39,11 @@ pub struct Args {
     /// Continue where an earlier list ended
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
+    /// Show the last entries of the whole audit trail, of all tasks and of the daemon
+    #[arg(long, conflicts_with_all = ["task", "state", "label", "provider", "role", "since", "until", "search", "cursor"])]
+    events: bool,
     /// Check that no entry of the history was changed, added or taken away
-    #[arg(long, conflicts_with = "task", conflicts_with_all = LIST_OPTIONS)]
+    #[arg(long, conflicts_with = "task", conflicts_with = "events", conflicts_with_all = LIST_OPTIONS)]
     verify: bool,
 }
 
@@ -52,6 +55,7 @@ Examples:
   autodev history --since yesterday --state failed,error
   autodev history --search 'login page'
   autodev history 42
+  autodev history --events --limit 20
   autodev history --verify";
 
 /// Runs the verb.
@@ -71,7 +75,17 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         return verify(ctx, &mut client);
     }
     if let Some(task) = args.task {
-        return trail(ctx, &mut client, task);
+        let all = entries(&mut client, Some(task), 0)?;
+        return trail(ctx, &all);
+    }
+    if args.events {
+        let last = match client.call(&Request::Status)? {
+            Reply::Status(status) => status.last_event,
+            other => return Err(unexpected(&other)),
+        };
+        let most = limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(i64::MAX);
+        let all = entries(&mut client, None, last.saturating_sub(most).max(0))?;
+        return trail(ctx, &all);
     }
     let filter = Filter { since, until, search: args.search, ..args.filter.filter() };
     let provider = filter.provider.clone();
@@ -87,17 +101,16 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     Ok(Status::OK)
 }
 
-/// Everything that happened to one task.
-fn trail(ctx: &Context, client: &mut Client, task: TaskId) -> Result<Status, Fault> {
+/// What happened, entry by entry.
+fn trail(ctx: &Context, all: &[EventView]) -> Result<Status, Fault> {
     let out = &ctx.output;
-    let all = entries(client, task)?;
     if out.is_json() {
         out.json(&all.iter().map(events::as_json).collect::<Vec<_>>())?;
     } else if out.is_quiet() {
         out.text(&all.iter().map(|e| format!("{}\n", e.seq)).collect::<String>())?;
     } else {
         let mut table = Table::new(&events::COLUMNS);
-        for event in &all {
+        for event in all {
             events::row(&mut table, event, out.terminal);
         }
         out.text(&table.render(out))?;
@@ -105,11 +118,12 @@ fn trail(ctx: &Context, client: &mut Client, task: TaskId) -> Result<Status, Fau
     Ok(Status::OK)
 }
 
-fn entries(client: &mut Client, task: TaskId) -> Result<Vec<EventView>, Fault> {
+/// The entries after one, of one task or of all.
+fn entries(client: &mut Client, task: Option<TaskId>, after: i64) -> Result<Vec<EventView>, Fault> {
     let mut all: Vec<EventView> = Vec::new();
     loop {
-        let after = all.last().map_or(0, |e| e.seq);
-        let query = EventsQuery { task: Some(task), after, limit: ListQuery::MAX_LIMIT };
+        let after = all.last().map_or(after, |e| e.seq);
+        let query = EventsQuery { task, after, limit: ListQuery::MAX_LIMIT };
         match client.call(&Request::Events(query))? {
             Reply::Events(page) if page.is_empty() => return Ok(all),
             Reply::Events(page) => {

@@ -49,6 +49,7 @@ pub mod open;
 pub mod pause;
 pub mod priority;
 pub mod providers;
+pub mod recover;
 pub mod release;
 pub mod rename;
 pub mod replay;
@@ -226,6 +227,8 @@ verbs! {
     Drain = drain,
     /// Run ended tasks again
     Retry = retry,
+    /// Let interrupted and ended tasks go on where they were
+    Recover = recover,
     /// Make a new task from an ended one
     Resubmit = resubmit,
     /// Change a task that has not started

@@ -7,6 +7,7 @@ use crate::clock::{Timestamp, short};
 use crate::id::TaskId;
 use crate::protocol::view::{AttemptView, TaskDetail};
 use crate::protocol::{Fault, Reply, Request};
+use crate::task::OnInterrupt;
 
 /// Arguments of `autodev show`.
 #[derive(Debug, clap::Args)]
@@ -73,6 +74,7 @@ fn sheet(out: &Output, detail: &TaskDetail, now: Timestamp) -> String {
     add("after", Some(task.after.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
     add("not before", task.due_at.filter(|due| *due > now).map(Timestamp::local));
     add("retries", (task.retries > 0).then(|| task.retries.to_string()));
+    add("interrupted", (task.on_interrupt != OnInterrupt::default()).then(|| task.on_interrupt.to_string()));
     add("time limit", task.timeout.map(|t| t.to_string()));
     add("labels", Some(task.labels.join(", ")));
     add("submitted", Some(ago(task.created_at)));

@@ -17,7 +17,7 @@ use crate::protocol::view::Brief;
 use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::provider::Registry;
 use crate::task::spec::MAX_DESCRIPTION;
-use crate::task::{Mode, Status as State};
+use crate::task::{Mode, OnInterrupt, Status as State};
 
 /// Arguments of `autodev submit`.
 #[derive(Debug, clap::Args)]
@@ -83,6 +83,12 @@ pub struct Args {
     /// Repeat a failed attempt by itself, at most so often (0 to 100)
     #[arg(long, value_name = "N")]
     retries: Option<u32>,
+    /// When a shutdown or a crash interrupts it: resume, requeue, hold or fail
+    #[arg(long, value_name = "POLICY")]
+    on_interrupt: Option<OnInterrupt>,
+    /// Restarts after interruptions within an hour (0 to 100); then it is held
+    #[arg(long, value_name = "N")]
+    max_restarts: Option<u32>,
     /// End it after so much running time: 90s, 15m, 2h; 0 is no limit
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
@@ -108,8 +114,8 @@ number is printed the task is durable.
 
 In a batch, fields have the names of the options with '_' for '-': title, description or
 command, provider, model, mode, dir, role, full_access, priority, after, at, in, hold,
-retries, timeout, label. Options given beside --batch count where a line says nothing. In
-after, 'line:3' is the task of line 3 (of a TOML file, the third task).
+retries, on_interrupt, max_restarts, timeout, label. Options given beside --batch count where
+a line says nothing. In after, 'line:3' is the task of line 3 (of a TOML file, the third task).
 
 Examples:
   autodev submit fix the failing login test
@@ -213,6 +219,8 @@ fn wish(args: &Args) -> Wish {
         in_: args.in_.clone(),
         hold: args.hold.then_some(true),
         retries: args.retries,
+        on_interrupt: args.on_interrupt,
+        max_restarts: args.max_restarts,
         timeout: args.timeout,
         label: list(&args.label).map(Texts::Many),
     }

@@ -9,8 +9,10 @@ use serde::Deserialize;
 use crate::clock::{self, Direction, Span, Timestamp};
 use crate::config::Config;
 use crate::protocol::Fault;
-use crate::task::spec::{MAX_DEPENDENCIES, MAX_DESCRIPTION, MAX_LABEL, MAX_LABELS, MAX_PRIORITY, MAX_RETRIES};
-use crate::task::{Dependency, Mode, TaskSpec, When};
+use crate::task::spec::{
+    DEFAULT_RESTARTS, MAX_DEPENDENCIES, MAX_DESCRIPTION, MAX_LABEL, MAX_LABELS, MAX_PRIORITY, MAX_RESTARTS, MAX_RETRIES,
+};
+use crate::task::{Dependency, Mode, OnInterrupt, TaskSpec, When};
 
 /// The provider that runs commands.
 pub const SHELL: &str = "shell";
@@ -76,6 +78,10 @@ pub struct Wish {
     pub hold: Option<bool>,
     /// Automatic retries.
     pub retries: Option<u32>,
+    /// What becomes of it when it is interrupted.
+    pub on_interrupt: Option<OnInterrupt>,
+    /// Restarts within an hour.
+    pub max_restarts: Option<u32>,
     /// Time limit.
     pub timeout: Option<Span>,
     /// Labels.
@@ -154,6 +160,10 @@ impl Maker {
             begin: begin(wish.at.as_deref(), wish.in_.as_deref(), self.now)?,
             hold: wish.hold.unwrap_or(false),
             retries: retries(wish.retries.unwrap_or(self.config.submit.retries))?,
+            on_interrupt: wish
+                .on_interrupt
+                .map_or_else(|| self.config.submit.on_interrupt.parse().map_err(Fault::usage), Ok)?,
+            max_restarts: restarts(wish.max_restarts.unwrap_or(DEFAULT_RESTARTS))?,
             timeout: Some(timeout).filter(|t| !t.0.is_zero()),
             labels: labels(wish.label)?,
             environment: self.environment.clone(),
@@ -359,6 +369,13 @@ fn retries(retries: u32) -> Result<u32, Fault> {
     Err(Fault::usage(format!("{retries} retries are too many: at most {MAX_RETRIES}")))
 }
 
+fn restarts(restarts: u32) -> Result<u32, Fault> {
+    if restarts <= MAX_RESTARTS {
+        return Ok(restarts);
+    }
+    Err(Fault::usage(format!("{restarts} restarts within an hour are too many: at most {MAX_RESTARTS}")))
+}
+
 fn limit(what: &str, count: usize, most: usize) -> Result<(), Fault> {
     if count <= most { Ok(()) } else { Err(Fault::usage(format!("{count} {what} are too many: at most {most}"))) }
 }
@@ -411,6 +428,7 @@ mod tests {
             ("long line", Wish { provider: Some(SHELL.into()), ..prompt(&"x".repeat(MAX_COMMAND_LINE + 1)) }),
             ("priority", Wish { priority: Some(101), ..prompt("x") }),
             ("retries", Wish { retries: Some(101), ..prompt("x") }),
+            ("restarts", Wish { max_restarts: Some(101), ..prompt("x") }),
             ("no directory", Wish { dir: Some("/no/such/place".into()), ..prompt("x") }),
             ("a file", Wish { dir: Some("/proc/self/exe".into()), ..prompt("x") }),
             ("title", Wish { title: Some("\n".into()), ..prompt("x") }),

@@ -17,6 +17,7 @@ use crate::protocol::{Fault, FaultCode, Kind, Reply, Request, codec};
 mod connect;
 pub mod find;
 pub mod keeper_link;
+pub mod offline;
 mod start;
 mod wire;
 

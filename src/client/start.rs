@@ -82,7 +82,7 @@ pub(super) fn start(paths: &Paths, deadline: Instant) -> Result<Option<Fault>, F
 }
 
 /// The daemon's program: beside our own, else wherever the PATH has it.
-fn program() -> PathBuf {
+pub(super) fn program() -> PathBuf {
     let beside = env::current_exe().ok().and_then(|own| Some(own.parent()?.join(PROGRAM)));
     beside.filter(|path| path.is_file()).unwrap_or_else(|| PROGRAM.into())
 }

@@ -54,7 +54,7 @@ impl Default for Queue {
 }
 
 /// What a submit means when it does not say.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Submit {
     /// The provider of a task submitted without one; empty takes the first installed
@@ -62,8 +62,16 @@ pub struct Submit {
     pub provider: String,
     /// Retries of a task submitted without a number, 0 to 100.
     pub retries: u32,
+    /// What becomes of a task that is interrupted; one of [`setting::ON_INTERRUPT`].
+    pub on_interrupt: String,
     /// Time limit of a task submitted without one; zero is none.
     pub timeout: Span,
+}
+
+impl Default for Submit {
+    fn default() -> Self {
+        Submit { provider: String::new(), retries: 0, on_interrupt: "resume".into(), timeout: Span::default() }
+    }
 }
 
 /// The daemon itself.

@@ -28,16 +28,21 @@ enum Kind {
     Length,
     /// A list of names of variables, `*` at the end for anything.
     Variables,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
     /// A text, and what is wrong with one.
     Text(fn(&str) -> Result<(), String>),
 }
+
+/// What may become of a task that is interrupted.
+pub const ON_INTERRUPT: [&str; 4] = ["resume", "requeue", "hold", "fail"];
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
 /// All settings, by name.
-pub const SETTINGS: [Setting; 16] = [
+pub const SETTINGS: [Setting; 17] = [
     now("attach.history_bytes", Kind::Bytes(64 * KIB, GIB)),
     now("attach.history_lines", Kind::Number(0, 100_000)),
     now("attach.prefix", Kind::Text(check_key)),
@@ -51,6 +56,7 @@ pub const SETTINGS: [Setting; 16] = [
     now("queue.slots", Kind::Number(1, 1_000)),
     now("recording.max_bytes", Kind::Bytes(128 * KIB, 1024 * GIB)),
     now("recording.segment_bytes", Kind::Bytes(64 * KIB, GIB)),
+    now("submit.on_interrupt", Kind::OneOf(&ON_INTERRUPT)),
     now("submit.provider", Kind::Text(check_provider)),
     now("submit.retries", Kind::Number(0, 100)),
     now("submit.timeout", Kind::Length),
@@ -131,7 +137,7 @@ impl Setting {
                 let names = text.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty());
                 Value::Array(names.map(|name| Value::String(name.into())).collect())
             }
-            Kind::Bytes(..) | Kind::Length | Kind::Text(_) => Value::String(text.into()),
+            Kind::Bytes(..) | Kind::Length | Kind::OneOf(_) | Kind::Text(_) => Value::String(text.into()),
         };
         self.check(value)
     }
@@ -173,6 +179,8 @@ impl Setting {
                 Ok(Value::Array(names))
             }
             (Kind::Variables, _) => Err(format!("{shown} is not a list: write [\"NAME\", \"OTHER_*\"]")),
+            (Kind::OneOf(words), Value::String(text)) if words.contains(&text.as_str()) => Ok(Value::String(text)),
+            (Kind::OneOf(words), _) => Err(format!("{shown} is none of: {}", words.join(", "))),
             (Kind::Text(check), Value::String(text)) => check(&text).map(|()| Value::String(text)),
             (Kind::Text(_), _) => Err(format!("{shown} is not a text: put it into quotes")),
         }

@@ -7,6 +7,7 @@ mod attend;
 mod connection;
 mod handlers;
 mod listener;
+pub mod offline;
 pub mod options;
 mod recover;
 mod scheduler;
@@ -121,6 +122,7 @@ impl Daemon {
             Refused::Stopping(stop) => Order::Stop(attend::how(*stop)),
             Refused::Already(Status::Paused) => Order::Freeze(true),
             Refused::Already(Status::Running) => Order::Freeze(false),
+            Refused::Active(_) => Order::Look,
             _ => return,
         };
         self.roster.order_task(task, order);

@@ -4,6 +4,8 @@ use std::os::fd::RawFd;
 
 use clap::Parser;
 
+use super::offline::Job;
+
 /// The autodev daemon: owns the queue, the history and the agents' sessions.
 ///
 /// Without options it serves in the foreground and ends on SIGTERM or SIGINT; the agents
@@ -39,6 +41,9 @@ pub struct Autodevd {
     /// Say on this descriptor that it is ready, or why not: one line of JSON
     #[arg(long, value_name = "FD", hide = true)]
     pub ready_fd: Option<RawFd>,
+    /// Something to do without serving.
+    #[command(subcommand)]
+    pub job: Option<Job>,
     /// This descriptor holds the instance's lock: given by a daemon that starts anew
     #[arg(long, value_name = "FD", hide = true)]
     pub lock_fd: Option<RawFd>,

@@ -16,7 +16,7 @@ use crate::process;
 use crate::protocol::launch::{self, LaunchSpec, Prompt, RecordingLimits};
 use crate::protocol::request::Open;
 use crate::protocol::{Fault, FaultCode};
-use crate::provider::{LaunchError, LaunchRequest, Registry, Remarks};
+use crate::provider::{GO_ON, LaunchError, LaunchRequest, Registry, Remarks};
 use crate::queue::{Closed, Limits};
 use crate::recording::input::MAX_INPUT;
 use crate::store::{Claim, StoredSession};
@@ -135,6 +135,7 @@ impl Settings {
         let request = LaunchRequest {
             task: Some(claim.attempt.task),
             attempt: Some(claim.attempt),
+            conversation: claim.conversation.as_deref(),
             ..LaunchRequest::of(&claim.spec, &name, claim.session_uid, dir.path(), &socket)
         };
         let identity = Identity {
@@ -175,6 +176,7 @@ impl Settings {
             task: None,
             attempt: None,
             socket: &socket,
+            conversation: None,
         };
         let identity = Identity {
             name: &session.name,
@@ -231,7 +233,9 @@ impl Settings {
             socket_directory: paths.runtime.clone(),
             umask: daemon.umask,
             withholds: !made.secrets.0.is_empty(),
-            prompt: has_prompt.then(|| Prompt::of(request.description, MAX_INPUT)),
+            prompt: has_prompt.then(|| Prompt::of(if made.resumed { GO_ON } else { request.description }, MAX_INPUT)),
+            conversation: made.conversation,
+            resumed: made.resumed,
         };
         Ok(Launch {
             spec,

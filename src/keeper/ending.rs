@@ -27,6 +27,10 @@ const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 /// A program that a shutdown's signal ended is known as such when our own signal has
 /// come within this.
 const HOLD: Duration = Duration::from_secs(2);
+/// The same where the program may have caught the signal and failed of its own accord. One
+/// system call after the other sends it to all, so what lies in between is short; and all
+/// that fail wait for it.
+const SHORT_HOLD: Duration = Duration::from_millis(200);
 /// A tree that was killed is looked at again whenever one of its processes is gone, and
 /// after this at the latest: a process may have been made while the others were killed.
 const KILL_AGAIN: Duration = Duration::from_secs(1);
@@ -149,7 +153,7 @@ impl Keeper {
             Some(Stopping { by: By::Shutdown, .. }) => ExitReason::Shutdown,
             None => ExitReason::Ended,
         };
-        let hold = (reason == ExitReason::Ended && may_be_shutdown(exit)).then_some(now + HOLD);
+        let hold = if reason == ExitReason::Ended { shutdown_hold(exit).map(|hold| now + hold) } else { None };
         self.end(reason, exit, error, hold, now);
     }
 
@@ -339,9 +343,14 @@ impl Keeper {
     }
 }
 
-/// An end that a shutdown's signal, sent to everything at once, may have brought about;
-/// also by a program that caught it and exited as shells report it.
-fn may_be_shutdown(exit: Exit) -> bool {
+/// How long the reason of an end is open that a shutdown's signal, sent to everything at
+/// once, may have brought about; also by a program that caught it and exited as shells
+/// report it, or as it likes. Success is believed at once.
+fn shutdown_hold(exit: Exit) -> Option<Duration> {
     const SENT: [i32; 3] = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM];
-    exit.signal.is_some() || exit.code.is_some_and(|code| SENT.contains(&(code - 128)))
+    match exit.code {
+        Some(0) => None,
+        Some(code) if !SENT.contains(&(code - 128)) => Some(SHORT_HOLD),
+        Some(_) | None => Some(HOLD),
+    }
 }

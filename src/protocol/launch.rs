@@ -59,6 +59,12 @@ pub struct LaunchSpec {
     /// file.
     #[serde(default)]
     pub prompt: Option<Prompt>,
+    /// The tool's name for its conversation, where it is known beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
+    /// The program goes on with a conversation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
 }
 
 /// That of specifications from before there was one in them.

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
-use super::view::{Brief, EventView, ProviderView, SessionView, StatusView, TaskDetail, TaskView, VerifyReport};
+use super::view::{
+    Brief, EventView, ProviderView, RecoveryView, SessionView, StatusView, TaskDetail, TaskView, VerifyReport,
+};
 use crate::id::{TaskId, Uid};
 use crate::task::Status;
 
@@ -34,6 +36,8 @@ pub enum Reply {
     Session(Box<SessionView>),
     /// Sessions.
     Sessions(Vec<SessionView>),
+    /// What a start of the daemon would do.
+    Recovery(Vec<RecoveryView>),
     /// The tasks waited for.
     Waited(Waited),
     /// An event of a stream.

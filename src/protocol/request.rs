@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Span, Timestamp};
 use crate::id::{SessionName, TaskId, Uid};
-use crate::task::{Dependency, Mode, Status, TaskSpec};
+use crate::task::{Dependency, Mode, OnInterrupt, Status, TaskSpec};
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub enum Request {
     Events(EventsQuery),
     /// Check the whole history. Answer: `Verified`.
     Verify,
+    /// What would a start of the daemon do? Answer: `Recovery`.
+    Recovery,
     /// Cancel, hold and the like. Answer: `Acted`.
     Act(Act),
     /// A new task from an ended one. Answer: `Submitted`.
@@ -101,6 +103,7 @@ impl Request {
             | Request::Show(_)
             | Request::Events(_)
             | Request::Verify
+            | Request::Recovery
             | Request::Admission { .. }
             | Request::Sessions { .. }
             | Request::Session { .. }
@@ -244,6 +247,8 @@ pub enum Action {
     Resume,
     /// Run ended ones again.
     Retry,
+    /// Let ended and held ones go on where they were.
+    Recover,
     /// Set their priority.
     Priority(i32),
 }
@@ -284,6 +289,10 @@ pub struct Edit {
     pub begin: Option<Timestamp>,
     /// New number of retries.
     pub retries: Option<u32>,
+    /// New policy for interruptions.
+    pub on_interrupt: Option<OnInterrupt>,
+    /// New number of restarts.
+    pub max_restarts: Option<u32>,
     /// New time limit; zero takes it away.
     pub timeout: Option<Span>,
     /// New labels.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Span, Timestamp};
 use crate::id::{AttemptId, SessionName, TaskId, Uid};
 use crate::queue::{Closed, Reason};
-use crate::task::{Dependency, Mode, Outcome, Status, Stop};
+use crate::task::{Dependency, Mode, OnInterrupt, Outcome, Status, Stop};
 
 /// A task in a list or alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,10 @@ pub struct TaskView {
     pub due_at: Option<Timestamp>,
     /// How often it may repeat by itself.
     pub retries: u32,
+    /// What becomes of it when it is interrupted.
+    pub on_interrupt: OnInterrupt,
+    /// How often within an hour it is started again after an interruption.
+    pub max_restarts: u32,
     /// Its time limit.
     pub timeout: Option<Span>,
     /// The current or last attempt.
@@ -142,6 +146,10 @@ pub struct AttemptView {
     pub error: Option<String>,
     /// Where its output is.
     pub recording: Option<RecordingView>,
+    /// The tool's name for its conversation, where it is known.
+    pub conversation: Option<String>,
+    /// It went on with the conversation of an attempt before it.
+    pub resumed: bool,
 }
 
 /// Where a session's recorded output is. Only paths are stored; the bytes are in files.
@@ -312,6 +320,27 @@ pub struct StatusView {
     pub config_error: Option<String>,
     /// Number of the last event.
     pub last_event: i64,
+}
+
+/// What a start of the daemon would do about one session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryView {
+    /// The session's name; empty where nothing says what it was.
+    pub session: String,
+    /// Its identity.
+    pub session_id: Option<Uid>,
+    /// The task it works on.
+    pub task: Option<TaskId>,
+    /// The task's status now.
+    pub state: Option<Status>,
+    /// What is known of it.
+    pub found: String,
+    /// What is done about it, a stable word for scripts.
+    pub action: String,
+    /// The same for people.
+    pub will: String,
+    /// What becomes of the task, where that is decided then.
+    pub then: Option<String>,
 }
 
 /// A provider as it is found on this machine.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::conversation::{self, GO_ON};
 use super::program;
 use super::table::{self, Input, ModeTable, Prompt, Table};
 use super::template::{self, Placeholder};
@@ -43,7 +44,8 @@ pub struct LaunchRequest<'a> {
     pub environment: &'a BTreeMap<String, String>,
     /// The session it runs in.
     pub session: &'a SessionName,
-    /// The session's identity; also the conversation's, where the tool lets us choose.
+    /// The session's identity; the conversation's follows from it, where the tool lets us
+    /// choose.
     pub session_uid: Uid,
     /// The session's directory.
     pub session_directory: &'a Path,
@@ -53,6 +55,8 @@ pub struct LaunchRequest<'a> {
     pub attempt: Option<AttemptId>,
     /// The daemon's socket.
     pub socket: &'a Path,
+    /// The tool's name for the conversation it is to go on with, if there is one.
+    pub conversation: Option<&'a str>,
 }
 
 impl<'a> LaunchRequest<'a> {
@@ -79,6 +83,7 @@ impl<'a> LaunchRequest<'a> {
             task: None,
             attempt: None,
             socket,
+            conversation: None,
         }
     }
 }
@@ -95,6 +100,10 @@ pub struct Launch {
     pub prompt_file: Option<(String, Vec<u8>)>,
     /// The agent's argument vector for people: a long prompt is an ellipsis.
     pub argv_shown: Vec<String>,
+    /// The tool's name for its conversation, where it is known beforehand.
+    pub conversation: Option<String>,
+    /// It goes on with the conversation that was asked for.
+    pub resumed: bool,
     /// Things worth knowing, one line each.
     pub warnings: Vec<String>,
 }
@@ -209,8 +218,23 @@ pub fn launch(table: &Table, request: &LaunchRequest<'_>, keys: Keys<'_>) -> Res
     let title = || table.title.clone();
     let mode = table.mode(request.mode).ok_or_else(|| LaunchError::Mode { title: title(), mode: request.mode })?;
     let environment = Environment::of(table, request, keys);
+    let runs_tool = request.command.is_empty();
+    let goes_on = mode.resume.as_deref().zip(request.conversation).filter(|(_, conversation)| {
+        let own = |name: &str| environment.plain.get(name).or_else(|| environment.secrets.get(name)).cloned();
+        let variable = |name: &str| own(name).or_else(|| keys(name));
+        let has = || conversation::exists(&table.conversations, &table.conversation_holds, conversation, variable);
+        runs_tool && (table.conversations.is_empty() || has())
+    });
+    let conversation = match goes_on {
+        Some((_, conversation)) => Some(conversation.to_owned()),
+        None => {
+            (runs_tool && mode.has(Placeholder::SessionUuid)).then(|| request.session_uid.random_first().to_string())
+        }
+    };
 
-    let plan = if request.command.is_empty() {
+    let plan = if let Some((mode, _)) = goes_on {
+        plan(table, mode, &LaunchRequest { description: GO_ON, ..*request }, &environment.plain)?
+    } else if runs_tool {
         plan(table, mode, request, &environment.plain)?
     } else if !table.accepts_command {
         return Err(LaunchError::Command { title: title() });
@@ -234,6 +258,8 @@ pub fn launch(table: &Table, request: &LaunchRequest<'_>, keys: Keys<'_>) -> Res
         secrets: Secrets(environment.secrets),
         prompt_file: plan.prompt_file,
         argv_shown: plan.shown,
+        conversation,
+        resumed: goes_on.is_some(),
         warnings: environment.warnings,
     })
 }
@@ -301,7 +327,8 @@ fn plan(
             Placeholder::PromptFile => file.display().to_string(),
             Placeholder::Model => request.model.unwrap_or_default().to_owned(),
             Placeholder::Directory => request.directory.display().to_string(),
-            Placeholder::SessionUuid => request.session_uid.to_string(),
+            Placeholder::SessionUuid => request.session_uid.random_first().to_string(),
+            Placeholder::Conversation => request.conversation.unwrap_or_default().to_owned(),
         };
         let arguments = templates.iter().map(|template| template::fill(template, value));
         std::iter::once(program.clone()).chain(arguments).collect()

@@ -4,6 +4,7 @@
 //! provider or add one without compiling.
 
 mod check;
+mod conversation;
 mod launch;
 mod probe;
 mod program;
@@ -16,6 +17,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use check::Remarks;
+pub use conversation::{GO_ON, MAX_PRINTED, printed};
 pub use launch::{Keys, Launch, LaunchError, LaunchRequest, MAX_ARGUMENT_PROMPT, Secrets};
 
 use crate::config::problem::{Problem, nearest};
@@ -151,6 +153,12 @@ impl Registry {
             directory.insert(entry.name.clone(), over(set.and_then(|s| s.per_directory), table.per_directory));
         }
         (provider, directory)
+    }
+
+    /// The words after which a provider's tool prints what it calls its conversation, where
+    /// it does: see [`printed`].
+    pub fn conversation_after(&self, provider: &str) -> Option<&str> {
+        self.get(provider)?.table.as_ref().ok()?.conversation_after.as_deref()
     }
 
     /// Says exactly how to start what is asked for.

@@ -22,6 +22,9 @@ pub struct Patch {
     native: Option<Vec<String>>,
     version: Option<Vec<String>>,
     version_file: Option<String>,
+    conversations: Option<Vec<String>>,
+    conversation_holds: Option<Vec<String>>,
+    conversation_after: Option<String>,
     install: Option<String>,
     inherit: Option<Vec<String>>,
     accepts_command: Option<bool>,
@@ -50,6 +53,7 @@ struct ModePatch {
     mild: Option<Vec<String>>,
     prompt: Option<PromptPatch>,
     stdin: Option<Input>,
+    resume: Option<Box<ModePatch>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -76,6 +80,14 @@ pub struct Table {
     /// A `package.json` that has the version, relative to the program's real directory:
     /// for tools that take seconds to print it.
     pub version_file: Option<String>,
+    /// Where the tool keeps a conversation, by its name: see [`super::conversation::exists`].
+    pub conversations: Vec<String>,
+    /// What is in the file of a conversation that can be gone on with, in which
+    /// `{conversation}` is its name too.
+    pub conversation_holds: Vec<String>,
+    /// The words after which the tool prints what it calls its conversation, where it does
+    /// not let us choose.
+    pub conversation_after: Option<String>,
     /// How to install it.
     pub install: Option<String>,
     /// Variables with keys and what goes with them, such as where the tool keeps its
@@ -112,6 +124,8 @@ pub struct ModeTable {
     pub prompt: Prompt,
     /// What it reads when the prompt does not come that way.
     pub stdin: Input,
+    /// How it goes on with a conversation; `None` where it cannot.
+    pub resume: Option<Box<ModeTable>>,
 }
 
 /// How a tool is given the prompt.
@@ -186,6 +200,9 @@ impl Patch {
             native: self.native.or(below.native),
             version: self.version.or(below.version),
             version_file: self.version_file.or(below.version_file),
+            conversations: self.conversations.or(below.conversations),
+            conversation_holds: self.conversation_holds.or(below.conversation_holds),
+            conversation_after: self.conversation_after.or(below.conversation_after),
             install: self.install.or(below.install),
             inherit: self.inherit.or(below.inherit),
             accepts_command: self.accepts_command.or(below.accepts_command),
@@ -230,6 +247,9 @@ impl Patch {
             native: self.native.unwrap_or_default(),
             version: self.version.unwrap_or_default(),
             version_file: self.version_file,
+            conversations: self.conversations.unwrap_or_default(),
+            conversation_holds: self.conversation_holds.unwrap_or_default(),
+            conversation_after: self.conversation_after,
             install: self.install,
             inherit,
             accepts_command: self.accepts_command.unwrap_or(false),
@@ -254,12 +274,22 @@ impl ModePatch {
                 // As a whole: half of one way and half of another is no way.
                 prompt: above.prompt.or(below.prompt),
                 stdin: above.stdin.or(below.stdin),
+                resume: ModePatch::over(above.resume.map(|r| *r), below.resume.map(|r| *r)).map(Box::new),
             }),
             (above, below) => above.or(below),
         }
     }
 
-    fn complete(self, mode: &str, stdin: Input) -> Result<ModeTable, String> {
+    fn complete(mut self, mode: &str, stdin: Input) -> Result<ModeTable, String> {
+        let resume = match self.resume.take() {
+            None => None,
+            Some(resume) if resume.resume.is_some() => {
+                return Err(format!("modes.{mode}.resume has a 'resume' of its own"));
+            }
+            // What is not said is as in the mode.
+            Some(resume) => ModePatch::over(Some(*resume), Some(self.clone())),
+        };
+        let resume = resume.map(|resume| resume.complete(&format!("{mode}.resume"), stdin)).transpose()?;
         let at = |key: &str| format!("modes.{mode}.{key}");
         let prompt = match self.prompt {
             Some(PromptPatch { stdin: Some(argv), argument: None, long: None }) => Prompt::Stdin(argv),
@@ -288,29 +318,42 @@ impl ModePatch {
             mild: self.mild.unwrap_or_default(),
             prompt,
             stdin: self.stdin.unwrap_or(stdin),
+            resume: resume.map(Box::new),
         };
+        match (mode.ends_with(".resume"), table.has(Placeholder::Conversation)) {
+            (true, false) => return Err(format!("modes.{mode} has no {{conversation}} in it")),
+            (false, true) => return Err(format!("modes.{mode} has {{conversation}}, which belongs into its 'resume'")),
+            _ => {}
+        }
         table.check_places().map_err(|what| format!("modes.{mode}.{what}"))?;
         Ok(table)
     }
 }
 
 impl ModeTable {
-    /// Nothing unknown in braces, and the prompt and the model only where they belong.
-    fn check_places(&self) -> Result<(), String> {
-        let none = Vec::new();
-        let (prompt, long) = match &self.prompt {
-            Prompt::Stdin(argv) => (argv, &none),
-            Prompt::Argument { argv, long } => (argv, long.as_ref().unwrap_or(&none)),
+    /// Whether any argument has this placeholder.
+    pub fn has(&self, place: Placeholder) -> bool {
+        self.lists().iter().any(|(_, list)| list.iter().any(|argument| template::holds(argument, place)))
+    }
+
+    fn lists(&self) -> [(&'static str, &[String]); 6] {
+        let (prompt, long): (&[String], &[String]) = match &self.prompt {
+            Prompt::Stdin(argv) => (argv, &[]),
+            Prompt::Argument { argv, long } => (argv, long.as_deref().unwrap_or(&[])),
         };
-        let lists = [
+        [
             ("argv", &self.argv),
             ("mild", &self.mild),
-            ("full_access", self.full_access.as_ref().unwrap_or(&none)),
-            ("model", self.model.as_ref().unwrap_or(&none)),
+            ("full_access", self.full_access.as_deref().unwrap_or(&[])),
+            ("model", self.model.as_deref().unwrap_or(&[])),
             ("prompt", prompt),
             ("prompt.long", long),
-        ];
-        for (name, list) in lists {
+        ]
+    }
+
+    /// Nothing unknown in braces, and the prompt and the model only where they belong.
+    fn check_places(&self) -> Result<(), String> {
+        for (name, list) in self.lists() {
             for text in list {
                 if let Some(word) = template::unknown(text) {
                     return Err(format!("{name} has {{{word}}}, which stands for nothing"));

@@ -13,15 +13,18 @@ pub enum Placeholder {
     Directory,
     /// A UUID that is the conversation's own; another for each attempt.
     SessionUuid,
+    /// The tool's name for the conversation that is gone on with.
+    Conversation,
 }
 
 impl Placeholder {
-    const ALL: [(&'static str, Placeholder); 5] = [
+    const ALL: [(&'static str, Placeholder); 6] = [
         ("prompt", Placeholder::Prompt),
         ("prompt_file", Placeholder::PromptFile),
         ("model", Placeholder::Model),
         ("directory", Placeholder::Directory),
         ("session_uuid", Placeholder::SessionUuid),
+        ("conversation", Placeholder::Conversation),
     ];
 }
 

@@ -56,6 +56,7 @@ impl Place {
         change: impl FnOnce(&mut LaunchRequest<'a>),
     ) -> Result<Launch, LaunchError> {
         let mut request = LaunchRequest {
+            conversation: None,
             provider: "claude",
             description: "Fix it",
             command: &[],
@@ -77,7 +78,7 @@ impl Place {
 }
 
 fn uuid() -> String {
-    Uid::from_bytes(UID).to_string()
+    Uid::from_bytes(UID).random_first().to_string()
 }
 
 #[test]
@@ -448,4 +449,64 @@ fn a_version_is_read_where_asking_takes_long() {
     let views = place.registry().views(&place.environment, &BTreeMap::new());
     let gemini = views.iter().find(|view| view.name == "gemini").unwrap();
     assert_eq!(gemini.version.as_deref(), Some("0.61.0"));
+}
+
+/// The exact command lines after an interruption, as the tools were seen to take them.
+#[test]
+fn an_interrupted_conversation_is_gone_on_with() {
+    let place = Place::with(&["claude", "codex", "gemini", "opencode"]);
+    let home = place.dir.path().join("home");
+    let keys = HashMap::from([("HOME".to_owned(), home.display().to_string())]);
+    let cases = [
+        (
+            "claude",
+            Mode::Cli,
+            ".claude/projects/-work-dir/TALK.jsonl",
+            "-p --output-format text --resume TALK --permission-mode acceptEdits",
+        ),
+        (
+            "claude",
+            Mode::Interactive,
+            ".claude/projects/-work-dir/TALK.jsonl",
+            "--resume TALK --permission-mode acceptEdits PROMPT",
+        ),
+        (
+            "codex",
+            Mode::Cli,
+            ".codex/sessions/2026/11/23/rollout-2026-11-23T21-44-31-TALK.jsonl",
+            "exec --skip-git-repo-check -c check_for_update_on_startup=false -s workspace-write resume TALK -",
+        ),
+        (
+            "gemini",
+            Mode::Cli,
+            ".gemini/tmp/dir/chats/session-2026-11-23T21-47-33333333.jsonl",
+            "--output-format text --skip-trust --resume TALK --approval-mode auto_edit",
+        ),
+    ];
+    for (provider, mode, file, expected) in cases {
+        let launch = || {
+            let change = |request: &mut LaunchRequest<'_>| {
+                (request.provider, request.mode, request.conversation) = (provider, mode, Some("TALK"));
+            };
+            place.launch_with(&keys, change).unwrap()
+        };
+        // What the tool no longer has cannot be gone on with.
+        let fresh = launch();
+        assert!(!fresh.resumed && !fresh.steps[0].argv.iter().any(|a| a.contains("TALK")), "{provider}: {fresh:?}");
+        assert_eq!(fresh.conversation, (provider != "codex").then(uuid), "{provider}");
+
+        let file = home.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, r#"{"sessionId":"TALK"} {"type":"gemini"}"#).unwrap();
+        let again = launch();
+        let line = again.steps[0].argv[1..].join(" ").replace(conversation::GO_ON, "PROMPT");
+        assert_eq!(line, expected, "{provider} {mode}");
+        assert_eq!((again.resumed, again.conversation.as_deref()), (true, Some("TALK")), "{provider}");
+        let by_file = again.prompt_file.map(|(_, content)| content);
+        assert_eq!(by_file, (mode == Mode::Cli).then(|| conversation::GO_ON.as_bytes().to_vec()), "{provider}");
+        fs::remove_file(&file).unwrap();
+    }
+    let change =
+        |request: &mut LaunchRequest<'_>| (request.provider, request.conversation) = ("opencode", Some("TALK"));
+    assert!(!place.launch_with(&keys, change).unwrap().resumed, "it has no way to be told");
 }

@@ -138,6 +138,10 @@ pub struct Waiting<'a> {
     pub due_at: Option<Timestamp>,
     /// The wait is for a repetition, not one the user asked for.
     pub backing_off: bool,
+    /// Its last attempt was interrupted, or lost.
+    pub interrupted: bool,
+    /// That has happened too often in a short time.
+    pub looping: bool,
 }
 
 /// Why a task is not running. Computed when asked, never stored.
@@ -190,6 +194,13 @@ impl fmt::Display for ReasonCode {
 pub fn reason(task: &Waiting<'_>, limits: &Limits, usage: &Usage, now: Timestamp) -> Option<Reason> {
     let because = |code, detail: String| Some(Reason { code, detail });
     match task.status {
+        Status::Held if task.interrupted && task.looping => {
+            let detail = "held: interrupted too often in a short time: 'autodev release' lets it run again";
+            return because(ReasonCode::Held, detail.into());
+        }
+        Status::Held if task.interrupted => {
+            return because(ReasonCode::Held, "held: it was interrupted: 'autodev release' lets it go on".into());
+        }
         Status::Held => return because(ReasonCode::Held, "held: 'autodev release' lets it run".into()),
         Status::Queued => {}
         _ => return None,
@@ -212,7 +223,9 @@ pub fn reason(task: &Waiting<'_>, limits: &Limits, usage: &Usage, now: Timestamp
     }
     if let Some(due) = task.due_at.filter(|due| *due > now) {
         let wait = crate::clock::short(due.since(now));
-        return if task.backing_off {
+        return if task.backing_off && task.interrupted {
+            because(ReasonCode::Backoff, format!("interrupted; next attempt in {wait}"))
+        } else if task.backing_off {
             because(ReasonCode::Backoff, format!("failed; next attempt in {wait}"))
         } else {
             because(ReasonCode::Begin, format!("starts in {wait}"))
@@ -270,6 +283,8 @@ mod tests {
 
     fn waiting() -> Waiting<'static> {
         Waiting {
+            interrupted: false,
+            looping: false,
             status: Status::Queued,
             provider: "claude",
             lane: LANE,

@@ -43,7 +43,13 @@ impl Found {
 /// When the directory cannot be listed.
 pub fn gather(paths: &Paths) -> io::Result<BTreeMap<String, Found>> {
     let mut all = BTreeMap::new();
-    for entry in fs::read_dir(paths.live_sessions())? {
+    let listed = match fs::read_dir(paths.live_sessions()) {
+        Ok(listed) => listed,
+        // Nothing was ever started here.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(all),
+        Err(error) => return Err(error),
+    };
+    for entry in listed {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         if is_directory_name(&name) && entry.file_type()?.is_dir() {

@@ -2,7 +2,10 @@
 //! plan without touching anything, carry it out.
 
 pub mod gather;
+mod pair;
 pub mod plan;
+pub mod words;
 
 pub use gather::{Found, gather};
+pub use pair::pair;
 pub use plan::{Action, Facts, plan};

@@ -17,6 +17,8 @@ pub enum Order {
     Stop(How),
     /// Freeze it, or let it run on.
     Freeze(bool),
+    /// Ask its keeper once more, should it not answer.
+    Look,
 }
 
 /// What is known of a live session beyond its row.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::dependents;
 use super::events::{self, Entry, text_hash};
 use super::failure::Failure;
-use super::rows::{millis, moment, no_task, word, word_or_none};
+use super::rows::{STATE, STATE_COLUMNS, millis, moment, no_task, state};
 use super::tx::Tx;
 use super::{Applied, AppliedEach};
 use crate::clock::Timestamp;
@@ -14,7 +14,6 @@ use crate::id::{AttemptId, TaskId, Uid};
 use crate::protocol::fault::Fault;
 use crate::protocol::view::SessionState;
 use crate::queue::{self, LaneId};
-use crate::task::retry::Allowance;
 use crate::task::{Actor, Dependency, Event, Outcome, State, Status, TaskSpec, step};
 
 /// Stores a new task. `batch` is the open batch it belongs to; `after` replaces the
@@ -27,7 +26,7 @@ pub(super) fn create(
 ) -> Result<(TaskId, Uid), Failure> {
     let dir = spec.dir.to_str().ok_or_else(|| Fault::usage("the directory's name is not valid UTF-8"))?;
     let lane = lane(tx, &spec.provider, dir)?;
-    let state = State::submitted(spec.hold, spec.retries);
+    let state = State::submitted(spec.hold, spec.policy());
     let due = spec.begin.filter(|begin| *begin > tx.clock);
     let task = TaskId(tx.head.highest_task + 1);
     let uid = Uid::new();
@@ -35,9 +34,9 @@ pub(super) fn create(
         .prepare_cached(
             "INSERT INTO tasks (id, uid, title, role, lane, model, mode, full_access, priority, rank, status,
                  attempt, retries, failures, restarts, unmet, batch_open, due_at, backing_off, timeout_ms,
-                 columns, rows, created_at, updated_at, error_count)
+                 columns, rows, created_at, updated_at, error_count, on_interrupt, max_restarts)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12, 0, 0, ?13, ?14, ?15, 0, ?16, ?17,
-                 ?18, ?19, ?19, 0)",
+                 ?18, ?19, ?19, 0, ?20, ?21)",
         )?
         .execute(params![
             task.0,
@@ -51,7 +50,7 @@ pub(super) fn create(
             spec.priority,
             queue::rank(tx.now, spec.priority),
             state.status.name(),
-            state.allowance.retries,
+            spec.retries,
             // Corrected below, where there are any: until then it cannot be ready.
             u32::from(!after.is_empty()),
             batch.is_some(),
@@ -60,6 +59,8 @@ pub(super) fn create(
             spec.size.map(|s| s.0),
             spec.size.map(|s| s.1),
             tx.now.0,
+            spec.on_interrupt.name(),
+            spec.max_restarts,
         ])?;
     tx.head.highest_task = task.0;
     tx.conn
@@ -143,31 +144,23 @@ impl Current {
     /// Reads it.
     pub(super) fn of(tx: &Tx<'_>, task: TaskId) -> Result<Current, Failure> {
         let read = |row: &Row<'_>| {
-            let allowance = Allowance { retries: row.get(5)?, failures: row.get(6)?, restarts: row.get(7)? };
             Ok(Current {
-                title: row.get(0)?,
-                state: State {
-                    status: word(row, 1)?,
-                    stop: word_or_none(row, 2)?,
-                    outcome: word_or_none(row, 3)?,
-                    attempt: row.get(4)?,
-                    allowance,
-                },
-                due_at: moment(row, 8)?,
-                backing_off: row.get(9)?,
-                started_at: moment(row, 10)?,
-                ended_at: moment(row, 11)?,
-                exit_code: row.get(12)?,
-                last_error: row.get(13)?,
-                error_count: row.get(14)?,
+                state: state(row, 0)?,
+                title: row.get(STATE_COLUMNS)?,
+                due_at: moment(row, STATE_COLUMNS + 1)?,
+                backing_off: row.get(STATE_COLUMNS + 2)?,
+                started_at: moment(row, STATE_COLUMNS + 3)?,
+                ended_at: moment(row, STATE_COLUMNS + 4)?,
+                exit_code: row.get(STATE_COLUMNS + 5)?,
+                last_error: row.get(STATE_COLUMNS + 6)?,
+                error_count: row.get(STATE_COLUMNS + 7)?,
             })
         };
         tx.conn
-            .prepare_cached(
-                "SELECT title, status, stop, outcome, attempt, retries, failures, restarts, due_at, backing_off,
-                        started_at, ended_at, exit_code, last_error, error_count
-                   FROM tasks WHERE id = ?1",
-            )?
+            .prepare_cached(&format!(
+                "SELECT {STATE}, title, due_at, backing_off, started_at, ended_at, exit_code, last_error, error_count
+                   FROM tasks AS t WHERE t.id = ?1"
+            ))?
             .query_row([task.0], read)
             .optional()?
             .ok_or_else(|| no_task(task).into())
@@ -195,7 +188,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, task: TaskId, event: &Event, actor: Actor) 
     let now = tx.now;
     let mut current = Current::of(tx, task)?;
     let before = current.state;
-    let step = step(&before, event)?;
+    let step = step(&before, event, tx.clock)?;
     let after = step.state;
     current.state = after;
     if let Some(wait) = step.backoff {
@@ -229,7 +222,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, task: TaskId, event: &Event, actor: Actor) 
     let about = event.attempt().or((after.attempt > 0 && after.status.is_active()).then_some(after.attempt));
     append(tx, task, about, event.name(), actor, after.status, detail(event, &current))?;
 
-    if matches!(event, Event::Retried) {
+    if matches!(event, Event::Retried | Event::Recovered) {
         dependents::recheck(tx, task)?;
     }
     if before.status.is_final() != after.status.is_final() {
@@ -285,7 +278,7 @@ fn write(tx: &Tx<'_>, task: TaskId, current: &Current) -> rusqlite::Result<()> {
         .prepare_cached(
             "UPDATE tasks SET status = ?2, stop = ?3, outcome = ?4, attempt = ?5, failures = ?6, restarts = ?7,
                  due_at = ?8, backing_off = ?9, started_at = ?10, ended_at = ?11, exit_code = ?12,
-                 last_error = ?13, error_count = ?14, updated_at = ?15
+                 last_error = ?13, error_count = ?14, updated_at = ?15, restarts_since = ?16, resume = ?17
               WHERE id = ?1",
         )?
         .execute(params![
@@ -294,8 +287,8 @@ fn write(tx: &Tx<'_>, task: TaskId, current: &Current) -> rusqlite::Result<()> {
             state.stop.map(|s| s.name()),
             state.outcome.map(|o| o.name()),
             state.attempt,
-            state.allowance.failures,
-            state.allowance.restarts,
+            state.used.failures,
+            state.used.restarts,
             current.due_at.map(|d| d.0),
             current.backing_off,
             current.started_at.map(|s| s.0),
@@ -304,6 +297,8 @@ fn write(tx: &Tx<'_>, task: TaskId, current: &Current) -> rusqlite::Result<()> {
             current.last_error,
             current.error_count,
             tx.now.0,
+            state.used.since.map(|s| s.0),
+            state.resume,
         ])?;
     Ok(())
 }
@@ -352,6 +347,7 @@ fn detail(event: &Event, current: &Current) -> Value {
             "signal": exit.signal,
             "error_sha256": error.as_deref().map(text_hash),
         }),
+        Event::Started { resumed: true, .. } => json!({ "resumed": true }),
         Event::Settled { .. } => match current.due_at {
             Some(due) => json!({ "outcome": current.state.outcome.map(Outcome::name), "due": due }),
             None => json!({ "outcome": current.state.outcome.map(Outcome::name) }),

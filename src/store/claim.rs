@@ -88,7 +88,9 @@ fn head(tx: &Tx<'_>, limits: &Limits, usage: &Usage, provider: &str) -> rusqlite
 
 /// Makes the next attempt of a task, and its session.
 fn start(tx: &mut Tx<'_>, task: TaskId) -> Result<Claim, Failure> {
-    let number = apply::Current::of(tx, task)?.state.attempt + 1;
+    let state = apply::Current::of(tx, task)?.state;
+    let number = state.attempt + 1;
+    let conversation = if state.resume { last_conversation(tx, task)? } else { None };
     apply::apply(tx, task, &Event::Claimed { attempt: number }, Actor::Daemon)?;
     let attempt = AttemptId { task, number };
     let spec = submit::spec(tx, task)?;
@@ -122,5 +124,16 @@ fn start(tx: &mut Tx<'_>, task: TaskId) -> Result<Claim, Failure> {
     let task_uid =
         tx.conn.prepare_cached("SELECT uid FROM tasks WHERE id = ?1")?.query_row([task.0], |row| rows::uid(row, 0))?;
     let session_number = u64::try_from(session).unwrap_or(0);
-    Ok(Claim { attempt, task_uid, session_uid, session_number, spec })
+    Ok(Claim { attempt, task_uid, session_uid, session_number, spec, conversation })
+}
+
+/// The conversation of the last attempt whose program was started.
+fn last_conversation(tx: &Tx<'_>, task: TaskId) -> rusqlite::Result<Option<String>> {
+    tx.conn
+        .prepare_cached(
+            "SELECT conversation FROM attempts WHERE task = ?1 AND started_at IS NOT NULL ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row([task.0], |row| row.get(0))
+        .optional()
+        .map(Option::flatten)
 }

@@ -85,6 +85,14 @@ pub(super) fn edit(tx: &mut Tx<'_>, edit: &Edit) -> Result<Applied, Failure> {
         set(tx, task, "retries", retries)?;
         changes.insert("retries".into(), json!(retries));
     }
+    if let Some(on_interrupt) = edit.on_interrupt {
+        set(tx, task, "on_interrupt", on_interrupt.name())?;
+        changes.insert("on_interrupt".into(), json!(on_interrupt));
+    }
+    if let Some(max_restarts) = edit.max_restarts {
+        set(tx, task, "max_restarts", max_restarts)?;
+        changes.insert("max_restarts".into(), json!(max_restarts));
+    }
     if let Some(timeout) = edit.timeout {
         let timeout = Some(timeout).filter(|t| !t.0.is_zero());
         set(tx, task, "timeout_ms", timeout.map(millis))?;

@@ -15,6 +15,7 @@ mod edit;
 mod events;
 mod failure;
 mod filter;
+mod glance;
 mod indexer;
 mod list;
 mod log_room;
@@ -46,7 +47,9 @@ use crate::paths::Paths;
 use crate::protocol::exit::ExitRecord;
 use crate::protocol::fault::Fault;
 use crate::protocol::view::EventView;
-use crate::task::{Effect, Mode, Outcome, Status, TaskSpec};
+use crate::task::{Effect, Mode, Outcome, State, Status, TaskSpec};
+
+pub use glance::Glance;
 
 use failure::Failure;
 use readers::{Ask, Question, Reader};
@@ -116,6 +119,8 @@ pub struct Claim {
     pub session_number: u64,
     /// What was asked for.
     pub spec: TaskSpec,
+    /// The conversation it is to go on with, where one is known.
+    pub conversation: Option<String>,
 }
 
 /// A session without a task, to be stored before it is launched.
@@ -144,6 +149,21 @@ pub struct StoredSession {
     pub number: u64,
 }
 
+/// What is started for an attempt, for [`Store::start_attempt`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptStart {
+    /// The argument vector as it may be shown.
+    pub argv: Vec<String>,
+    /// The keeper's process.
+    pub keeper_pid: u32,
+    /// Columns and rows.
+    pub size: (u16, u16),
+    /// The tool's name for its conversation, where it is known beforehand.
+    pub conversation: Option<String>,
+    /// It goes on with a conversation.
+    pub resumed: bool,
+}
+
 /// How an attempt ended, for [`Store::end_attempt`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptEnd {
@@ -153,6 +173,8 @@ pub struct AttemptEnd {
     pub error: Option<String>,
     /// The keeper's record, where there is one.
     pub record: Option<ExitRecord>,
+    /// The tool's name for its conversation, where its output says so.
+    pub conversation: Option<String>,
 }
 
 /// A session whose end is not in the database: what recovery looks at.
@@ -166,6 +188,8 @@ pub struct Unfinished {
     pub number: u64,
     /// The attempt and its task's status; `None` for a session without a task.
     pub attempt: Option<(AttemptId, Status)>,
+    /// All that decides what becomes of its task.
+    pub state: Option<State>,
     /// An order to end its task is out, and it is `kill` or `cancel`.
     pub stop: Option<crate::task::Stop>,
     /// `Started` was committed.

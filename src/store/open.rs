@@ -45,6 +45,20 @@ pub(super) fn open(paths: &Paths, seen: u64) -> Result<Store, OpenError> {
     start(conn, paths, &found, seen)
 }
 
+/// Opens the database for reading only, if there is one, and examines it as a start would.
+pub(super) fn look(paths: &Paths) -> Result<Option<Connection>, OpenError> {
+    let found = Found::look(paths)?;
+    if found.decide(paths)? {
+        return Ok(None);
+    }
+    let conn = migrate::connect(&paths.database(), false).map_err(|e| sql_error(paths, &e))?;
+    if found.is_bare() && is_unfinished(&conn).map_err(|e| sql_error(paths, &e))? {
+        return Ok(None);
+    }
+    examine(&conn, paths, &found)?;
+    Ok(Some(conn))
+}
+
 /// What lies in the state directory.
 struct Found {
     /// The install id in the marker.

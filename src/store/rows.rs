@@ -11,7 +11,8 @@ use crate::id::{AttemptId, TaskId, Uid};
 use crate::protocol::fault::Fault;
 use crate::protocol::view::TaskView;
 use crate::queue::{self, LaneId, Limits, Usage, Waiting};
-use crate::task::{Dependency, Status, When};
+use crate::task::retry::Used;
+use crate::task::{Dependency, Outcome, Policy, State, Status, When};
 
 /// A word of ours in a column.
 pub(super) fn word<T: FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
@@ -98,6 +99,25 @@ impl<'a> Circumstances<'a> {
     }
 }
 
+/// The columns of a task `t` that [`state`] reads.
+pub(super) const STATE: &str = "t.status, t.stop, t.outcome, t.attempt, t.resume, t.retries, t.on_interrupt, \
+                                t.max_restarts, t.failures, t.restarts, t.restarts_since";
+/// How many they are.
+pub(super) const STATE_COLUMNS: usize = 11;
+
+/// All that decides what may happen to a task: the columns [`STATE`], from `at` on.
+pub(super) fn state(row: &Row<'_>, at: usize) -> rusqlite::Result<State> {
+    Ok(State {
+        status: word(row, at)?,
+        stop: word_or_none(row, at + 1)?,
+        outcome: word_or_none(row, at + 2)?,
+        attempt: row.get(at + 3)?,
+        resume: row.get(at + 4)?,
+        policy: Policy { retries: row.get(at + 5)?, on_interrupt: word(row, at + 6)?, max_restarts: row.get(at + 7)? },
+        used: Used { failures: row.get(at + 8)?, restarts: row.get(at + 9)?, since: moment(row, at + 10)? },
+    })
+}
+
 /// One task; `text` says whether with its prompt and command.
 pub(super) fn task(
     conn: &Connection,
@@ -109,7 +129,7 @@ pub(super) fn task(
         "SELECT t.uid, t.title, t.role, t.status, t.stop, l.provider, t.model, t.mode, l.dir, t.full_access,
                 t.priority, t.due_at, t.retries, t.timeout_ms, t.attempt, t.created_at, t.updated_at,
                 t.started_at, t.ended_at, t.exit_code, t.outcome, t.last_error, t.error_count,
-                t.lane, t.unmet, t.batch_open, t.backing_off
+                t.lane, t.unmet, t.batch_open, t.backing_off, t.on_interrupt, t.max_restarts, t.restarts
            FROM tasks AS t JOIN lanes AS l ON l.id = t.lane WHERE t.id = ?1",
     )?;
     let found = statement
@@ -138,6 +158,8 @@ pub(super) fn task(
                 after: Vec::new(),
                 due_at: moment(row, 11)?,
                 retries: row.get(12)?,
+                on_interrupt: word(row, 27)?,
+                max_restarts: row.get(28)?,
                 timeout: span(row, 13)?,
                 attempt,
                 session: attempt.map(AttemptId::session),
@@ -156,6 +178,7 @@ pub(super) fn task(
                 unmet: row.get::<_, i64>(24)? > 0,
                 batch_open: row.get(25)?,
                 backing_off: row.get(26)?,
+                restarts: row.get(29)?,
             };
             Ok((view, waits))
         })
@@ -178,6 +201,7 @@ struct Waits {
     unmet: bool,
     batch_open: bool,
     backing_off: bool,
+    restarts: u32,
 }
 
 fn reason(
@@ -203,6 +227,8 @@ fn reason(
         batch_open: waits.batch_open,
         due_at: view.due_at,
         backing_off: waits.backing_off,
+        interrupted: matches!(view.outcome, Some(Outcome::Lost | Outcome::Interrupted)),
+        looping: waits.restarts > view.max_restarts,
     };
     Ok(queue::reason(&waiting, circumstances.limits, &circumstances.usage, circumstances.now))
 }

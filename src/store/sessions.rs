@@ -8,7 +8,7 @@ use super::events::{self, Entry};
 use super::failure::Failure;
 use super::rows::word;
 use super::tx::Tx;
-use super::{Applied, AttemptEnd, NewSession, StoredSession};
+use super::{Applied, AttemptEnd, AttemptStart, NewSession, StoredSession};
 use crate::id::{AttemptId, MAX_SESSION_NAME, SessionName, Uid};
 use crate::protocol::exit::ExitRecord;
 use crate::protocol::fault::Fault;
@@ -17,14 +17,15 @@ use crate::protocol::view::SessionState;
 use crate::task::{Actor, Event, Exit};
 
 /// `Started`, with what runs and who keeps it.
-pub(super) fn start_attempt(
-    tx: &mut Tx<'_>,
-    attempt: AttemptId,
-    argv: &[String],
-    keeper_pid: u32,
-    size: (u16, u16),
-) -> Result<Applied, Failure> {
-    let applied = apply(tx, attempt.task, &Event::Started { attempt: attempt.number }, Actor::Daemon)?;
+pub(super) fn start_attempt(tx: &mut Tx<'_>, attempt: AttemptId, start: &AttemptStart) -> Result<Applied, Failure> {
+    let AttemptStart { argv, keeper_pid, size, conversation, resumed } = start;
+    let event = Event::Started { attempt: attempt.number, resumed: *resumed };
+    let applied = apply(tx, attempt.task, &event, Actor::Daemon)?;
+    if conversation.is_some() || *resumed {
+        tx.conn
+            .prepare_cached("UPDATE attempts SET conversation = ?3, resumed = ?4 WHERE task = ?1 AND number = ?2")?
+            .execute(params![attempt.task.0, attempt.number, conversation, resumed])?;
+    }
     tx.conn
         .prepare_cached(
             "UPDATE sessions SET argv = ?3, keeper_pid = ?4, columns = ?5, rows = ?6
@@ -41,6 +42,13 @@ pub(super) fn end_attempt(tx: &mut Tx<'_>, attempt: AttemptId, end: AttemptEnd) 
     let error = end.error.or_else(|| end.record.as_ref().and_then(|r| r.error.clone()));
     let ended = Event::Ended { attempt: number, outcome: end.outcome, exit, error };
     let before = apply(tx, task, &ended, Actor::Daemon)?.before;
+    if let Some(conversation) = &end.conversation {
+        tx.conn
+            .prepare_cached(
+                "UPDATE attempts SET conversation = coalesce(conversation, ?3) WHERE task = ?1 AND number = ?2",
+            )?
+            .execute(params![task.0, number, conversation])?;
+    }
     let settled = apply(tx, task, &Event::Settled { attempt: number }, Actor::Daemon)?;
     if let Some(record) = &end.record {
         let session = tx
@@ -318,7 +326,8 @@ pub(super) fn recordings_moved(tx: &mut Tx<'_>, moved: &[(Uid, String, Option<u6
     Ok(())
 }
 
-fn append(tx: &mut Tx<'_>, kind: &str, actor: Actor, detail: serde_json::Value) -> Result<(), Failure> {
+/// Writes down something about no task.
+pub(super) fn append(tx: &mut Tx<'_>, kind: &str, actor: Actor, detail: serde_json::Value) -> Result<(), Failure> {
     events::append(tx, Entry { task: None, attempt: None, kind, actor, status: None, detail })?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Unfinished;
 use super::failure::Failure;
-use super::rows::{self, Circumstances, json, moment, no_task, span, uid, word, word_or_none};
+use super::rows::{self, Circumstances, STATE, json, moment, no_task, span, state, uid, word, word_or_none};
 use super::sessions::no_session;
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, SessionName, TaskId, Uid};
@@ -61,7 +61,8 @@ pub(super) fn briefs(conn: &Connection, tasks: &[TaskId]) -> Result<Vec<Brief>, 
 fn attempts(conn: &Connection, live: &Path, task: TaskId) -> rusqlite::Result<Vec<AttemptView>> {
     let mut statement = conn.prepare_cached(
         "SELECT a.number, s.name, a.provider, a.model, s.argv, a.claimed_at, a.started_at, a.ended_at, a.outcome,
-                a.exit_code, a.error, s.recording_path, s.recording_offset, s.recording_bytes, s.recording_sha256
+                a.exit_code, a.error, s.recording_path, s.recording_offset, s.recording_bytes, s.recording_sha256,
+                a.conversation, a.resumed
            FROM attempts AS a JOIN sessions AS s ON s.id = a.session WHERE a.task = ?1 ORDER BY a.number",
     )?;
     let rows = statement.query_map([task.0], |row| {
@@ -80,6 +81,8 @@ fn attempts(conn: &Connection, live: &Path, task: TaskId) -> rusqlite::Result<Ve
             outcome: word_or_none(row, 8)?,
             exit_code: row.get(9)?,
             error: row.get(10)?,
+            conversation: row.get(15)?,
+            resumed: row.get(16)?,
         })
     })?;
     rows.collect()
@@ -239,7 +242,7 @@ pub(super) fn session(conn: &Connection, live: &Path, target: &str) -> Result<Se
 
 /// Sessions without an end, and those of tasks that are not settled.
 pub(super) fn unfinished(conn: &Connection) -> Result<Vec<Unfinished>, Failure> {
-    let mut statement = conn.prepare_cached(
+    let mut statement = conn.prepare_cached(&format!(
         "WITH open (id) AS (
              SELECT id FROM sessions INDEXED BY sessions_live WHERE ended_at IS NULL
              UNION
@@ -248,10 +251,11 @@ pub(super) fn unfinished(conn: &Connection) -> Result<Vec<Unfinished>, Failure> 
               WHERE t.status IN ('starting', 'running', 'paused', 'completing'))
          SELECT s.name, s.uid, s.id, s.task, s.attempt, t.status, t.stop, s.started_at, t.timeout_ms,
                 (SELECT sum(CASE e.kind WHEN 'resumed' THEN e.at ELSE -e.at END) FROM events AS e
-                  WHERE e.task = s.task AND e.attempt = s.attempt AND e.kind IN ('paused', 'resumed'))
+                  WHERE e.task = s.task AND e.attempt = s.attempt AND e.kind IN ('paused', 'resumed')),
+                {STATE}
            FROM open CROSS JOIN sessions AS s ON s.id = open.id LEFT JOIN tasks AS t ON t.id = s.task
-          ORDER BY s.id",
-    )?;
+          ORDER BY s.id"
+    ))?;
     let now = Timestamp::now();
     let rows = statement.query_map([], |row| {
         let task: Option<i64> = row.get(3)?;
@@ -271,6 +275,7 @@ pub(super) fn unfinished(conn: &Connection) -> Result<Vec<Unfinished>, Failure> 
             uid: uid(row, 1)?,
             number: row.get::<_, i64>(2)?.try_into().unwrap_or(0),
             attempt: attempt.zip(status),
+            state: status.map(|_| state(row, 10)).transpose()?,
             stop: word_or_none(row, 6)?,
             started: started_at.is_some(),
             timeout: span(row, 8)?,

@@ -12,7 +12,8 @@ use crate::id::{TaskId, Uid};
 use crate::protocol::fault::Fault;
 use crate::protocol::reply::Submitted;
 use crate::protocol::request::Submit;
-use crate::task::TaskSpec;
+use crate::task::spec::DEFAULT_RESTARTS;
+use crate::task::{OnInterrupt, TaskSpec};
 
 /// Stores a task, or finds the one stored before under the same key.
 pub(super) fn submit(tx: &mut Tx<'_>, submit: &Submit) -> Result<Submitted, Failure> {
@@ -101,6 +102,8 @@ pub(super) fn wished(spec: &TaskSpec) -> impl Serialize + '_ {
         begin,
         hold,
         retries,
+        on_interrupt,
+        max_restarts,
         timeout,
         labels,
         environment: _,
@@ -108,7 +111,19 @@ pub(super) fn wished(spec: &TaskSpec) -> impl Serialize + '_ {
     } = spec;
     let work = (title, description, command, role, provider, model, mode, dir, full_access);
     let turn = (priority, after, begin.is_some(), hold, retries, timeout, labels);
-    (work, turn)
+    let interrupted = (on_interrupt, max_restarts);
+    match interrupted {
+        // As it was before there was a choice: keys that were used then still count.
+        (OnInterrupt::Resume, &DEFAULT_RESTARTS) => Wished::Usual(work, turn),
+        _ => Wished::Special(work, turn, interrupted),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Wished<W, T, I> {
+    Usual(W, T),
+    Special(W, T, I),
 }
 
 fn repeated(tx: &Tx<'_>, key: &str, hash: &[u8; 32]) -> Result<Option<Submitted>, Failure> {
@@ -139,7 +154,7 @@ pub(super) fn spec(tx: &Tx<'_>, task: TaskId) -> Result<TaskSpec, Failure> {
         .conn
         .prepare_cached(
             "SELECT t.title, x.description, x.command, t.role, l.provider, t.model, t.mode, l.dir, t.full_access,
-                    t.priority, t.retries, t.timeout_ms, x.environment, t.columns, t.rows
+                    t.priority, t.retries, t.timeout_ms, x.environment, t.columns, t.rows, t.on_interrupt, t.max_restarts
                FROM tasks AS t JOIN lanes AS l ON l.id = t.lane JOIN task_texts AS x ON x.task = t.id
               WHERE t.id = ?1",
         )?
@@ -161,6 +176,8 @@ pub(super) fn spec(tx: &Tx<'_>, task: TaskId) -> Result<TaskSpec, Failure> {
                 begin: None,
                 hold: false,
                 retries: row.get(10)?,
+                on_interrupt: word(row, 15)?,
+                max_restarts: row.get(16)?,
                 timeout: span(row, 11)?,
                 labels: Vec::new(),
                 environment: json(row, 12)?,

@@ -22,7 +22,8 @@ use crate::protocol::reply::TaskPage;
 use crate::protocol::request::{Edit, EventsQuery, Filter, ListQuery, Listing, Select, Submit, SubmitChunk};
 use crate::protocol::view::{Count, SessionState, TaskDetail};
 use crate::queue::Limits;
-use crate::task::{Actor, Dependency, Event, Exit, When};
+use crate::task::spec::DEFAULT_RESTARTS;
+use crate::task::{Actor, Dependency, Event, Exit, OnInterrupt, When};
 
 /// An instance in a temporary directory.
 struct Home {
@@ -72,6 +73,8 @@ fn spec(title: &str) -> TaskSpec {
         begin: None,
         hold: false,
         retries: 0,
+        on_interrupt: OnInterrupt::default(),
+        max_restarts: DEFAULT_RESTARTS,
         timeout: None,
         labels: Vec::new(),
         environment: std::collections::BTreeMap::new(),
@@ -97,8 +100,14 @@ async fn claim(store: &Store, slots: u32) -> Vec<TaskId> {
     store.claim(limits(slots), usize::MAX).await.unwrap().into_iter().map(|c| c.attempt.task).collect()
 }
 
+/// What is started, with nothing to go on with.
+fn started(argv: &[&str], keeper_pid: u32, size: (u16, u16)) -> AttemptStart {
+    let argv = argv.iter().map(ToString::to_string).collect();
+    AttemptStart { argv, keeper_pid, size, conversation: None, resumed: false }
+}
+
 fn ended(outcome: Outcome) -> AttemptEnd {
-    AttemptEnd { outcome, error: None, record: None }
+    AttemptEnd { outcome, error: None, record: None, conversation: None }
 }
 
 fn attempt(task: TaskId, number: u32) -> AttemptId {
@@ -108,7 +117,7 @@ fn attempt(task: TaskId, number: u32) -> AttemptId {
 /// Runs a claimed task to its end.
 async fn run(store: &Store, task: TaskId, number: u32, outcome: Outcome) -> Applied {
     let attempt = attempt(task, number);
-    store.start_attempt(attempt, vec!["true".into()], 7, (80, 24)).await.unwrap();
+    store.start_attempt(attempt, started(&["true"], 7, (80, 24))).await.unwrap();
     store.end_attempt(attempt, ended(outcome)).await.unwrap()
 }
 
@@ -163,6 +172,8 @@ fn no_change(task: TaskId) -> Edit {
         after: None,
         begin: None,
         retries: None,
+        on_interrupt: None,
+        max_restarts: None,
         timeout: None,
         labels: None,
     }

@@ -42,6 +42,8 @@ pub enum Event {
     Started {
         /// Which attempt.
         attempt: u32,
+        /// It goes on with the conversation of one before.
+        resumed: bool,
     },
     /// `pause 42`.
     Paused,
@@ -72,8 +74,10 @@ pub enum Event {
         /// Which attempt.
         attempt: u32,
     },
-    /// `retry` by a person.
+    /// `retry` by a person: once more from the beginning.
     Retried,
+    /// `recover` by a person: it goes on where it was.
+    Recovered,
 }
 
 impl Event {
@@ -92,6 +96,7 @@ impl Event {
             Event::Ended { .. } => "ended",
             Event::Settled { .. } => "settled",
             Event::Retried => "retried",
+            Event::Recovered => "recovered",
         }
     }
 
@@ -99,7 +104,7 @@ impl Event {
     pub fn attempt(&self) -> Option<u32> {
         match self {
             Event::Claimed { attempt }
-            | Event::Started { attempt }
+            | Event::Started { attempt, .. }
             | Event::LimitReached { attempt }
             | Event::Ended { attempt, .. }
             | Event::Settled { attempt } => Some(*attempt),

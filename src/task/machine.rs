@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::outcome::Outcome;
-use super::retry::{self, Allowance, Verdict};
+use super::retry::{self, OnInterrupt, Policy, Used, Verdict};
 use super::status::{Status, Stop};
+use crate::clock::Timestamp;
 
 /// All of a task that decides what may happen to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,19 +21,26 @@ pub struct State {
     pub attempt: u32,
     /// How the last attempt ended, once it has.
     pub outcome: Option<Outcome>,
-    /// What it may still repeat.
-    pub allowance: Allowance,
+    /// The attempt under way, or else the next one, goes on with the conversation of the
+    /// one before, where its tool can do that.
+    pub resume: bool,
+    /// What may be repeated without a person.
+    pub policy: Policy,
+    /// What it has used of that.
+    pub used: Used,
 }
 
 impl State {
     /// A task just submitted.
-    pub fn submitted(held: bool, retries: u32) -> Self {
+    pub fn submitted(held: bool, policy: Policy) -> Self {
         State {
             status: if held { Status::Held } else { Status::Queued },
             stop: None,
             attempt: 0,
             outcome: None,
-            allowance: Allowance { retries, ..Allowance::default() },
+            resume: false,
+            policy,
+            used: Used::default(),
         }
     }
 }
@@ -110,11 +118,11 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// Decides what `event` does to a task in `state`.
+/// Decides what `event`, which happens `now`, does to a task in `state`.
 ///
 /// # Errors
 /// [`Refused`] when the event cannot happen to such a task.
-pub fn step(state: &State, event: &Event) -> Result<Step, Refused> {
+pub fn step(state: &State, event: &Event, now: Timestamp) -> Result<Step, Refused> {
     use Status::{Cancelled, Completing, Held, Paused, Queued, Running, Starting};
 
     if let Some(attempt) = event.attempt() {
@@ -136,7 +144,12 @@ pub fn step(state: &State, event: &Event) -> Result<Step, Refused> {
     match (event, state.status, state.stop) {
         (Event::Held, Queued, _) => to(Held, &[]),
         (Event::Held, Held, _) => Err(Refused::Already(Held)),
-        (Event::Released, Held, _) => to(Queued, &[]),
+        // Whoever releases what crashed again and again has seen to it.
+        (Event::Released, Held, _) => Ok(Step {
+            state: State { status: Queued, used: Used { restarts: 0, since: None, ..state.used }, ..*state },
+            backoff: None,
+            effects: Vec::new(),
+        }),
         (Event::Released, Queued, _) => Err(Refused::Already(Queued)),
         (Event::Held | Event::Released, status, _) if status.is_active() => Err(Refused::Active(status)),
 
@@ -181,21 +194,25 @@ pub fn step(state: &State, event: &Event) -> Result<Step, Refused> {
         (Event::Ended { .. }, Completing, _) => Err(Refused::Already(Completing)),
         (Event::Ended { .. }, status, _) if !status.is_final() => Err(Refused::NotRunning(status)),
 
-        (Event::Settled { .. }, Completing, stop) => Ok(settle(state, stop)),
+        (Event::Settled { .. }, Completing, stop) => Ok(settle(state, stop, now)),
         (Event::Settled { .. }, status, _) if !status.is_final() => Err(Refused::NotEnded(status)),
 
         (Event::Retried, Status::Passed, _) => Err(ended()),
         (Event::Retried, status, _) if status.is_final() => Ok(Step {
-            state: State {
-                status: Queued,
-                stop: None,
-                allowance: Allowance { retries: state.allowance.retries, ..Allowance::default() },
-                ..*state
-            },
+            state: State { status: Queued, stop: None, resume: false, used: Used::default(), ..*state },
             backoff: None,
             effects: Vec::new(),
         }),
         (Event::Retried, status, _) => Err(Refused::NotEnded(status)),
+
+        (Event::Recovered, Status::Passed, _) => Err(ended()),
+        (Event::Recovered, Queued, _) => Err(Refused::Already(Queued)),
+        (Event::Recovered, status, _) if status.is_active() => Err(Refused::Active(status)),
+        (Event::Recovered, ..) => Ok(Step {
+            state: State { status: Queued, stop: None, resume: state.attempt > 0, used: Used::default(), ..*state },
+            backoff: None,
+            effects: Vec::new(),
+        }),
 
         _ => Err(ended()),
     }
@@ -210,27 +227,37 @@ fn under_order(outcome: Outcome, stop: Option<Stop>) -> Outcome {
     }
 }
 
-fn settle(state: &State, stop: Option<Stop>) -> Step {
+fn settle(state: &State, stop: Option<Stop>, now: Timestamp) -> Step {
     let outcome = state.outcome.unwrap_or(Outcome::Lost);
     // An order that came only after the program had ended still decides: what was
     // cancelled never comes back.
-    let verdict = retry::verdict(under_order(outcome, stop), state.allowance);
-    let mut next = State { stop: None, ..*state };
+    let verdict = retry::verdict(under_order(outcome, stop), state.policy, state.used, now);
+    let mut next = State { stop: None, resume: false, ..*state };
     let mut backoff = None;
     match verdict {
         Verdict::End(status) => next.status = status,
         Verdict::Retry(wait) => {
             next.status = Status::Queued;
-            next.allowance.failures += 1;
+            next.used.failures += 1;
             backoff = Some(wait);
         }
-        Verdict::Restart => {
+        Verdict::Restart { used, wait } => {
             next.status = Status::Queued;
-            next.allowance.restarts += 1;
+            next.used = used;
+            next.resume = state.policy.on_interrupt == OnInterrupt::Resume;
+            backoff = wait;
+        }
+        Verdict::Hold(used) => {
+            next.status = Status::Held;
+            next.used = used;
+            // Whoever releases it wants it to go on.
+            next.resume = state.policy.on_interrupt != OnInterrupt::Requeue;
         }
         Verdict::Again if state.attempt >= retry::MOST_ATTEMPTS => next.status = Status::Error,
         Verdict::Again => {
             next.status = Status::Queued;
+            // Nothing was gone on with yet.
+            next.resume = state.resume;
             backoff = retry::pause(state.attempt);
         }
     }
@@ -242,7 +269,13 @@ mod tests {
     use super::*;
     use crate::task::Exit;
 
-    const EVENTS: [&str; 12] = [
+    const NOW: Timestamp = Timestamp(1_000_000_000);
+
+    fn step(state: &State, event: &Event) -> Result<Step, Refused> {
+        super::step(state, event, NOW)
+    }
+
+    const EVENTS: [&str; 13] = [
         "held",
         "released",
         "claimed",
@@ -255,6 +288,7 @@ mod tests {
         "ended",
         "settled",
         "retried",
+        "recovered",
     ];
 
     #[test]
@@ -264,7 +298,7 @@ mod tests {
                 status: Status::Completing,
                 attempt,
                 outcome: Some(Outcome::NeverStarted),
-                ..State::submitted(false, 0)
+                ..State::submitted(false, Policy::default())
             };
             step(&state, &Event::Settled { attempt }).unwrap().state.status
         };
@@ -277,7 +311,7 @@ mod tests {
             "held" => Event::Held,
             "released" => Event::Released,
             "claimed" => Event::Claimed { attempt: 2 },
-            "started" => Event::Started { attempt: 1 },
+            "started" => Event::Started { attempt: 1, resumed: false },
             "paused" => Event::Paused,
             "resumed" => Event::Resumed,
             "cancel_requested" => Event::CancelRequested,
@@ -286,6 +320,7 @@ mod tests {
             "ended" => Event::Ended { attempt: 1, outcome: Outcome::AgentFailed, exit: Exit::default(), error: None },
             "settled" => Event::Settled { attempt: 1 },
             "retried" => Event::Retried,
+            "recovered" => Event::Recovered,
             other => panic!("{other}"),
         };
         assert_eq!(event.name(), name);
@@ -298,7 +333,9 @@ mod tests {
             stop: None,
             attempt: 1,
             outcome: (status == Status::Completing || status.is_final()).then_some(Outcome::AgentFailed),
-            allowance: Allowance::default(),
+            resume: false,
+            policy: Policy::default(),
+            used: Used::default(),
         }
     }
 
@@ -307,18 +344,18 @@ mod tests {
     fn every_status_and_event() {
         #[rustfmt::skip]
         let table = [
-            // status      held    released  claimed     started    paused    resumed    cancel       kill         limit      ended         settled     retried
-            ("queued",     ["held", "-",      "starting", "-",       "-",      "-",       "cancelled", "cancelled", "-",       "-",          "-",        "-"]),
-            ("held",       ["-",    "queued", "-",        "-",       "-",      "-",       "cancelled", "cancelled", "-",       "-",          "-",        "-"]),
-            ("starting",   ["-",    "-",      "-",        "running", "-",      "-",       "starting",  "starting",  "-",       "completing", "-",        "-"]),
-            ("running",    ["-",    "-",      "-",        "-",       "paused", "-",       "running",   "running",   "running", "completing", "-",        "-"]),
-            ("paused",     ["-",    "-",      "-",        "-",       "-",      "running", "running",   "running",   "-",       "completing", "-",        "-"]),
-            ("completing", ["-",    "-",      "-",        "-",       "-",      "-",       "completing","completing","-",       "-",          "failed",   "-"]),
-            ("passed",     ["-",    "-",      "-",        "-",       "-",      "-",       "-",         "-",         "-",       "-",          "-",        "-"]),
-            ("failed",     ["-",    "-",      "-",        "-",       "-",      "-",       "-",         "-",         "-",       "-",          "-",        "queued"]),
-            ("error",      ["-",    "-",      "-",        "-",       "-",      "-",       "-",         "-",         "-",       "-",          "-",        "queued"]),
-            ("cancelled",  ["-",    "-",      "-",        "-",       "-",      "-",       "-",         "-",         "-",       "-",          "-",        "queued"]),
-            ("timeout",    ["-",    "-",      "-",        "-",       "-",      "-",       "-",         "-",         "-",       "-",          "-",        "queued"]),
+            // status      held    released  claimed     started    paused    resumed    cancel       kill         limit      ended         settled     retried   recovered
+            ("queued",     ["held", "-",      "starting", "-",       "-",      "-",       "cancelled", "cancelled", "-",       "-",          "-",        "-",      "-"]),
+            ("held",       ["-",    "queued", "-",        "-",       "-",      "-",       "cancelled", "cancelled", "-",       "-",          "-",        "-",      "queued"]),
+            ("starting",   ["-",    "-",      "-",        "running", "-",      "-",       "starting",  "starting",  "-",       "completing", "-",        "-",      "-"]),
+            ("running",    ["-",    "-",      "-",        "-",       "paused", "-",       "running",   "running",   "running", "completing", "-",        "-",      "-"]),
+            ("paused",     ["-",    "-",      "-",        "-",       "-",      "running", "running",   "running",   "-",       "completing", "-",        "-",      "-"]),
+            ("completing", ["-",    "-",      "-",        "-",       "-",      "-",       "completing","completing","-",       "-",          "failed",   "-",      "-"]),
+            ("passed",     ["-",    "-",      "-",        "-",       "-",      "-",       "-",         "-",         "-",       "-",          "-",        "-",      "-"]),
+            ("failed",     ["-",    "-",      "-",        "-",       "-",      "-",       "-",         "-",         "-",       "-",          "-",        "queued", "queued"]),
+            ("error",      ["-",    "-",      "-",        "-",       "-",      "-",       "-",         "-",         "-",       "-",          "-",        "queued", "queued"]),
+            ("cancelled",  ["-",    "-",      "-",        "-",       "-",      "-",       "-",         "-",         "-",       "-",          "-",        "queued", "queued"]),
+            ("timeout",    ["-",    "-",      "-",        "-",       "-",      "-",       "-",         "-",         "-",       "-",          "-",        "queued", "queued"]),
         ];
         assert_eq!(table.len(), Status::ALL.len());
         for (status, row) in table {
@@ -356,8 +393,8 @@ mod tests {
     #[test]
     fn what_was_cancelled_never_comes_back_by_itself() {
         for outcome in Outcome::ALL {
-            let before =
-                State { allowance: Allowance { retries: 9, ..Allowance::default() }, ..state(Status::Running) };
+            let policy = Policy { retries: 9, max_restarts: 9, ..Policy::default() };
+            let before = State { policy, ..state(Status::Running) };
             let ordered = step(&before, &Event::CancelRequested).unwrap();
             assert_eq!(ordered.effects, [Effect::StopGently]);
             let ended = Event::Ended { attempt: 1, outcome, exit: Exit::default(), error: None };
@@ -390,11 +427,11 @@ mod tests {
 
     #[test]
     fn failures_are_repeated_with_growing_waits_until_the_allowance_is_used() {
-        let mut now = State::submitted(false, 2);
+        let mut now = State::submitted(false, Policy { retries: 2, ..Policy::default() });
         let mut waits = Vec::new();
         for attempt in 1.. {
             now = step(&now, &Event::Claimed { attempt }).unwrap().state;
-            now = step(&now, &Event::Started { attempt }).unwrap().state;
+            now = step(&now, &Event::Started { attempt, resumed: false }).unwrap().state;
             let ended = Event::Ended { attempt, outcome: Outcome::AgentFailed, exit: Exit::default(), error: None };
             now = step(&now, &ended).unwrap().state;
             let settled = step(&now, &Event::Settled { attempt }).unwrap();
@@ -407,7 +444,7 @@ mod tests {
         assert_eq!(waits, [10, 20]);
         assert_eq!((now.status, now.attempt), (Status::Failed, 3));
         let again = step(&now, &Event::Retried).unwrap().state;
-        assert_eq!((again.status, again.allowance.failures), (Status::Queued, 0));
+        assert_eq!((again.status, again.used.failures), (Status::Queued, 0));
     }
 
     #[test]
@@ -415,5 +452,51 @@ mod tests {
         let cancelled = step(&state(Status::Paused), &Event::CancelRequested).unwrap();
         assert_eq!(cancelled.state.status, Status::Running);
         assert_eq!(cancelled.effects, [Effect::Thaw, Effect::StopGently]);
+    }
+
+    /// An attempt that ends with `outcome`, and what its policy makes of it.
+    fn interrupted(outcome: Outcome, on_interrupt: OnInterrupt, max_restarts: u32) -> State {
+        let policy = Policy { on_interrupt, max_restarts, ..Policy::default() };
+        let before = State { policy, ..state(Status::Running) };
+        let ended = Event::Ended { attempt: 1, outcome, exit: Exit::default(), error: None };
+        step(&step(&before, &ended).unwrap().state, &event("settled")).unwrap().state
+    }
+
+    #[test]
+    fn an_interruption_ends_as_the_policy_says() {
+        for outcome in [Outcome::Lost, Outcome::Interrupted] {
+            let of = |on_interrupt| {
+                let after = interrupted(outcome, on_interrupt, 3);
+                (after.status, after.resume)
+            };
+            assert_eq!(of(OnInterrupt::Resume), (Status::Queued, true));
+            assert_eq!(of(OnInterrupt::Requeue), (Status::Queued, false));
+            assert_eq!(of(OnInterrupt::Hold), (Status::Held, true));
+            assert_eq!(of(OnInterrupt::Fail), (Status::Error, false));
+            let looping = interrupted(outcome, OnInterrupt::Resume, 0);
+            assert_eq!((looping.status, looping.used.restarts), (Status::Held, 1));
+            let released = step(&looping, &Event::Released).unwrap().state;
+            assert_eq!((released.status, released.resume, released.used.restarts), (Status::Queued, true, 0));
+        }
+    }
+
+    /// What was to be gone on with still is when the next attempt never starts, and no
+    /// longer once a person wants it from the beginning.
+    #[test]
+    fn a_resumption_is_kept_until_it_happens() {
+        let queued = interrupted(Outcome::Lost, OnInterrupt::Resume, 3);
+        let claimed = step(&queued, &Event::Claimed { attempt: 2 }).unwrap().state;
+        let ended = |outcome| Event::Ended { attempt: 2, outcome, exit: Exit::default(), error: None };
+        let after = |outcome| {
+            let completing = step(&claimed, &ended(outcome)).unwrap().state;
+            step(&completing, &Event::Settled { attempt: 2 }).unwrap().state
+        };
+        assert!(claimed.resume && after(Outcome::NeverStarted).resume);
+        let failed = after(Outcome::AgentFailed);
+        assert!(!failed.resume);
+        assert!(step(&failed, &Event::Recovered).unwrap().state.resume);
+        assert!(!step(&failed, &Event::Retried).unwrap().state.resume);
+        let never = step(&State { attempt: 0, ..state(Status::Held) }, &Event::Recovered).unwrap();
+        assert!(!never.state.resume, "there is nothing to go on with");
     }
 }

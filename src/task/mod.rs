@@ -10,5 +10,6 @@ pub mod status;
 pub use event::{Actor, Event};
 pub use machine::{Effect, Refused, State, Step, step};
 pub use outcome::{Exit, Outcome};
+pub use retry::{OnInterrupt, Policy};
 pub use spec::{Dependency, Mode, TaskSpec, When};
 pub use status::{Status, Stop};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Span, Timestamp};
 use crate::id::TaskId;
+use crate::task::retry::{OnInterrupt, Policy};
 
 /// Longest prompt, in bytes.
 pub const MAX_DESCRIPTION: usize = 1024 * 1024;
@@ -24,6 +25,11 @@ pub const MAX_DEPENDENCIES: usize = 256;
 pub const MAX_PRIORITY: i32 = 100;
 /// Most automatic retries a task may ask for.
 pub const MAX_RETRIES: u32 = 100;
+/// Most automatic restarts within an hour that a task may ask for.
+pub const MAX_RESTARTS: u32 = 100;
+/// Restarts within an hour of a task that asks for nothing else: a machine that is started
+/// anew a few times costs no task its turn, one that crashes of a task is left alone.
+pub const DEFAULT_RESTARTS: u32 = 3;
 /// All names and values of a task's environment together, in bytes.
 pub const MAX_ENVIRONMENT: usize = 256 * 1024;
 
@@ -93,6 +99,11 @@ pub struct TaskSpec {
     pub hold: bool,
     /// How often a failed attempt is repeated by itself, 0 to 100.
     pub retries: u32,
+    /// What becomes of it when it is interrupted.
+    pub on_interrupt: OnInterrupt,
+    /// How often within an hour it is started again after an interruption, 0 to 100; then
+    /// it is held.
+    pub max_restarts: u32,
     /// Running time after which it is ended.
     pub timeout: Option<Span>,
     /// Free words to find and select it by.
@@ -104,6 +115,11 @@ pub struct TaskSpec {
 }
 
 impl TaskSpec {
+    /// What may be repeated without a person.
+    pub fn policy(&self) -> Policy {
+        Policy { retries: self.retries, on_interrupt: self.on_interrupt, max_restarts: self.max_restarts }
+    }
+
     /// The title people see when none was given: the first line with text, cut.
     pub fn title_of(description: &str) -> String {
         let line = description.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or("");

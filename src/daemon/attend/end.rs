@@ -12,6 +12,8 @@ use crate::process::PidFd;
 use crate::protocol::exit::{ExitReason, ExitRecord};
 use crate::protocol::keeper::ToKeeper;
 use crate::protocol::view::SessionState;
+use crate::provider::{MAX_PRINTED, printed};
+use crate::recording::{Reader, Source};
 use crate::recovery::plan::{Dir, Record};
 use crate::session::sweep::{Quarry, sweep};
 use crate::session::{Link, names};
@@ -122,6 +124,21 @@ impl Attendant {
         }
     }
 
+    /// What the tool calls its conversation, where it has said so in its output.
+    async fn conversation(&self) -> Option<String> {
+        let registry = self.daemon.settings.registry();
+        let tool = self.look().spec?.tool;
+        let after = registry.conversation_after(&tool)?.to_owned();
+        let source = Source::Directory(self.dir.path().to_owned());
+        let find = move || {
+            let mut reader = Reader::open(&source).ok()?;
+            let mut head = vec![0; MAX_PRINTED];
+            let piece = reader.read(reader.first(), &mut head).ok()??;
+            printed(head.get(..piece.length)?, &after)
+        };
+        tokio::task::spawn_blocking(find).await.ok().flatten()
+    }
+
     async fn store_end(&self, end: End) {
         let (outcome, error, record) = match end {
             End::Record(record) if self.out_of_time && record.reason == ExitReason::Stopped => {
@@ -132,10 +149,16 @@ impl Attendant {
             End::Record(record) => (record.outcome(), record.problem(), Some(*record)),
             End::Without(outcome, why) => (outcome, Some(why), None),
         };
+        let conversation = if self.attempt.is_some() && self.started { self.conversation().await } else { None };
         loop {
             let stored = match self.attempt {
                 Some(attempt) => {
-                    let end = AttemptEnd { outcome, error: error.clone(), record: record.clone() };
+                    let end = AttemptEnd {
+                        outcome,
+                        error: error.clone(),
+                        record: record.clone(),
+                        conversation: conversation.clone(),
+                    };
                     self.daemon.store.end_attempt(attempt, end).await.map(drop)
                 }
                 None => {

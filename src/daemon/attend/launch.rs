@@ -15,7 +15,7 @@ use crate::protocol::exit;
 use crate::protocol::keeper::{How, ToKeeper};
 use crate::protocol::launch::LaunchSpec;
 use crate::session::{self, Link, LinkError, names};
-use crate::store::{Claim, StoreError};
+use crate::store::{AttemptStart, Claim, StoreError};
 use crate::task::{Outcome, Refused, Status};
 
 /// Launches a claimed attempt and looks after it.
@@ -83,8 +83,7 @@ impl Attendant {
         };
         crash::point("ready");
         self.met(&hello);
-        let size = (launch.spec.columns, launch.spec.rows);
-        if self.commit_start(&mut link, launch.argv, size).await {
+        if self.commit_start(&mut link, launch.argv, &launch.spec).await {
             if !launch.secrets.is_empty() {
                 drop(link.send(&ToKeeper::Environment(launch.secrets)).await);
             }
@@ -136,12 +135,21 @@ impl Attendant {
 
     /// Commits that the program is to be started; `false` when it is not, and then the
     /// keeper was told to stop: it leaves, and its record brings the session to its end.
-    pub(super) async fn commit_start(&mut self, link: &mut Link, argv: Vec<String>, size: (u16, u16)) -> bool {
-        let keeper = self.keeper.as_ref().map_or(0, |keeper| keeper.pid);
+    pub(super) async fn commit_start(&mut self, link: &mut Link, argv: Vec<String>, spec: &LaunchSpec) -> bool {
+        let keeper_pid = self.keeper.as_ref().map_or(0, |keeper| keeper.pid);
         let store = &self.daemon.store;
         let committed = match self.attempt {
-            Some(attempt) => store.start_attempt(attempt, argv, keeper, size).await.map(drop),
-            None => store.start_session(self.uid, argv, keeper).await,
+            Some(attempt) => {
+                let start = AttemptStart {
+                    argv,
+                    keeper_pid,
+                    size: (spec.columns, spec.rows),
+                    conversation: spec.conversation.clone(),
+                    resumed: spec.resumed,
+                };
+                store.start_attempt(attempt, start).await.map(drop)
+            }
+            None => store.start_session(self.uid, argv, keeper_pid).await,
         };
         let stop = match committed {
             Ok(()) => None,

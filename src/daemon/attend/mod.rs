@@ -141,7 +141,7 @@ impl Attendant {
                 };
                 let argv = spec.steps.last().map_or(&[][..], |step| &step.argv);
                 let argv = argv.iter().map(|a| if a.len() > MAX_SHOWN { "…".to_owned() } else { a.clone() });
-                if self.started || self.commit_start(link, argv.collect(), (spec.columns, spec.rows)).await {
+                if self.started || self.commit_start(link, argv.collect(), &spec).await {
                     self.go(link).await;
                 }
             }
@@ -219,6 +219,8 @@ impl Attendant {
                         self.freeze(frozen);
                         self.pass_freeze(&mut link).await;
                     }
+                    // It answers.
+                    Order::Look => {}
                 },
                 () = until(self.limit.deadline()) => self.limit_reached().await,
                 () = until(self.give_up) => {

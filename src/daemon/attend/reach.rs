@@ -57,6 +57,7 @@ impl Attendant {
                 Some(order) = self.orders.recv() => match order {
                     Order::Stop(how) => self.must_stop(how),
                     Order::Freeze(frozen) => self.freeze(frozen),
+                    Order::Look => pause = RECONNECT_PAUSE.0,
                 },
                 () = until(self.give_up) => {
                     tracing::warn!(session = %self.name, "it is to end, and its keeper does not answer: killed");

@@ -58,6 +58,7 @@ fn event(action: Action) -> Result<Event, i32> {
         Action::Pause => Event::Paused,
         Action::Resume => Event::Resumed,
         Action::Retry => Event::Retried,
+        Action::Recover => Event::Recovered,
         Action::Priority(priority) => return Err(priority),
     })
 }

@@ -9,8 +9,8 @@ use crate::protocol::request::{Submit, SubmitChunk};
 use crate::protocol::{Fault, Reply};
 use crate::task::TaskSpec;
 use crate::task::spec::{
-    MAX_DEPENDENCIES, MAX_DESCRIPTION, MAX_ENVIRONMENT, MAX_LABEL, MAX_LABELS, MAX_PRIORITY, MAX_RETRIES, MAX_TITLE,
-    secret_in,
+    MAX_DEPENDENCIES, MAX_DESCRIPTION, MAX_ENVIRONMENT, MAX_LABEL, MAX_LABELS, MAX_PRIORITY, MAX_RESTARTS, MAX_RETRIES,
+    MAX_TITLE, secret_in,
 };
 
 /// Longest idempotency key, in bytes.
@@ -85,6 +85,9 @@ pub(super) fn check(spec: &TaskSpec) -> Result<(), Fault> {
     check_priority(spec.priority)?;
     if spec.retries > MAX_RETRIES {
         return refuse(format!("at most {MAX_RETRIES} retries are possible"));
+    }
+    if spec.max_restarts > MAX_RESTARTS {
+        return refuse(format!("at most {MAX_RESTARTS} restarts within an hour are possible"));
     }
     check_secrets(&spec.environment)?;
     let environment: usize = spec.environment.iter().map(|(k, v)| k.len() + v.len() + 2).sum();

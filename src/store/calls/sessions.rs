@@ -1,10 +1,16 @@
 //! Sessions: stored, named, begun, ended, looked up.
 
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
 use crate::id::{SessionName, Uid};
 use crate::protocol::exit::ExitRecord;
 use crate::protocol::launch::LaunchSpec;
 use crate::protocol::view::{SessionState, SessionView};
 use crate::store::{FEW_ROWS, NewSession, Store, StoreError, StoredSession, Unfinished, sessions, show};
+use crate::task::Actor;
+
 impl Store {
     /// Stores a session without a task.
     ///
@@ -93,6 +99,14 @@ impl Store {
     /// When the database cannot be read.
     pub async fn has_session(&self, session: Uid) -> Result<bool, StoreError> {
         self.read(move |r| Ok(show::has_session(&r.conn, session)?)).await
+    }
+
+    /// Writes down what a start has done about the sessions it found, by how often.
+    ///
+    /// # Errors
+    /// When it is not stored.
+    pub async fn note_recovery(&self, did: BTreeMap<&'static str, u32>) -> Result<(), StoreError> {
+        self.write(FEW_ROWS, move |tx| sessions::append(tx, "daemon_recovered", Actor::Daemon, json!(did))).await
     }
 
     /// Sessions and attempts whose end is not stored.

@@ -6,7 +6,8 @@ use crate::protocol::request::{Edit, Submit, SubmitChunk};
 use crate::queue::Limits;
 use crate::store::tx::Tx;
 use crate::store::{
-    Applied, AppliedEach, AttemptEnd, Claim, FEW_ROWS, Store, StoreError, apply, batch, claim, edit, sessions, submit,
+    Applied, AppliedEach, AttemptEnd, AttemptStart, Claim, FEW_ROWS, Store, StoreError, apply, batch, claim, edit,
+    sessions, submit,
 };
 use crate::task::{Actor, Event, TaskSpec};
 
@@ -112,19 +113,13 @@ impl Store {
         self.write(most.max(FEW_ROWS), move |tx| claim::claim(tx, &limits, most)).await
     }
 
-    /// `Started`, with the argument vector and the keeper's and session's columns.
+    /// `Started`, and what is started.
     ///
     /// # Errors
     /// [`StoreError::Refused`] when the attempt is not the current one, or an order to end
     /// it is out.
-    pub async fn start_attempt(
-        &self,
-        attempt: AttemptId,
-        argv: Vec<String>,
-        keeper_pid: u32,
-        size: (u16, u16),
-    ) -> Result<Applied, StoreError> {
-        self.write(FEW_ROWS, move |tx| sessions::start_attempt(tx, attempt, &argv, keeper_pid, size)).await
+    pub async fn start_attempt(&self, attempt: AttemptId, start: AttemptStart) -> Result<Applied, StoreError> {
+        self.write(FEW_ROWS, move |tx| sessions::start_attempt(tx, attempt, &start)).await
     }
 
     /// `Ended` and, as nothing has to be collected, `Settled`, in one transaction.

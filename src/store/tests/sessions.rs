@@ -110,7 +110,7 @@ async fn a_task_leads_to_its_newest_session() {
         assert_eq!(end.after, Status::Queued);
     }
     claim(&store, 1).await;
-    store.start_attempt(attempt(task, 3), vec!["x".into(), "y".into()], 5, (66, 11)).await.unwrap();
+    store.start_attempt(attempt(task, 3), started(&["x", "y"], 5, (66, 11))).await.unwrap();
     let open = store.unfinished().await.unwrap();
     assert_eq!((open.len(), open[0].attempt), (1, Some((attempt(task, 3), Status::Running))));
     assert_eq!(open[0].timeout.unwrap().0.as_secs(), 9);
@@ -149,6 +149,8 @@ async fn work_that_is_not_settled_is_unfinished() {
 async fn strangers_are_taken_in() {
     let (_home, store) = fresh();
     let spec = |session: &str| LaunchSpec {
+        conversation: None,
+        resumed: false,
         v: launch::VERSION,
         session: name(session),
         uid: Uid::new(),

@@ -76,11 +76,12 @@ async fn a_life_is_counted_and_written_down() {
     let task = submit(&store, TaskSpec { retries: 1, ..spec("one") }).await;
     assert_eq!(claim(&store, 1).await, [task]);
     let failed = AttemptEnd {
+        conversation: None,
         outcome: Outcome::AgentFailed,
         error: Some("it said no".into()),
         record: Some(record(&attempt(task, 1).session(), Exit { code: Some(3), signal: None })),
     };
-    store.start_attempt(attempt(task, 1), vec!["sh".into()], 77, (90, 20)).await.unwrap();
+    store.start_attempt(attempt(task, 1), started(&["sh"], 77, (90, 20))).await.unwrap();
     let applied = store.end_attempt(attempt(task, 1), failed).await.unwrap();
     assert_eq!((applied.before, applied.after), (Status::Running, Status::Queued));
 
@@ -130,7 +131,7 @@ async fn the_machine_decides() {
     );
     store.apply(task, Event::Released, Actor::User).await.unwrap();
     assert_eq!(claim(&store, 1).await, [task]);
-    store.start_attempt(attempt(task, 1), vec![], 1, (80, 24)).await.unwrap();
+    store.start_attempt(attempt(task, 1), started(&[], 1, (80, 24))).await.unwrap();
     let ordered = store.apply(task, Event::CancelRequested, Actor::User).await.unwrap();
     assert_eq!(ordered.effects, [Effect::StopGently]);
     assert_eq!(store.unfinished().await.unwrap()[0].stop, Some(crate::task::Stop::Cancel));
