@@ -83,6 +83,21 @@ impl Paths {
         self.state.join("INITIALIZED")
     }
 
+    /// Copies of the database.
+    pub fn backups(&self) -> PathBuf {
+        self.state.join("backups")
+    }
+
+    /// What a restore has put in the place of, with the day and time in the name.
+    pub fn quarantine(&self) -> PathBuf {
+        self.state.join("quarantine")
+    }
+
+    /// A restored database that waits to be put in the place of the damaged one.
+    pub fn restored(&self) -> PathBuf {
+        self.state.join("autodev.db.restored")
+    }
+
     /// The lock of the instance; names its holder and socket.
     pub fn daemon_lock(&self) -> PathBuf {
         self.state.join("daemon.lock")

@@ -175,6 +175,15 @@ pub fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
+/// Bytes that an unprivileged process may still write where `path` lies.
+///
+/// # Errors
+/// The system's own.
+pub fn free_bytes(path: &std::path::Path) -> io::Result<u64> {
+    let found = nix::sys::statvfs::statvfs(path)?;
+    Ok(found.blocks_available().saturating_mul(found.fragment_size()))
+}
+
 /// The calling thread gets the processor only when nobody else wants it. It cannot take that
 /// back.
 pub fn go_behind_others() {
@@ -182,6 +191,18 @@ pub fn go_behind_others() {
     // thread is as urgent as the others, no more.
     unsafe {
         libc::setpriority(libc::PRIO_PROCESS, 0, 19);
+    }
+}
+
+/// The calling thread gets the disk only when nobody else wants it, where the disk's
+/// scheduler knows such a thing.
+pub fn leave_the_disk_to_others() {
+    const WHO_PROCESS: libc::c_int = 1;
+    const CLASS_IDLE: libc::c_int = 3 << 13;
+    // SAFETY: three integers; on Linux 0 is the calling thread. Should it fail, the thread
+    // is as urgent as the others, no more.
+    unsafe {
+        libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE);
     }
 }
 

@@ -110,6 +110,14 @@ fn stop(ctx: &Context, kill_sessions: bool) -> Result<Status, Fault> {
     said(ctx, if kill_sessions { "the daemon and all sessions have ended" } else { "the daemon has ended" }, true)
 }
 
+/// Ends the daemon that runs, and waits until it has gone; sessions run on.
+///
+/// # Errors
+/// When it does not answer.
+pub(super) fn end(ctx: &Context) -> Result<(), Fault> {
+    order(&mut running(ctx)?, &Ask::Stop { kill_sessions: false })
+}
+
 fn restart(ctx: &Context) -> Result<Status, Fault> {
     if ctx.daemon_runs() {
         order(&mut running(ctx)?, &Ask::Restart)?;

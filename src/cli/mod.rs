@@ -16,6 +16,7 @@ use crate::paths::Paths;
 use crate::protocol::Fault;
 
 mod act;
+pub mod backup;
 mod batch;
 pub mod complete;
 mod editor;
@@ -37,6 +38,7 @@ pub mod completions;
 pub mod config;
 pub mod daemon;
 pub mod detach;
+pub mod doctor;
 pub mod drain;
 pub mod edit;
 pub mod export;
@@ -53,6 +55,7 @@ pub mod recover;
 pub mod release;
 pub mod rename;
 pub mod replay;
+pub mod restore;
 pub mod resubmit;
 pub mod resume;
 pub mod retry;
@@ -255,6 +258,12 @@ verbs! {
     Sessions = sessions,
     /// Give a session without a task another name
     Rename = rename,
+    /// Copy the database, whole and checked
+    Backup = backup,
+    /// Put a backup in the place of a damaged database
+    Restore = restore,
+    /// Look whether all is as it should be, and say what to do where it is not
+    Doctor = doctor,
     /// Show, check and change settings
     Config = config,
     /// List the agents autodev can run, and which are installed

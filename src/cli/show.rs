@@ -1,6 +1,6 @@
 //! `autodev show`: everything about one task.
 
-use super::table::{Column, Table, plain};
+use super::table::{Column, Table, plain, size};
 use super::{Context, Output, Status};
 use crate::client::{Client, unexpected};
 use crate::clock::{Timestamp, short};
@@ -61,6 +61,7 @@ fn sheet(out: &Output, detail: &TaskDetail, now: Timestamp) -> String {
     };
     let ago = |at: Timestamp| format!("{} ({} ago)", at.local(), short(now.since(at)));
     add("state", Some(state(detail)));
+    add("damage", detail.damage.as_ref().map(|damage| format!("{damage} on the disk: it is not what was submitted")));
     add("why", task.reason.as_ref().map(|r| format!("{}: {}", r.code, r.detail)));
     add("provider", Some(task.provider.clone()));
     add("model", task.model.clone());
@@ -134,18 +135,6 @@ fn attempts(out: &Output, attempts: &[AttemptView], now: Timestamp) -> String {
         ]);
     }
     table.render(out)
-}
-
-/// Bytes for people.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
 #[cfg(test)]

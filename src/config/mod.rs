@@ -7,6 +7,7 @@ pub mod problem;
 mod setting;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub submit: Submit,
     /// The daemon itself.
     pub daemon: Daemon,
+    /// Copies of the database.
+    pub backup: Backup,
     /// Kept output.
     pub recording: Recording,
     /// Attaching to sessions.
@@ -91,6 +94,22 @@ pub struct Daemon {
 impl Default for Daemon {
     fn default() -> Self {
         Daemon { auto_restart: true, log: "info".into(), log_json: false, connections: 256 }
+    }
+}
+
+/// Copies of the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Backup {
+    /// Between two of them; zero is never.
+    pub interval: Span,
+    /// Room for all of them, in bytes, 1 MiB to 1 TiB; two are kept all the same.
+    pub max_bytes: u64,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Backup { interval: Span(Duration::from_secs(60 * 60)), max_bytes: 5 * 1024 * 1024 * 1024 }
     }
 }
 

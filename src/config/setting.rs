@@ -42,10 +42,12 @@ const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
 /// All settings, by name.
-pub const SETTINGS: [Setting; 17] = [
+pub const SETTINGS: [Setting; 19] = [
     now("attach.history_bytes", Kind::Bytes(64 * KIB, GIB)),
     now("attach.history_lines", Kind::Number(0, 100_000)),
     now("attach.prefix", Kind::Text(check_key)),
+    now("backup.interval", Kind::Length),
+    now("backup.max_bytes", Kind::Bytes(MIB, 1024 * GIB)),
     now("daemon.auto_restart", Kind::Switch),
     later("daemon.connections", Kind::Number(4, 10_000)),
     later("daemon.log", Kind::Text(check_filter)),

@@ -4,7 +4,9 @@
 mod admission;
 mod archive;
 mod attend;
+mod backups;
 mod connection;
+mod doctor;
 mod handlers;
 mod listener;
 pub mod offline;
@@ -82,6 +84,8 @@ pub(crate) struct Daemon {
     pub reschedule: Notify,
     /// The machine is in trouble: until then nothing is started.
     pub rests_until: Mutex<Option<Instant>>,
+    /// Held while a backup is made.
+    pub backing_up: tokio::sync::Mutex<()>,
     /// A session has left the roster.
     pub session_left: Notify,
     pub leaving: watch::Sender<Option<Leave>>,

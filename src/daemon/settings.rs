@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::Daemon;
 use super::attend::Launch;
@@ -33,7 +36,7 @@ struct Current {
 
 /// The settings in force.
 #[derive(Debug)]
-pub(crate) struct Settings(RwLock<Current>);
+pub(crate) struct Settings(RwLock<Current>, Notify);
 
 impl Settings {
     /// Reads them; with a bad file the defaults are in force and the problem is kept.
@@ -42,7 +45,7 @@ impl Settings {
             Ok(loaded) => (loaded.config, None),
             Err(error) => (Config::default(), Some(error.to_string())),
         };
-        Settings(RwLock::new(Current { config, registry: Arc::new(Registry::load(paths)), problem }))
+        Settings(RwLock::new(Current { config, registry: Arc::new(Registry::load(paths)), problem }), Notify::new())
     }
 
     /// Reads them again; returns the names of changed settings that take effect only at
@@ -52,6 +55,7 @@ impl Settings {
         let registry = Arc::new(Registry::load(paths));
         let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
         now.registry = registry;
+        self.1.notify_waiters();
         match loaded {
             Ok(loaded) => {
                 let restart = loaded.config.restart_needed(&now.config);
@@ -75,6 +79,21 @@ impl Settings {
 
     pub fn connections(&self) -> usize {
         self.read().config.daemon.connections as usize
+    }
+
+    /// How often a backup is made by itself; `None` is never.
+    pub fn backup_interval(&self) -> Option<Duration> {
+        Some(self.read().config.backup.interval.0).filter(|interval| !interval.is_zero())
+    }
+
+    /// Room for the backups in the state directory.
+    pub fn backup_bytes(&self) -> u64 {
+        self.read().config.backup.max_bytes
+    }
+
+    /// Waits until the settings have been read again.
+    pub async fn changed(&self) {
+        self.1.notified().await;
     }
 
     pub fn problem(&self) -> Option<String> {

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::admission::Switch;
 use super::archive::Archiver;
 use super::settings::Settings;
-use super::{Daemon, Leave, listener, recover, scheduler};
+use super::{Daemon, Leave, backups, listener, recover, scheduler};
 use crate::clock::Timestamp;
 use crate::lock::FileLock;
 use crate::logging;
@@ -183,6 +183,7 @@ async fn assemble(
         socket: Mutex::new(socket),
         reschedule: Notify::new(),
         rests_until: Mutex::new(None),
+        backing_up: tokio::sync::Mutex::new(()),
         session_left: Notify::new(),
         leaving: watch::Sender::new(None),
         paths,
@@ -202,6 +203,7 @@ async fn live(
     let accepting = part(daemon, "for clients", listener::run(Arc::clone(daemon), listener, rebind));
     let scheduling = part(daemon, "that starts tasks", scheduler::run(Arc::clone(daemon)));
     let due = part(daemon, "that keeps due dates", scheduler::run_due(Arc::clone(daemon)));
+    let backing_up = part(daemon, "that makes backups", backups::run(Arc::clone(daemon)));
     let socket = daemon.socket_path();
     tracing::info!(version = BUILD, pid = std::process::id(), socket = %socket.display(), "ready");
     say(ready, &Ready { ready: true, socket: Some(socket), ..Ready::default() });
@@ -217,9 +219,9 @@ async fn live(
             () = daemon.is_leaving() => break,
         }
     }
-    // All three listen to `leaving`: after them nothing new is started or accepted, and
+    // All of them listen to `leaving`: after them nothing new is started or accepted, and
     // every session is in the roster.
-    for ended in [accepting.await, scheduling.await, due.await] {
+    for ended in [accepting.await, scheduling.await, due.await, backing_up.await] {
         if let Err(error) = ended {
             tracing::error!(%error, "a part of the daemon had failed");
         }
@@ -304,7 +306,8 @@ async fn end_all(daemon: &Arc<Daemon>) {
     }
 }
 
-fn last_generation(lock: &FileLock) -> u64 {
+/// The generation of who had the lock last, by the lock file.
+pub(super) fn last_generation(lock: &FileLock) -> u64 {
     read_lock_file(lock.file()).map_or(0, |file| file.generation)
 }
 

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::view::{
-    Brief, EventView, ProviderView, RecoveryView, SessionView, StatusView, TaskDetail, TaskView, VerifyReport,
+    BackupView, Brief, CheckView, EventView, ProviderView, RecoveryView, RestoredView, SessionView, StatusView,
+    TaskDetail, TaskView, VerifyReport,
 };
 use crate::id::{TaskId, Uid};
 use crate::task::Status;
@@ -36,6 +37,12 @@ pub enum Reply {
     Session(Box<SessionView>),
     /// Sessions.
     Sessions(Vec<SessionView>),
+    /// Whether all is as it should be.
+    Checks(Vec<CheckView>),
+    /// What a restore has done.
+    Restored(RestoredView),
+    /// Backups, newest first; or the one that was made.
+    Backups(Vec<BackupView>),
     /// What a start of the daemon would do.
     Recovery(Vec<RecoveryView>),
     /// The tasks waited for.

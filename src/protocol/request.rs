@@ -1,6 +1,8 @@
 //! What clients ask for. Variants are only added at the end; a message that needs more
 //! fields becomes a new variant.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Span, Timestamp};
@@ -24,6 +26,11 @@ pub enum Request {
     Events(EventsQuery),
     /// Check the whole history. Answer: `Verified`.
     Verify,
+    /// Make a backup, in this file or among the others. Answer: `Backups`.
+    Backup {
+        /// An absolute path.
+        to: Option<PathBuf>,
+    },
     /// What would a start of the daemon do? Answer: `Recovery`.
     Recovery,
     /// Cancel, hold and the like. Answer: `Acted`.
@@ -113,6 +120,7 @@ impl Request {
             | Request::Reload
             | Request::Select(_) => true,
             Request::Act(_)
+            | Request::Backup { .. }
             | Request::Edit(_)
             | Request::Rename { .. }
             | Request::Open(_)

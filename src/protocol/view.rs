@@ -174,6 +174,8 @@ pub struct TaskDetail {
     pub attempts: Vec<AttemptView>,
     /// Names of the environment variables it was given.
     pub environment: Vec<String>,
+    /// What of its texts is not as it was stored, by their hashes in the history.
+    pub damage: Option<String>,
 }
 
 /// How a session is.
@@ -341,6 +343,65 @@ pub struct RecoveryView {
     pub will: String,
     /// What becomes of the task, where that is decided then.
     pub then: Option<String>,
+}
+
+/// One thing that was looked at, and how it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// What: a stable word for scripts.
+    pub name: String,
+    /// How it is.
+    pub level: CheckLevel,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckLevel {
+    /// As it should be.
+    Ok,
+    /// Worth knowing.
+    Warning,
+    /// Wrong.
+    Error,
+}
+
+/// What a restore has done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredView {
+    /// The copy it began with; the damaged database itself, where only its end is missing.
+    pub from: String,
+    /// The last entry of the history in it.
+    pub from_event: i64,
+    /// Entries that could be read of what happened after it.
+    pub replayed: i64,
+    /// Entries that are lost, first and last; the last is 0 when nobody knows.
+    pub lost: Option<(i64, i64)>,
+    /// Tasks that are held because they may have run since.
+    pub held: u32,
+    /// Attempts that were under way, of which nobody knows how they ended.
+    pub unknown: u32,
+    /// Attempts that are live and were not in the copy.
+    pub adopted: u32,
+    /// Where the damaged files are kept.
+    pub quarantine: String,
+}
+
+/// A copy of the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupView {
+    /// The file.
+    pub path: String,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// The last entry of the history in it.
+    pub last_event: i64,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// A provider as it is found on this machine.

@@ -3,12 +3,12 @@
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
-use super::dependents;
 use super::events::{self, Entry, text_hash};
 use super::failure::Failure;
 use super::rows::{STATE, STATE_COLUMNS, millis, moment, no_task, state};
 use super::tx::Tx;
 use super::{Applied, AppliedEach};
+use super::{dependents, texts};
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, TaskId, Uid};
 use crate::protocol::fault::Fault;
@@ -63,14 +63,10 @@ pub(super) fn create(
             spec.max_restarts,
         ])?;
     tx.head.highest_task = task.0;
+    let (command, environment) = (json!(spec.command).to_string(), json!(spec.environment).to_string());
     tx.conn
         .prepare_cached("INSERT INTO task_texts (task, description, command, environment) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![
-            task.0,
-            spec.description,
-            json!(spec.command).to_string(),
-            json!(spec.environment).to_string()
-        ])?;
+        .execute(params![task.0, spec.description, command, environment])?;
     set_labels(tx, task, &spec.labels)?;
     let unmet = if after.is_empty() { 0 } else { dependents::add(tx, task, after)? };
     if unmet != u32::from(!after.is_empty()) {
@@ -80,6 +76,7 @@ pub(super) fn create(
         "uid": uid.to_string(),
         "title_sha256": text_hash(&spec.title),
         "description_sha256": text_hash(&spec.description),
+        "run_sha256": texts::run_hash(&command, &environment),
         "provider": spec.provider,
         "mode": spec.mode.name(),
         "priority": spec.priority,

@@ -8,12 +8,12 @@ use super::apply;
 use super::failure::Failure;
 use super::submit;
 use super::tx::Tx;
-use super::{Claim, dependents, rows};
+use super::{Claim, dependents, rows, texts};
 use crate::id::{AttemptId, TaskId, Uid};
 use crate::protocol::view::SessionState;
 use crate::queue::{self, LaneId, Limits, Usage};
 use crate::task::spec::DEFAULT_SIZE;
-use crate::task::{Actor, Event};
+use crate::task::{Actor, Event, TaskSpec};
 
 /// The ready task that goes first in a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub(super) fn claim(tx: &mut Tx<'_>, limits: &Limits, most: usize) -> Result<Vec
         let task = TaskId(head.task);
         // What it waited for may be running again, and the chore that says so on its way.
         if dependents::recheck(tx, task)? > 0 {
+            continue;
+        }
+        if let Some(damage) = texts::damage(tx.conn, task)? {
+            hold(tx, task, damage)?;
             continue;
         }
         claims.push(start(tx, task)?);
@@ -86,6 +90,16 @@ fn head(tx: &Tx<'_>, limits: &Limits, usage: &Usage, provider: &str) -> rusqlite
     Ok(None)
 }
 
+/// Keeps a task from running whose texts are not those that were stored.
+fn hold(tx: &mut Tx<'_>, task: TaskId, damage: &str) -> Result<(), Failure> {
+    apply::apply(tx, task, &Event::Held, Actor::Daemon)?;
+    let problem = format!("{damage} on the disk: 'autodev edit {task}' gives it another, 'autodev restore' a backup's");
+    tx.conn
+        .prepare_cached("UPDATE tasks SET last_error = ?2, error_count = error_count + 1 WHERE id = ?1")?
+        .execute(params![task.0, problem])?;
+    Ok(())
+}
+
 /// Makes the next attempt of a task, and its session.
 fn start(tx: &mut Tx<'_>, task: TaskId) -> Result<Claim, Failure> {
     let state = apply::Current::of(tx, task)?.state;
@@ -93,8 +107,18 @@ fn start(tx: &mut Tx<'_>, task: TaskId) -> Result<Claim, Failure> {
     let conversation = if state.resume { last_conversation(tx, task)? } else { None };
     apply::apply(tx, task, &Event::Claimed { attempt: number }, Actor::Daemon)?;
     let attempt = AttemptId { task, number };
-    let spec = submit::spec(tx, task)?;
     let session_uid = Uid::new();
+    let (spec, session_number) = make_rows(tx, attempt, session_uid)?;
+    let task_uid =
+        tx.conn.prepare_cached("SELECT uid FROM tasks WHERE id = ?1")?.query_row([task.0], |row| rows::uid(row, 0))?;
+    Ok(Claim { attempt, task_uid, session_uid, session_number, spec, conversation })
+}
+
+/// The rows of an attempt that has been claimed and of its session: what is to be run, and
+/// the session's number.
+pub(super) fn make_rows(tx: &Tx<'_>, attempt: AttemptId, session_uid: Uid) -> Result<(TaskSpec, u64), Failure> {
+    let AttemptId { task, number } = attempt;
+    let spec = submit::spec(tx, task)?;
     let (columns, rows) = spec.size.unwrap_or(DEFAULT_SIZE);
     tx.conn
         .prepare_cached(
@@ -121,10 +145,7 @@ fn start(tx: &mut Tx<'_>, task: TaskId) -> Result<Claim, Failure> {
             "INSERT INTO attempts (task, number, session, provider, model, claimed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![task.0, number, session, spec.provider, spec.model, tx.now.0])?;
-    let task_uid =
-        tx.conn.prepare_cached("SELECT uid FROM tasks WHERE id = ?1")?.query_row([task.0], |row| rows::uid(row, 0))?;
-    let session_number = u64::try_from(session).unwrap_or(0);
-    Ok(Claim { attempt, task_uid, session_uid, session_number, spec, conversation })
+    Ok((spec, u64::try_from(session).unwrap_or(0)))
 }
 
 /// The conversation of the last attempt whose program was started.

@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::Applied;
 use super::apply::{self, Current, set_labels};
-use super::dependents;
 use super::events::text_hash;
 use super::failure::Failure;
 use super::rows::{self, millis};
 use super::tx::Tx;
+use super::{dependents, texts};
 use crate::clock::Timestamp;
 use crate::id::TaskId;
 use crate::protocol::fault::Fault;
@@ -47,6 +47,11 @@ pub(super) fn edit(tx: &mut Tx<'_>, edit: &Edit) -> Result<Applied, Failure> {
             current.title = derived;
         }
         changes.insert("description_sha256".into(), json!(text_hash(text)));
+        let (command, environment): (String, String) = tx
+            .conn
+            .prepare_cached("SELECT command, environment FROM task_texts WHERE task = ?1")?
+            .query_row([task.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        changes.insert("run_sha256".into(), json!(texts::run_hash(&command, &environment)));
     }
     if let Some(provider) = &edit.provider {
         let dir: String = tx

@@ -38,6 +38,11 @@ impl Glance {
         show::has_session(conn, session).map_err(|error| super::Failure::from(error).of_read())
     }
 
+    /// The connection, if there is a database.
+    pub(super) fn connection(&self) -> Option<&Connection> {
+        self.0.as_ref()
+    }
+
     fn explained(&self, error: StoreError) -> StoreError {
         let version = self.0.as_ref().and_then(|conn| migrate::version(conn).ok());
         match version {

@@ -39,6 +39,10 @@ pub(super) fn connect(path: &Path, write: bool) -> rusqlite::Result<Connection> 
         path,
         access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_EXRESCODE,
     )?;
+    // First of all, for what follows may already fail of what is damaged: closing must not
+    // touch the log of a database that is going to be refused. One that is in use is
+    // checkpointed by the writer.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     conn.busy_timeout(BUSY)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -51,9 +55,6 @@ pub(super) fn connect(path: &Path, write: bool) -> rusqlite::Result<Connection> 
     conn.pragma_update(None, "mmap_size", 0)?;
     conn.pragma_update(None, "cache_size", if write { -WRITER_CACHE } else { -READER_CACHE })?;
     if write {
-        // Closing must not touch the log of a database that is going to be refused; one
-        // that is in use is checkpointed by the writer.
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         conn.pragma_update(None, "foreign_keys", true)?;
         // The journal of a savepoint, which each of several jobs has, would spill into a new temporary
         // file at nearly every commit; how many rows a job writes is bounded.
@@ -82,7 +83,9 @@ pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
         tx.execute_batch(step)?;
         version += 1;
         tx.pragma_update(None, "user_version", version)?;
+        crate::crash::point("migrating");
         tx.commit()?;
+        crate::crash::point("migrated");
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! that a reader runs on its own connection; `calls` is the list of both.
 
 mod apply;
+mod backup;
 mod batch;
 mod calls;
 mod chores;
@@ -15,6 +16,7 @@ mod edit;
 mod events;
 mod failure;
 mod filter;
+mod findings;
 mod glance;
 mod indexer;
 mod list;
@@ -22,12 +24,14 @@ mod log_room;
 mod migrate;
 mod open;
 mod readers;
+mod restore;
 mod rows;
 mod search;
 mod sessions;
 mod settings;
 mod show;
 mod submit;
+mod texts;
 mod tx;
 mod witness;
 mod writer;
@@ -49,7 +53,10 @@ use crate::protocol::fault::Fault;
 use crate::protocol::view::EventView;
 use crate::task::{Effect, Mode, Outcome, State, Status, TaskSpec};
 
+pub use backup::{Backup, BackupError, back_up, backups, check_backup, prune};
+pub use findings::RecordingPlace;
 pub use glance::Glance;
+pub use restore::{RestoreError, Restored, Wanted, restore};
 
 use failure::Failure;
 use readers::{Ask, Question, Reader};

@@ -20,8 +20,9 @@ use super::settings::{meta, set_meta};
 use super::tx::{Chain, Wakes};
 use super::witness::{Head, Witness};
 use super::writer::Writer;
-use super::{FEED, Inner, OpenError, QUEUE, Store, events, migrate};
+use super::{FEED, Inner, OpenError, QUEUE, Store, backup, events, migrate};
 use crate::clock::Timestamp;
+use crate::crash;
 use crate::id::Uid;
 use crate::paths::Paths;
 
@@ -31,6 +32,7 @@ const TAIL: u32 = 1_000;
 
 /// Opens the instance's database.
 pub(super) fn open(paths: &Paths, seen: u64) -> Result<Store, OpenError> {
+    finish_restore(paths)?;
     let found = Found::look(paths)?;
     let absent = found.decide(paths)?;
     if absent {
@@ -41,8 +43,49 @@ pub(super) fn open(paths: &Paths, seen: u64) -> Result<Store, OpenError> {
         make(&mut conn, paths).map_err(|e| sql_error(paths, &e))?;
     }
     examine(&conn, paths, &found)?;
-    migrate::migrate(&mut conn).map_err(|e| sql_error(paths, &e))?;
+    let version = migrate::version(&conn).map_err(|e| sql_error(paths, &e))?;
+    if version < migrate::latest() {
+        let backup = backup::back_up_with(&conn, paths, None, Timestamp::now());
+        let backup = backup.map_err(|error| {
+            OpenError::Io(format!("the database's form is to be changed, but it cannot be backed up first: {error}"))
+        })?;
+        tracing::info!(file = %backup.path.display(), from = version, to = migrate::latest(), "backed up; changing the database's form");
+        crash::point("migration-due");
+        migrate::migrate(&mut conn).map_err(|e| sql_error(paths, &e))?;
+    }
     start(conn, paths, &found, seen)
+}
+
+/// Puts a restored database in the place of the damaged one, if its restore had come so far
+/// that it counts: the witness is of it. Whether there was one.
+pub(super) fn finish_restore(paths: &Paths) -> Result<bool, OpenError> {
+    let restored = paths.restored();
+    if !restored.try_exists().map_err(|e| io_error(&restored, &e))? {
+        return Ok(false);
+    }
+    let witness = Witness::read(&paths.witness()).map_err(|e| io_error(&paths.witness(), &e))?;
+    let conn = backup::open_still(&restored).map_err(|e| sql_error(paths, &e))?;
+    let (epoch, install) = (meta(&conn, "epoch"), meta(&conn, "install"));
+    drop(conn);
+    let (Ok(Some(epoch)), Ok(Some(install)), Some(witness)) = (epoch, install, witness) else { return Ok(false) };
+    if epoch != witness.epoch.to_string() {
+        return Ok(false);
+    }
+    let put = || {
+        // The old log first: it would be taken for one of the new database.
+        for name in ["autodev.db-wal", "autodev.db-shm"] {
+            backup::remove_if_there(&paths.state.join(name))?;
+        }
+        File::open(&paths.state)?.sync_all()?;
+        crash::point("restore-log-gone");
+        mark(paths, &install)?;
+        fs::rename(&restored, paths.database())?;
+        File::open(&paths.state)?.sync_all()
+    };
+    put().map_err(|e| io_error(&restored, &e))?;
+    crash::point("restore-put");
+    tracing::warn!(database = %paths.database().display(), "a restored database was put in its place");
+    Ok(true)
 }
 
 /// Opens the database for reading only, if there is one, and examines it as a start would.
@@ -75,6 +118,8 @@ enum Database {
     Empty,
     /// Not a SQLite file.
     Foreign,
+    /// Shorter than it says it is.
+    Cut,
     Present,
 }
 
@@ -100,6 +145,7 @@ impl Found {
         let what = match self.database {
             Database::Present => return Ok(false),
             Database::Foreign => "is not a database",
+            Database::Cut => "is shorter than it was",
             Database::Missing | Database::Empty if self.is_bare() => return Ok(true),
             Database::Missing => "is missing",
             Database::Empty => "is empty",
@@ -114,13 +160,30 @@ fn database(path: &Path) -> Result<Database, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Database::Missing),
         Err(error) => return Err(io_error(path, &error)),
     };
+    let length = file.metadata().map_err(|e| io_error(path, &e))?.len();
     let mut start = Vec::new();
-    file.take(16).read_to_end(&mut start).map_err(|e| io_error(path, &e))?;
-    Ok(match start.as_slice() {
-        [] => Database::Empty,
-        b"SQLite format 3\0" => Database::Present,
+    file.take(HEADER).read_to_end(&mut start).map_err(|e| io_error(path, &e))?;
+    Ok(match start.get(..MAGIC.len()) {
+        None if start.is_empty() => Database::Empty,
+        Some(magic) if magic == MAGIC && size(&start).is_some_and(|size| size > length) => Database::Cut,
+        Some(magic) if magic == MAGIC => Database::Present,
         _ => Database::Foreign,
     })
+}
+
+/// What a database's file begins with, and how long its header is:
+/// <https://sqlite.org/fileformat2.html>.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const HEADER: u64 = 100;
+
+/// How long the file was when its first page was last written, by what that says; the log
+/// may hold more. SQLite notices a missing page only when it wants to read it.
+fn size(header: &[u8]) -> Option<u64> {
+    let page = match u16::from_be_bytes(header.get(16..18)?.try_into().ok()?) {
+        1 => 65_536,
+        page => u64::from(page),
+    };
+    Some(page * u64::from(u32::from_be_bytes(header.get(28..32)?.try_into().ok()?)))
 }
 
 /// The directory and an empty file that only the user can read; SQLite gives its other
@@ -138,7 +201,7 @@ fn is_unfinished(conn: &Connection) -> rusqlite::Result<bool> {
     Ok(tables == 0 || (application(conn)? == migrate::APPLICATION_ID && events::last(conn)?.0 == 0))
 }
 
-fn application(conn: &Connection) -> rusqlite::Result<i32> {
+pub(super) fn application(conn: &Connection) -> rusqlite::Result<i32> {
     conn.pragma_query_value(None, "application_id", |row| row.get(0))
 }
 
@@ -230,8 +293,10 @@ fn compare(conn: &Connection, paths: &Paths, witness: &Head, last: i64) -> Resul
     }
 }
 
-fn highest_task(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.query_row("SELECT coalesce(max(id), 0) FROM tasks", [], |row| row.get(0))
+/// The highest number that a task has had, also of tasks that a restore has lost.
+pub(super) fn highest_task(conn: &Connection) -> rusqlite::Result<i64> {
+    let there: i64 = conn.query_row("SELECT coalesce(max(id), 0) FROM tasks", [], |row| row.get(0))?;
+    Ok(meta(conn, "highest_task")?.and_then(|text| text.parse().ok()).unwrap_or(0).max(there))
 }
 
 /// Takes the database: a new generation, the witness, the marker, the threads.
@@ -240,12 +305,15 @@ fn start(conn: Connection, paths: &Paths, found: &Found, seen: u64) -> Result<St
     let stored = meta(&conn, "generation").map_err(sql)?.and_then(|g| g.parse().ok()).unwrap_or(0);
     let witnessed = found.witness.map_or(0, |w| w.generation);
     let generation = stored.max(witnessed).max(seen).saturating_add(1);
-    set_meta(&conn, "generation", &generation.to_string()).map_err(sql)?;
     let epoch = meta(&conn, "epoch").map_err(sql)?.and_then(|e| e.parse::<Uid>().ok());
     let epoch = epoch.ok_or_else(|| damaged(paths, "the database does not say which life of it this is"))?;
     let install = meta(&conn, "install").map_err(sql)?.unwrap_or_default();
     let (seq, hash, last_at) = events::last(&conn).map_err(sql)?;
     let highest_task = highest_task(&conn).map_err(sql)?;
+    // The first thing that is written: what is refused is not touched. (A restored one is of
+    // the form that copies have.)
+    conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(sql)?;
+    set_meta(&conn, "generation", &generation.to_string()).map_err(sql)?;
 
     let mut witness = Witness::open(&paths.witness()).map_err(|e| io_error(&paths.witness(), &e))?;
     witness
@@ -327,8 +395,8 @@ fn mark(paths: &Paths, install: &str) -> io::Result<()> {
 
 fn damaged(paths: &Paths, what: &str) -> OpenError {
     OpenError::Damaged(format!(
-        "{what}; nothing was touched. Running agents are not affected. Put autodev.db, autodev.db-wal and witness back \
-         into {0} from a backup taken together, or move {0} away to begin anew",
+        "{what}; nothing was touched. Running agents are not affected. 'autodev restore' \
+         puts the newest whole backup in its place, with what can still be read; or move {0} away to begin anew",
         paths.state.display()
     ))
 }

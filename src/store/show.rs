@@ -9,6 +9,7 @@ use super::Unfinished;
 use super::failure::Failure;
 use super::rows::{self, Circumstances, STATE, json, moment, no_task, span, state, uid, word, word_or_none};
 use super::sessions::no_session;
+use super::texts;
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, SessionName, TaskId, Uid};
 use crate::protocol::fault::Fault;
@@ -34,7 +35,8 @@ pub(super) fn task(conn: &Connection, live: &Path, task: TaskId, limits: &Limits
         .prepare_cached("SELECT environment FROM task_texts WHERE task = ?1")?
         .query_row([task.0], |row| json(row, 0))?;
     let environment = environment.into_keys().collect();
-    Ok(TaskDetail { task: view, attempts: attempts(conn, live, task)?, environment })
+    let damage = texts::damage(conn, task)?.map(str::to_owned);
+    Ok(TaskDetail { task: view, attempts: attempts(conn, live, task)?, environment, damage })
 }
 
 /// How these tasks stand.

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::connection::Connection;
-use super::{Daemon, recover, wait};
+use super::{Daemon, backups, recover, wait};
 use crate::protocol::reply::Change;
 use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::store::{Applied, StoreError};
@@ -40,6 +40,7 @@ async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Reply, Fault> 
         Request::List(query) => store.list(query, daemon.limits()).await.map(Reply::Tasks).map_err(fault),
         Request::Show(task) => store.show(task, daemon.limits()).await.map(|t| Reply::Task(Box::new(t))).map_err(fault),
         Request::Events(query) => store.events(query).await.map(Reply::Events).map_err(fault),
+        Request::Backup { to } => backups::on_request(daemon, to).await,
         Request::Recovery => {
             recover::preview(daemon).await.map(Reply::Recovery).map_err(|e| Fault::internal(e.to_string()))
         }

@@ -1,0 +1,295 @@
+//! `autodev doctor`: whether all is as it should be, and what to do where it is not. It
+//! needs no daemon, and disturbs none.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+
+use super::settings::Settings;
+use crate::clock::{Timestamp, short};
+use crate::id::Uid;
+use crate::lock::FileLock;
+use crate::paths::{Paths, SessionDir};
+use crate::process;
+use crate::protocol::keeper;
+use crate::protocol::launch::LaunchSpec;
+use crate::protocol::view::{CheckLevel, CheckView};
+use crate::recording::{Reader, Source};
+use crate::recovery::{gather, plan};
+use crate::store::{self, Glance, StoreError};
+
+/// With less room than this the next recordings and backups may not fit.
+const LITTLE_ROOM: u64 = 1024 * 1024 * 1024;
+/// Problems of a kind that are named; more are counted.
+const NAMED: usize = 5;
+
+/// Examines the instance; with `deep` every byte of it that can be checked.
+pub(super) fn examine(paths: &Paths, deep: bool) -> Vec<CheckView> {
+    let mut checks = vec![rights(paths), room(paths), clock(paths), settings(paths)];
+    let glance = match Glance::open(paths) {
+        Ok(glance) => {
+            checks.push(fine("database", "it is as its marker and its witness say"));
+            Some(glance)
+        }
+        Err(error) => {
+            checks.push(bad("database", error.to_string(), "autodev restore"));
+            None
+        }
+    };
+    if let Some(glance) = glance.as_ref().filter(|_| deep) {
+        checks.extend(database(glance));
+        checks.push(recordings(glance));
+        checks.push(strangers(paths, glance));
+    }
+    checks.push(backups(paths, deep));
+    checks.push(keepers(paths));
+    checks.push(leftovers(paths));
+    checks
+}
+
+fn fine(name: &str, found: impl Into<String>) -> CheckView {
+    CheckView { name: name.into(), level: CheckLevel::Ok, found: found.into(), hint: None }
+}
+
+fn odd(name: &str, found: impl Into<String>, hint: &str) -> CheckView {
+    CheckView { name: name.into(), level: CheckLevel::Warning, found: found.into(), hint: Some(hint.into()) }
+}
+
+fn bad(name: &str, found: impl Into<String>, hint: &str) -> CheckView {
+    CheckView { name: name.into(), level: CheckLevel::Error, found: found.into(), hint: Some(hint.into()) }
+}
+
+/// All of them, or the first and how many there are.
+fn few(problems: &[String]) -> String {
+    let shown: Vec<&str> = problems.iter().take(NAMED).map(String::as_str).collect();
+    let more = problems.len().saturating_sub(NAMED);
+    if more > 0 { format!("{}; and {more} more", shown.join("; ")) } else { shown.join("; ") }
+}
+
+/// Nobody else gets in.
+fn rights(paths: &Paths) -> CheckView {
+    let mut wrong = Vec::new();
+    let mut look = |path: &Path, allowed: u32| {
+        let Ok(found) = fs::symlink_metadata(path) else { return };
+        let mode = found.permissions().mode() & 0o7777;
+        if found.uid() != geteuid().as_raw() {
+            wrong.push(format!("{} belongs to user {}", path.display(), found.uid()));
+        } else if mode & !allowed != 0 {
+            wrong.push(format!("{} has mode {mode:o}", path.display()));
+        }
+    };
+    for directory in [&paths.state, &paths.live_sessions(), &paths.done_sessions(), &paths.backups(), &paths.runtime] {
+        look(directory, 0o700);
+    }
+    let logs = ["autodev.db-wal", "autodev.db-shm"].map(|name| paths.state.join(name));
+    for file in
+        [paths.database(), paths.witness(), paths.marker(), paths.daemon_lock(), paths.daemon_log()].iter().chain(&logs)
+    {
+        look(file, 0o600);
+    }
+    match wrong.is_empty() {
+        true => fine("rights", "only you can read and write its files"),
+        false => bad("rights", few(&wrong), &format!("chmod -R go= {}", paths.state.display())),
+    }
+}
+
+fn room(paths: &Paths) -> CheckView {
+    let existing = paths.state.ancestors().find(|directory| directory.is_dir()).unwrap_or(Path::new("/"));
+    match process::free_bytes(existing) {
+        Ok(free) if free >= LITTLE_ROOM => fine("disk", format!("{} MiB are free", free >> 20)),
+        Ok(free) => {
+            odd("disk", format!("{} MiB are free", free >> 20), "make room, or shorten [recording] and [backup]")
+        }
+        Err(error) => bad("disk", error.to_string(), "see that the state directory can be reached"),
+    }
+}
+
+fn clock(paths: &Paths) -> CheckView {
+    // Written with each commit, so it is of the past.
+    let newest = fs::metadata(paths.witness()).and_then(|file| file.modified()).ok();
+    match newest.and_then(|newest| newest.duration_since(std::time::SystemTime::now()).ok()) {
+        Some(ahead) => odd(
+            "clock",
+            format!("it has been {} ahead of what it is now", short(ahead)),
+            "tasks run by their order all the same; see that the clock is set by the network",
+        ),
+        None => fine("clock", "it has not gone back"),
+    }
+}
+
+fn settings(paths: &Paths) -> CheckView {
+    let settings = Settings::load(paths);
+    let problems: Vec<String> = settings.problem().into_iter().chain(settings.registry().problems()).collect();
+    match problems.is_empty() {
+        true => fine("settings", "they are in order"),
+        false => bad("settings", few(&problems), "autodev config check"),
+    }
+}
+
+fn database(glance: &Glance) -> Vec<CheckView> {
+    let unreadable = |name: &str, error: StoreError| bad(name, error.to_string(), "autodev restore");
+    let list = |name: &str, found: Result<Vec<String>, StoreError>, good: &str| match found {
+        Ok(problems) if problems.is_empty() => fine(name, good),
+        Ok(problems) => bad(name, few(&problems), "autodev restore"),
+        Err(error) => unreadable(name, error),
+    };
+    vec![
+        list("structure", glance.structure(), "SQLite finds nothing wrong with the database"),
+        match glance.history() {
+            Ok(Ok(entries)) => fine("history", format!("all {entries} entries are as they were written")),
+            Ok(Err(problem)) => bad("history", problem, "autodev restore"),
+            Err(error) => unreadable("history", error),
+        },
+        list("counters", glance.counters(), "they count what is there"),
+        list("texts", glance.texts(), "prompts and commands are those that were submitted"),
+    ]
+}
+
+/// Every recording is where the database says, and what the program wrote.
+fn recordings(glance: &Glance) -> CheckView {
+    let places = match glance.recordings() {
+        Ok(places) => places,
+        Err(error) => return bad("recordings", error.to_string(), "autodev restore"),
+    };
+    let (mut wrong, mut whole, mut partial) = (Vec::new(), 0u64, 0u64);
+    for place in places {
+        let source = match place.offset {
+            Some(offset) => Source::Pack { path: PathBuf::from(&place.path), offset },
+            None => Source::Directory(PathBuf::from(&place.path)),
+        };
+        let name = &place.session;
+        let mut reader = match Reader::open(&source) {
+            Ok(reader) => reader,
+            Err(error) => {
+                wrong.push(format!("{name}: {}: {error}", place.path));
+                continue;
+            }
+        };
+        // Of what was dropped, or was never recorded, there is no hash.
+        if reader.first() > 0 || reader.end() < place.bytes || reader.is_incomplete() {
+            partial += 1;
+            continue;
+        }
+        match (reader.sha256(), place.sha256) {
+            (Ok(is), Some(was)) if is != was => wrong.push(format!("{name}: it is not what was recorded")),
+            (Ok(_), _) => whole += 1,
+            (Err(error), _) => wrong.push(format!("{name}: {error}")),
+        }
+    }
+    match wrong.is_empty() {
+        true if partial == 0 => fine("recordings", format!("all {whole} are whole")),
+        true => fine("recordings", format!("{whole} are whole, of {partial} a part is kept")),
+        false => bad("recordings", few(&wrong), "what is damaged cannot be brought back; everything else can be read"),
+    }
+}
+
+/// Directories of sessions that the database does not know.
+fn strangers(paths: &Paths, glance: &Glance) -> CheckView {
+    let mut found: Vec<(Uid, PathBuf)> = Vec::new();
+    let mut look = |directory: PathBuf| {
+        let spec = fs::read(SessionDir(directory.clone()).launch()).ok();
+        let spec = spec.and_then(|text| serde_json::from_slice::<LaunchSpec>(&text).ok());
+        found.extend(spec.map(|spec| (spec.uid, directory)));
+    };
+    let list = |directory: &Path| -> Vec<PathBuf> {
+        let listed = fs::read_dir(directory).into_iter().flatten().flatten();
+        listed.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    };
+    list(&paths.live_sessions()).into_iter().for_each(&mut look);
+    list(&paths.done_sessions()).iter().flat_map(|day| list(day)).for_each(&mut look);
+    let uids: Vec<Uid> = found.iter().map(|(uid, _)| *uid).collect();
+    match glance.unknown(&uids) {
+        Ok(unknown) if unknown.is_empty() => fine("sessions", "every session's directory has its row"),
+        Ok(unknown) => {
+            let paths =
+                found.iter().filter(|(uid, _)| unknown.contains(uid)).map(|(_, path)| path.display().to_string());
+            odd(
+                "sessions",
+                format!("the database does not know {}", few(&paths.collect::<Vec<_>>())),
+                "a restore has left them; 'autodev logs' cannot find them by name, their files can be read",
+            )
+        }
+        Err(error) => bad("sessions", error.to_string(), "autodev restore"),
+    }
+}
+
+fn backups(paths: &Paths, deep: bool) -> CheckView {
+    let all = match store::backups(paths) {
+        Ok(all) => all,
+        Err(error) => return bad("backups", error.to_string(), "see that the directory can be read"),
+    };
+    let Some(newest) = all.first() else {
+        return odd("backups", "there are none", "autodev backup");
+    };
+    if deep
+        && let Some((path, problem)) =
+            all.iter().find_map(|one| Some((&one.path, store::check_backup(&one.path).err()?)))
+    {
+        return bad("backups", format!("{}: {problem}", path.display()), "remove it, and make another: autodev backup");
+    }
+    let age = short(Timestamp::now().since(newest.at));
+    let whole = if deep { ", all of them whole" } else { "" };
+    fine("backups", format!("{}, the newest of {age} ago{whole}", all.len()))
+}
+
+/// Who keeps sessions, by version: one that is older than this program talks with it all
+/// the same.
+fn keepers(paths: &Paths) -> CheckView {
+    let found = match gather(paths) {
+        Ok(found) => found,
+        Err(error) => return bad("keepers", error.to_string(), "see that the directory can be read"),
+    };
+    let mut versions: BTreeMap<u16, usize> = BTreeMap::new();
+    let (mut replaced, mut gone) = (0, Vec::new());
+    for (name, session) in &found {
+        let held = matches!(session.facts, plan::Dir::Present { held: true, .. });
+        match &session.keeper {
+            Some(keeper) if held => {
+                *versions.entry(keeper.protocol).or_default() += 1;
+                let program = fs::read_link(format!("/proc/{}/exe", keeper.process.pid));
+                replaced += usize::from(program.is_ok_and(|program| program.to_string_lossy().ends_with(" (deleted)")));
+            }
+            _ if held => *versions.entry(0).or_default() += 1,
+            _ => gone.push(name.clone()),
+        }
+    }
+    let each = versions.iter().map(|(version, count)| match *version {
+        0 => format!("{count} about to begin"),
+        version if version == keeper::VERSION => format!("{count} of this version"),
+        version => format!("{count} of version {version}"),
+    });
+    let mut text = each.collect::<Vec<_>>().join(", ");
+    if text.is_empty() {
+        text = "no session is live".into();
+    }
+    if replaced > 0 {
+        text.push_str(&format!("; {replaced} run a program that has been replaced since, which is as it should be"));
+    }
+    let serves = FileLock::is_held(&paths.daemon_lock()).unwrap_or(false);
+    match gone.is_empty() || serves {
+        true => fine("keepers", text),
+        false => {
+            odd("keepers", format!("{text}; {} are gone and not settled", gone.len()), "autodev recover --dry-run")
+        }
+    }
+}
+
+/// What something that was interrupted has left.
+fn leftovers(paths: &Paths) -> CheckView {
+    let mut found = Vec::new();
+    for directory in [&paths.state, &paths.backups(), &paths.quarantine()] {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if [".unfinished", ".tmp", ".restored", ".copy"].iter().any(|end| name.ends_with(end)) {
+                found.push(entry.path().display().to_string());
+            }
+        }
+    }
+    match found.is_empty() {
+        true => fine("leftovers", "there are none"),
+        false => odd("leftovers", few(&found), "they were left by something that was interrupted, and may be removed"),
+    }
+}

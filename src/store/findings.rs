@@ -1,0 +1,139 @@
+//! A thorough look at a database: what no start has the time for.
+
+use rusqlite::Connection;
+
+use super::rows::word;
+use super::{Glance, StoreError, backup, events, failure, texts};
+use crate::id::{SessionName, TaskId, Uid};
+
+/// Most problems of a kind that are named; more are counted.
+const NAMED: i64 = 20;
+
+/// Where an ended session's recording is, by its row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordingPlace {
+    /// Its session.
+    pub session: SessionName,
+    /// A directory or a pack.
+    pub path: String,
+    /// Where in the pack.
+    pub offset: Option<u64>,
+    /// Bytes the program wrote.
+    pub bytes: u64,
+    /// Their hash.
+    pub sha256: Option<String>,
+}
+
+impl Glance {
+    /// What is wrong with how the database is built, by SQLite's own check.
+    ///
+    /// # Errors
+    /// When it cannot be read at all.
+    pub fn structure(&self) -> Result<Vec<String>, StoreError> {
+        self.ask(Vec::new(), |conn| {
+            if let Err(problem) = backup::check(conn) {
+                return Ok(vec![problem]);
+            }
+            let mut statement = conn.prepare("SELECT DISTINCT \"table\" FROM pragma_foreign_key_check LIMIT ?1")?;
+            let rows = statement.query_map([NAMED], |row| row.get::<_, String>(0))?;
+            rows.map(|table| Ok(format!("a row of {} refers to one that is not there", table?))).collect()
+        })
+    }
+
+    /// How many entries the history has; or the first that is not as it was written.
+    ///
+    /// # Errors
+    /// When it cannot be read at all.
+    pub fn history(&self) -> Result<Result<i64, String>, StoreError> {
+        self.ask(Ok(0), |conn| {
+            Ok(match events::check(conn, 0, events::ORIGIN, u32::MAX)? {
+                Ok(good) => Ok(good.seq),
+                Err(bad) => Err(format!("entry {}: {}", bad.seq, bad.problem)),
+            })
+        })
+    }
+
+    /// Counters that do not count what is there.
+    ///
+    /// # Errors
+    /// When it cannot be read at all.
+    pub fn counters(&self) -> Result<Vec<String>, StoreError> {
+        self.ask(Vec::new(), |conn| {
+            let mut statement = conn.prepare(
+                "SELECT c.status, c.tasks, (SELECT count(*) FROM tasks AS t WHERE t.status = c.status) AS there
+                   FROM counters AS c WHERE c.tasks <> there",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let (status, counted, there): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(format!("{counted} {status} tasks are counted, {there} are there"))
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Tasks whose texts are not those that were stored.
+    ///
+    /// # Errors
+    /// When it cannot be read at all.
+    pub fn texts(&self) -> Result<Vec<String>, StoreError> {
+        self.ask(Vec::new(), |conn| {
+            let mut statement = conn.prepare("SELECT id FROM tasks ORDER BY id")?;
+            let tasks = statement.query_map([], |row| row.get::<_, i64>(0))?;
+            let mut wrong = Vec::new();
+            for task in tasks {
+                let task = TaskId(task?);
+                if let Some(damage) = texts::damage(conn, task)? {
+                    wrong.push(format!("task {task}: {damage}"));
+                }
+            }
+            Ok(wrong)
+        })
+    }
+
+    /// The recordings of ended sessions that have been moved to where they stay.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn recordings(&self) -> Result<Vec<RecordingPlace>, StoreError> {
+        self.ask(Vec::new(), |conn| {
+            let mut statement = conn.prepare(
+                "SELECT name, recording_path, recording_offset, recording_bytes, recording_sha256 FROM sessions
+                  WHERE recording_path IS NOT NULL ORDER BY id",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
+                Ok(RecordingPlace {
+                    session: word(row, 0)?,
+                    path: row.get(1)?,
+                    offset: number(row.get(2)?),
+                    bytes: number(row.get(3)?).unwrap_or(0),
+                    sha256: row.get::<_, Option<String>>(4)?.filter(|sum| !sum.is_empty()),
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Those of these sessions that the database does not know.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn unknown(&self, sessions: &[Uid]) -> Result<Vec<Uid>, StoreError> {
+        self.ask(Vec::new(), |conn| {
+            let mut statement = conn.prepare("SELECT 1 FROM sessions WHERE uid = ?1")?;
+            let mut unknown = Vec::new();
+            for session in sessions {
+                if !statement.exists([session.bytes()])? {
+                    unknown.push(*session);
+                }
+            }
+            Ok(unknown)
+        })
+    }
+
+    /// What `look` finds; `nothing` where there is no database yet.
+    fn ask<T>(&self, nothing: T, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let Some(conn) = self.connection() else { return Ok(nothing) };
+        look(conn).map_err(|error| failure::Failure::from(error).of_read())
+    }
+}
