@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod config;
 pub mod crash;
+pub mod door;
 pub mod id;
 pub mod lock;
 pub mod logging;

@@ -1,5 +1,5 @@
-//! Processes: who one is across the reuse of ids, whether it lives, its descendants,
-//! and whether we ourselves run inside a session.
+//! Processes: who one is across the reuse of ids, whether it lives, its descendants, and
+//! the marks by which those of a session are known.
 
 use std::collections::HashMap;
 use std::fs;
@@ -113,6 +113,8 @@ impl AsRawFd for PidFd {
 /// What `/proc/PID/stat` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
+    /// What it calls itself, at most 15 bytes.
+    pub name: String,
     /// One letter: R, S, D, Z…
     pub state: char,
     /// Parent's process id.
@@ -139,17 +141,23 @@ impl Stat {
 /// When there is no such process.
 pub fn stat(pid: u32) -> io::Result<Stat> {
     // A program's name is any bytes, and cut after fifteen of them.
-    let text = fs::read(format!("/proc/{pid}/stat"))?;
+    let text = match fs::read(format!("/proc/{pid}/stat")) {
+        // It ended between the opening and the reading.
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(io::ErrorKind::NotFound.into()),
+        text => text?,
+    };
     parse_stat(&String::from_utf8_lossy(&text))
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is unreadable")))
 }
 
 fn parse_stat(text: &str) -> Option<Stat> {
     // The second field is the program's name in parentheses and may hold anything.
-    let (_, rest) = text.rsplit_once(") ")?;
+    let (before, rest) = text.rsplit_once(") ")?;
+    let (_, name) = before.split_once('(')?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     let number = |n: usize| fields.get(n - 3)?.parse::<u64>().ok();
     Some(Stat {
+        name: name.to_owned(),
         state: fields.first()?.chars().next()?,
         parent: u32::try_from(number(4)?).ok()?,
         session: u32::try_from(number(6)?).ok()?,
@@ -277,35 +285,18 @@ pub fn marker(instance: u64, session_number: u64) -> u64 {
 }
 
 /// The marker of a process, if it carries one.
-pub fn marker_of(pid: u32) -> Option<u64> {
-    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
-    let line = limits.lines().find(|l| l.starts_with("Max msgqueue size"))?;
-    let hard: u64 = line.split_ascii_whitespace().rev().nth(1)?.parse().ok()?;
-    (MARKER_FIRST..MARKER_FIRST + MARKER_COUNT).contains(&hard).then_some(hard)
-}
-
-/// Why this process counts as part of a session, if it does. Such a process never starts
-/// a daemon: it would become part of the session's tree and end with it.
-pub fn inside_session() -> Option<String> {
-    if let Some(session) = std::env::var_os("AUTODEV_SESSION") {
-        return Some(format!("AUTODEV_SESSION is set to {}", session.to_string_lossy()));
-    }
-    if marker_of(std::process::id()).is_some() {
-        return Some("this process carries a session's marker".into());
-    }
-    let mut pid = std::process::id();
-    // The chain of parents is short; the bound only guards against a torn read of /proc.
-    for _ in 0..1_000 {
-        let stat = stat(pid).ok()?;
-        if fs::read_to_string(format!("/proc/{}/comm", stat.parent)).is_ok_and(|c| c.trim_end() == KEEPER_COMM) {
-            return Some(format!("process {} above it is a session's keeper", stat.parent));
-        }
-        if stat.parent <= 1 {
-            return None;
-        }
-        pid = stat.parent;
-    }
-    None
+///
+/// # Errors
+/// `NotFound` when there is no such process.
+pub fn marker_of(pid: u32) -> io::Result<Option<u64>> {
+    let limits = match fs::read_to_string(format!("/proc/{pid}/limits")) {
+        // It ended between the opening and the reading.
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(io::ErrorKind::NotFound.into()),
+        limits => limits?,
+    };
+    let line = limits.lines().find(|l| l.starts_with("Max msgqueue size"));
+    let hard: Option<u64> = line.and_then(|line| line.split_ascii_whitespace().rev().nth(1)?.parse().ok());
+    Ok(hard.filter(|hard| (MARKER_FIRST..MARKER_FIRST + MARKER_COUNT).contains(hard)))
 }
 
 #[cfg(test)]
@@ -316,6 +307,7 @@ mod tests {
     fn names_with_parentheses_do_not_confuse() {
         let text = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 2 3 4 50 60 0 0 20 0 1 0 999 1000 77 18446744073709551615";
         let stat = parse_stat(text).unwrap();
+        assert_eq!(stat.name, "a) b (c)");
         assert_eq!(
             (stat.state, stat.parent, stat.session, stat.cpu_ticks, stat.start, stat.resident_pages),
             ('S', 1, 7, 110, 999, 77)

@@ -86,6 +86,7 @@ fn every_setting_can_be_set_in_the_file_and_by_variable() {
         let (key, variable) = (setting.key.replace('*', "claude"), setting.variable().replace('*', "CLAUDE"));
         let other = match setting.key {
             "attach.prefix" => "C-a",
+            "agents.allow_submit" => "true",
             "backup.interval" => "2h",
             "backup.max_bytes" => "1 GiB",
             "daemon.auto_restart" => "false",

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up; a module may use those of lower layers, and itself.
 const LAYERS: [&[&str]; 6] = [
-    &["clock", "config", "crash", "id", "lock", "logging", "paths", "place", "process", "socket"],
+    &["clock", "config", "crash", "door", "id", "lock", "logging", "paths", "place", "process", "socket"],
     &["task", "queue"],
     &["protocol"],
     &["client", "provider", "recording", "recovery", "screen", "session", "store"],
@@ -17,7 +17,9 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// Within a layer: who may use whom all the same.
-const ALLOWED: [(&str, &str); 8] = [
+const ALLOWED: [(&str, &str); 10] = [
+    ("door", "process"),
+    ("door", "socket"),
     ("paths", "id"),
     ("paths", "process"),
     ("place", "paths"),

@@ -185,6 +185,8 @@ fn open(paths: &Paths, session: &SessionName, how: Attach) -> Result<(Link, Vec<
                 return Err(match code {
                     RefusedCode::Busy => fault
                         .hint(format!("watch with: autodev attach -r {session}, or send the other away: --takeover")),
+                    RefusedCode::Agent => Fault { code: FaultCode::Permission, ..fault }
+                        .hint("attach from a shell that is not inside a session"),
                     _ => fault,
                 });
             }

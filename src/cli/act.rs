@@ -1,5 +1,6 @@
 //! What the verbs that do something to several tasks have in common.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use serde_json::json;
@@ -49,9 +50,15 @@ pub fn run(ctx: &Context, action: Action, mut select: Select, way: Way) -> Resul
         filter.states = State::ALL.into_iter().filter(|state| concerns(action, *state)).collect();
     }
     let mut client = ctx.client()?;
-    let tasks = match client.call(&Request::Select(select.clone()))? {
-        Reply::Selected(tasks) => tasks,
-        other => return Err(unexpected(&other)),
+    let tasks = if select.ranges.is_empty() && select.filter.is_none() {
+        // As they are named: nothing has to be looked up.
+        let mut seen = HashSet::new();
+        select.tasks.iter().copied().filter(|task| seen.insert(*task)).collect()
+    } else {
+        match client.call(&Request::Select(select.clone()))? {
+            Reply::Selected(tasks) => tasks,
+            other => return Err(unexpected(&other)),
+        }
     };
     if way.asks && !way.yes && !way.dry_run && tasks.len() > ASK_ABOVE && !confirmed(way.verb, tasks.len())? {
         ctx.output.note("nothing was done");

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::table::{Column, Table};
-use super::{Context, Status};
+use super::{Context, Status, inside};
 use crate::client::{Client, Start, unexpected};
 use crate::config::problem::{Place, Problem};
 use crate::config::{self, Config, ConfigError, Loaded, Origin, SETTINGS, Setting};
@@ -91,6 +91,9 @@ fn keys() -> ArgValueCandidates {
 /// No such setting, no such value, a file that cannot be read or written, or what the
 /// daemon refuses.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
+    if matches!(args.what, What::Set { .. } | What::Unset { .. }) {
+        inside::only_people(ctx, "config", &Request::Reload)?;
+    }
     match args.what {
         What::Show { origin } => show(ctx, origin),
         What::Get { key } => get(ctx, &key),

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{Context, Status};
 use crate::client::{Client, Start, find, unexpected};
 use crate::clock::{Timestamp, short};
+use crate::door;
 use crate::logging;
 use crate::protocol::control::{Ask, Tell};
 use crate::protocol::{Fault, FaultCode};
@@ -64,6 +65,10 @@ enum What {
 /// `Unreachable` when it does not start, does not run or does not answer.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     match args.what {
+        What::Start if !ctx.daemon_runs() && door::inside_session().is_some() => {
+            Err(Fault::new(FaultCode::Permission, "no daemon is started from inside a session")
+                .hint("run 'autodev daemon start' in a shell of your own"))
+        }
         What::Start => tell(ctx, &mut ctx.client()?),
         What::Stop { kill_sessions } => stop(ctx, kill_sessions),
         What::Restart => restart(ctx),
@@ -126,9 +131,14 @@ fn restart(ctx: &Context) -> Result<Status, Fault> {
 }
 
 fn order(client: &mut Client, ask: &Ask) -> Result<(), Fault> {
-    match client.control(ask)? {
-        Tell::Agreed => client.wait_until_gone(),
-        other => Err(unexpected(&other)),
+    match client.control(ask) {
+        Ok(Tell::Agreed) => client.wait_until_gone(),
+        Ok(other) => Err(unexpected(&other)),
+        // These bytes know one kind of refusal.
+        Err(fault) if fault.code == FaultCode::Conflict && door::inside_session().is_some() => {
+            Err(Fault { code: FaultCode::Permission, ..fault })
+        }
+        Err(fault) => Err(fault),
     }
 }
 

@@ -26,12 +26,15 @@ mod events;
 pub mod exit;
 mod interrupt;
 pub mod output;
+pub mod outputs;
 mod page;
 mod recorded;
 pub mod select;
 pub mod table;
 mod task;
 
+pub mod answer;
+pub mod ask;
 pub mod attach;
 pub mod cancel;
 pub mod completions;
@@ -44,9 +47,11 @@ pub mod edit;
 pub mod export;
 pub mod history;
 pub mod hold;
+mod inside;
 pub mod kill;
 pub mod list;
 pub mod logs;
+pub mod note;
 pub mod open;
 pub mod pause;
 pub mod priority;
@@ -55,6 +60,7 @@ pub mod recover;
 pub mod release;
 pub mod rename;
 pub mod replay;
+pub mod requests;
 pub mod restore;
 pub mod resubmit;
 pub mod resume;
@@ -99,6 +105,11 @@ impl Context {
     /// `Unreachable` when there is no daemon or none that talks.
     pub fn client(&self) -> Result<Client, Fault> {
         Client::connect(&self.paths, if self.no_start { Start::Never } else { Start::IfNeeded })
+    }
+
+    /// A connection to a daemon that runs, if one does.
+    pub fn running_client(&self) -> Option<Client> {
+        Client::connect(&self.paths, Start::Never).ok()
     }
 
     /// A daemon holds the instance's lock.
@@ -264,6 +275,16 @@ verbs! {
     Restore = restore,
     /// Look whether all is as it should be, and say what to do where it is not
     Doctor = doctor,
+    /// Write something down about a task
+    Note = note,
+    /// Ask a person something on behalf of a task
+    Ask = ask,
+    /// List the questions that agents ask
+    Requests = requests,
+    /// Answer an agent's question
+    Answer = answer,
+    /// List and keep files that a task leaves
+    Outputs = outputs,
     /// Show, check and change settings
     Config = config,
     /// List the agents autodev can run, and which are installed

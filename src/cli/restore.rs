@@ -3,10 +3,10 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
-use super::{Context, Status, daemon};
+use super::{Context, Status, daemon, inside};
 use crate::client::{offline, unexpected};
 use crate::protocol::view::RestoredView;
-use crate::protocol::{Fault, Reply};
+use crate::protocol::{Fault, Reply, Request};
 
 /// Arguments of `autodev restore`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +44,7 @@ Examples:
 /// # Errors
 /// `Conflict` when nothing is damaged or nothing whole is there to restore from.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
+    inside::only_people(ctx, "restore", &Request::Backup { to: None })?;
     let from = args.from.as_deref().map(std::path::absolute).transpose();
     let from = from.map_err(|error| Fault::usage(format!("--from cannot be used: {error}")))?;
     let runs = ctx.daemon_runs();

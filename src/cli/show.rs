@@ -67,6 +67,7 @@ fn sheet(out: &Output, detail: &TaskDetail, now: Timestamp) -> String {
     add("model", task.model.clone());
     add("mode", Some(task.mode.to_string()));
     add("access", task.full_access.then(|| "full: the tool's own sandbox is switched off".into()));
+    add("submitted by", detail.parent.map(|parent| format!("the program of task {parent}")));
     add("role", task.role.clone());
     add("directory", Some(task.dir.clone()));
     add("branch", task.branch.clone());
@@ -93,12 +94,35 @@ fn sheet(out: &Output, detail: &TaskDetail, now: Timestamp) -> String {
         text.push_str("\nattempts\n");
         text.push_str(&attempts(out, &detail.attempts, now));
     }
+    for (heading, lines) in said(detail, now) {
+        if !lines.is_empty() {
+            text.push_str(&format!("\n{heading}\n"));
+            text.extend(lines.iter().map(|line| format!("  {line}\n")));
+        }
+    }
     text.push('\n');
     text.push_str(if task.command.is_empty() { "prompt\n" } else { "command\n" });
     for line in task.description.lines() {
         text.push_str(&format!("  {}\n", plain(line)));
     }
     text
+}
+
+/// What was said, asked and left, under its headings.
+fn said(detail: &TaskDetail, now: Timestamp) -> [(&'static str, Vec<String>); 3] {
+    let ago = |at: Timestamp| short(now.since(at));
+    let notes = detail.notes.iter().map(|note| format!("{} ago, {}: {}", ago(note.at), note.actor, plain(&note.text)));
+    let asked = detail.requests.iter().map(|asked| {
+        let answer = match &asked.answer {
+            Some(answer) => format!("  answer: {}", plain(answer)),
+            None if asked.over => "  (never answered)".to_owned(),
+            None => format!("  'autodev answer {} TEXT' answers it", asked.id),
+        };
+        format!("{} ago: {}{answer}", ago(asked.at), plain(&asked.question))
+    });
+    let kept =
+        detail.outputs.iter().map(|output| format!("{} ({}) {}", plain(&output.name), size(output.bytes), output.path));
+    [("notes", notes.collect()), ("questions", asked.collect()), ("outputs", kept.collect())]
 }
 
 fn state(detail: &TaskDetail) -> String {

@@ -80,6 +80,7 @@ pub(super) fn ask<T>(
 ) -> Result<T, Fault> {
     link.ask(question, ANSWER_LIMIT, pick).map_err(|error| {
         let code = match error.kind() {
+            io::ErrorKind::PermissionDenied => FaultCode::Permission,
             io::ErrorKind::TimedOut | io::ErrorKind::InvalidData => FaultCode::Unreachable,
             // It refuses, or has left: most likely the session has just ended.
             _ => FaultCode::Conflict,

@@ -12,9 +12,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::start;
+use crate::door;
 use crate::lock::FileLock;
 use crate::paths::{LockFile, Paths};
-use crate::process;
 use crate::protocol::{Fault, FaultCode};
 use crate::socket;
 
@@ -73,7 +73,7 @@ fn may_start(start: Start) -> Result<(), Fault> {
     if start == Start::Never {
         return Err(Fault::new(FaultCode::Unreachable, "no daemon runs").hint("'autodev daemon start' starts one"));
     }
-    match process::inside_session() {
+    match door::inside_session() {
         None => Ok(()),
         Some(why) => Err(Fault::new(
             FaultCode::Unreachable,

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use crate::protocol::keeper::{self, FromKeeper, KeeperHello, Role, ToKeeper};
+use crate::protocol::keeper::{self, FromKeeper, KeeperHello, RefusedCode, Role, ToKeeper};
 use crate::socket;
 
 /// Bytes asked for at once: one frame of output.
@@ -83,7 +83,8 @@ impl Link {
     /// passed over; a refusal is an error.
     ///
     /// # Errors
-    /// As [`Link::receive`]; `Other` with the keeper's reason when it refuses.
+    /// As [`Link::receive`]; `Other` with the keeper's reason when it refuses,
+    /// `PermissionDenied` when that is because we run inside a session.
     pub fn ask<T>(
         &mut self,
         question: &ToKeeper,
@@ -94,6 +95,9 @@ impl Link {
         let deadline = Instant::now() + limit;
         loop {
             match self.receive(Some(deadline.saturating_duration_since(Instant::now())))? {
+                FromKeeper::Refused { code: RefusedCode::Agent, reason } => {
+                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
+                }
                 FromKeeper::Refused { reason, .. } => return Err(io::Error::other(reason)),
                 message => {
                     if let Some(answer) = pick(message) {

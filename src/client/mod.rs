@@ -8,8 +8,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::config;
+use crate::door;
 use crate::paths::Paths;
-use crate::process;
 use crate::protocol::control::{Ask, Tell};
 use crate::protocol::hello::{self, Hello};
 use crate::protocol::{Fault, FaultCode, Kind, Reply, Request, codec};
@@ -265,7 +265,7 @@ impl Client {
     /// place; agents are not touched.
     fn replace(&mut self, daemon: &Hello) -> Result<(), Fault> {
         let older = (daemon.major, daemon.minor) < (hello::MAJOR, hello::MINOR);
-        if !older || self.restarted || self.start == Start::Never || process::inside_session().is_some() {
+        if !older || self.restarted || self.start == Start::Never || door::inside_session().is_some() {
             return Err(too_different(daemon));
         }
         if !may_restart(&self.paths) {

@@ -204,7 +204,7 @@ fn an_older_daemon_is_restarted_once_and_asked_again() {
             },
         ],
     );
-    if process::inside_session().is_some() {
+    if door::inside_session().is_some() {
         return;
     }
     let mut client = Client::connect(&instance.paths, Start::IfNeeded).unwrap();

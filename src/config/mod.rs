@@ -30,6 +30,8 @@ pub struct Config {
     pub submit: Submit,
     /// The daemon itself.
     pub daemon: Daemon,
+    /// What agents may do.
+    pub agents: Agents,
     /// Copies of the database.
     pub backup: Backup,
     /// Kept output.
@@ -95,6 +97,14 @@ impl Default for Daemon {
     fn default() -> Self {
         Daemon { auto_restart: true, log: "info".into(), log_json: false, connections: 256 }
     }
+}
+
+/// What agents may do.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Agents {
+    /// A task's own program may submit tasks that may do no more than it may.
+    pub allow_submit: bool,
 }
 
 /// Copies of the database.

@@ -42,7 +42,8 @@ const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
 /// All settings, by name.
-pub const SETTINGS: [Setting; 19] = [
+pub const SETTINGS: [Setting; 20] = [
+    now("agents.allow_submit", Kind::Switch),
     now("attach.history_bytes", Kind::Bytes(64 * KIB, GIB)),
     now("attach.history_lines", Kind::Number(0, 100_000)),
     now("attach.prefix", Kind::Text(check_key)),

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::callers::Caller;
 use super::{Daemon, Leave, handlers};
 use crate::id::SessionName;
 use crate::paths::KeeperFile;
@@ -28,15 +29,15 @@ const READ_BUFFER: usize = 4 * 1024;
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Serves one client until it leaves.
-pub(crate) async fn serve(daemon: &Arc<Daemon>, stream: UnixStream) {
-    if let Err(error) = Connection::new(stream).run(daemon).await {
+pub(crate) async fn serve(daemon: &Arc<Daemon>, stream: UnixStream, caller: Caller) {
+    if let Err(error) = Connection::new(stream, caller).run(daemon).await {
         tracing::debug!(%error, "a client's connection ended");
     }
 }
 
 /// Says that there is no room, once the client has said hello.
 pub(crate) async fn refuse(stream: UnixStream, fault: Fault) {
-    let mut connection = Connection::new(stream);
+    let mut connection = Connection::new(stream, Caller::Owner);
     match connection.hello().await {
         Ok(client) if client.major == MAJOR => drop(connection.reply(&Reply::Fault(fault)).await),
         Ok(_) => drop(connection.refusal(&fault.message).await),
@@ -50,11 +51,13 @@ pub(crate) struct Connection {
     /// Our hello, until it goes out with the first answer: a client that has asked already
     /// is woken once, not twice.
     unsent: Vec<u8>,
+    /// Who is at the other end.
+    pub caller: Caller,
 }
 
 impl Connection {
-    fn new(stream: UnixStream) -> Self {
-        Connection { stream: BufReader::with_capacity(READ_BUFFER, stream), unsent: Vec::new() }
+    fn new(stream: UnixStream, caller: Caller) -> Self {
+        Connection { stream: BufReader::with_capacity(READ_BUFFER, stream), unsent: Vec::new(), caller }
     }
 
     async fn run(mut self, daemon: &Arc<Daemon>) -> io::Result<()> {
@@ -166,6 +169,16 @@ impl Connection {
             Some(Ask::Ping) => {
                 let pong = Tell::Pong { pid: std::process::id(), since: daemon.since.0, build: BUILD.to_owned() };
                 self.tell(&pong).await
+            }
+            Some(ask @ (Ask::Stop { .. } | Ask::Restart | Ask::Resolve { .. })) if self.caller != Caller::Owner => {
+                let what = match ask {
+                    Ask::Stop { .. } => "daemon stop",
+                    Ask::Restart => "daemon restart",
+                    _ => "sessions",
+                };
+                let fault = self.caller.refusal(what);
+                daemon.note_refused(self.caller, what);
+                self.tell(&Tell::Refused { reason: fault.message }).await
             }
             Some(Ask::Stop { kill_sessions }) => {
                 self.tell(&Tell::Agreed).await?;

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
+use sha2::{Digest, Sha256};
 
 use super::settings::Settings;
 use crate::clock::{Timestamp, short};
@@ -42,6 +44,7 @@ pub(super) fn examine(paths: &Paths, deep: bool) -> Vec<CheckView> {
     if let Some(glance) = glance.as_ref().filter(|_| deep) {
         checks.extend(database(glance));
         checks.push(recordings(glance));
+        checks.push(outputs(paths, glance));
         checks.push(strangers(paths, glance));
     }
     checks.push(backups(paths, deep));
@@ -184,6 +187,40 @@ fn recordings(glance: &Glance) -> CheckView {
         true => fine("recordings", format!("{whole} are whole, of {partial} a part is kept")),
         false => bad("recordings", few(&wrong), "what is damaged cannot be brought back; everything else can be read"),
     }
+}
+
+/// Every file kept with a task is as it was kept.
+fn outputs(paths: &Paths, glance: &Glance) -> CheckView {
+    let outputs = match glance.outputs(&paths.state) {
+        Ok(outputs) => outputs,
+        Err(error) => return bad("outputs", error.to_string(), "autodev restore"),
+    };
+    let count = outputs.len();
+    let mut wrong = Vec::new();
+    for output in outputs {
+        match hash(Path::new(&output.path)) {
+            Ok(sha256) if sha256 == output.sha256 => {}
+            Ok(_) => wrong.push(format!("'{}' of task {} is not what was kept", output.name, output.task)),
+            Err(error) => wrong.push(format!("'{}' of task {}: {}: {error}", output.name, output.task, output.path)),
+        }
+    }
+    match wrong.is_empty() {
+        true => fine("outputs", format!("all {count} are as they were kept")),
+        false => bad("outputs", few(&wrong), "what is damaged cannot be brought back; everything else can be read"),
+    }
+}
+
+fn hash(path: &Path) -> io::Result<String> {
+    let mut sum = Sha256::new();
+    let mut file = fs::File::open(path)?;
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            length => sum.update(&buffer[..length]),
+        }
+    }
+    Ok(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Directories of sessions that the database does not know.

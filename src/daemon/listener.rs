@@ -10,8 +10,10 @@ use tokio::signal::unix::Signal;
 use tokio::sync::Semaphore;
 
 use super::Daemon;
+use super::callers::Caller;
 use super::connection;
 use super::start::write_lock_file;
+use crate::door::{self, Who};
 use crate::paths::Paths;
 use crate::protocol::{Fault, FaultCode};
 use crate::socket;
@@ -85,23 +87,25 @@ struct Door {
 
 impl Door {
     fn admit(&self, stream: UnixStream) {
-        match socket::peer(&stream) {
-            Ok(peer) if peer.is_owner => {}
-            Ok(peer) => {
+        let caller = match door::who(&stream) {
+            Ok(Who::Owner) => Caller::Owner,
+            Ok(Who::Inside(inside)) => self.daemon.caller(inside),
+            Ok(Who::Stranger(peer)) => {
                 tracing::warn!(uid = peer.uid, pid = peer.pid, "refused a connection of another user");
                 return;
             }
+            Ok(Who::Gone) => return,
             Err(error) => {
-                tracing::warn!(%error, "a connection without credentials");
+                tracing::warn!(%error, "it cannot be said who has connected: refused");
                 return;
             }
-        }
+        };
         let place = Arc::clone(&self.places).try_acquire_owned();
         let refusal = Arc::clone(&self.refusals);
         let daemon = Arc::clone(&self.daemon);
         tokio::spawn(async move {
             match place {
-                Ok(_place) => connection::serve(&daemon, stream).await,
+                Ok(_place) => connection::serve(&daemon, stream, caller).await,
                 Err(_) => {
                     let Ok(_refusal) = refusal.try_acquire() else { return };
                     let fault = Fault::new(FaultCode::Limit, "the daemon has too many connections");

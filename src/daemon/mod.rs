@@ -5,6 +5,7 @@ mod admission;
 mod archive;
 mod attend;
 mod backups;
+mod callers;
 mod connection;
 mod doctor;
 mod handlers;
@@ -17,6 +18,7 @@ mod settings;
 mod start;
 mod wait;
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -27,11 +29,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use callers::{Agent, Caller};
 pub use start::{Options, run};
 
 use crate::clock::Timestamp;
 use crate::crash;
-use crate::id::{AttemptId, TaskId};
+use crate::door::Inside;
+use crate::id::{AttemptId, TaskId, Uid};
 use crate::lock::FileLock;
 use crate::paths::Paths;
 use crate::protocol::keeper::How;
@@ -42,6 +46,10 @@ use crate::task::{Effect, Refused, Status};
 
 /// Nothing is started for this long after the machine had no room for a session.
 const REST: Duration = Duration::from_secs(10);
+
+/// Refusals of programs inside sessions that are written down while the daemon runs; more
+/// are not even remembered.
+const MOST_REFUSALS: usize = 10_000;
 
 /// How the daemon is to leave; a stronger order replaces a weaker one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +92,8 @@ pub(crate) struct Daemon {
     pub reschedule: Notify,
     /// The machine is in trouble: until then nothing is started.
     pub rests_until: Mutex<Option<Instant>>,
+    /// What programs inside sessions were refused.
+    pub refusals: Mutex<HashSet<(Option<Uid>, &'static str)>>,
     /// Held while a backup is made.
     pub backing_up: tokio::sync::Mutex<()>,
     /// A session has left the roster.
@@ -117,6 +127,33 @@ impl Daemon {
                 Effect::Launch | Effect::Go | Effect::Collect => {}
             }
         }
+    }
+
+    /// What a program inside a session is to us.
+    pub fn caller(&self, inside: Inside) -> Caller {
+        let session = self.roster.session_of(inside.keeper, inside.marker);
+        let attempt = session.as_ref().and_then(|(_, name)| name.attempt());
+        Caller::Agent(Agent { inside, session: session.map(|(uid, _)| uid), attempt })
+    }
+
+    /// Writes down that a program inside a session has asked for something that it may not:
+    /// each thing once for a session, for it may ask without end.
+    pub fn note_refused(&self, caller: Caller, what: &'static str) {
+        let Caller::Agent(agent) = caller else { return };
+        let first = {
+            let mut noted = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+            noted.len() < MOST_REFUSALS && noted.insert((agent.session, what))
+        };
+        if !first {
+            return;
+        }
+        tracing::warn!(pid = agent.inside.pid, attempt = ?agent.attempt, what, "refused a program inside a session");
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.note_refused(agent.attempt, agent.session, what, agent.inside.pid).await {
+                tracing::warn!(%error, "a refusal is not in the history");
+            }
+        });
     }
 
     /// Gives an order again that a task has been given before, by what it says of being asked

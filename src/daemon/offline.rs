@@ -9,6 +9,7 @@ use nix::sys::stat::{Mode, umask};
 
 use super::start::last_generation;
 use super::{doctor, recover};
+use crate::door;
 use crate::lock::FileLock;
 use crate::paths::Paths;
 use crate::protocol::view::RestoredView;
@@ -43,13 +44,21 @@ pub enum Job {
 
 /// Does it and says what came of it.
 pub fn run(job: &Job) -> ExitCode {
+    if let Some(why) = door::inside_session() {
+        let refused = Fault::new(FaultCode::Permission, format!("this is not done inside a session: {why}"));
+        return say(&Err(refused.hint("use a shell of your own")));
+    }
     let answer = Paths::from_env().map_err(|error| Fault::internal(error.to_string())).and_then(|paths| match job {
         Job::Backups => list(&paths),
         Job::Examine { deep } => Ok(Reply::Checks(doctor::examine(&paths, *deep))),
         Job::Restore { from, no_replay } => restore(&paths, from.clone(), *no_replay),
         Job::Preview => recover::preview_without(&paths).map(Reply::Recovery).map_err(refused),
     });
-    let said = serde_json::to_writer(io::stdout(), &answer).map_err(io::Error::from);
+    say(&answer)
+}
+
+fn say(answer: &Result<Reply, Fault>) -> ExitCode {
+    let said = serde_json::to_writer(io::stdout(), answer).map_err(io::Error::from);
     match said.and_then(|()| io::stdout().flush()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

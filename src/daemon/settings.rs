@@ -81,6 +81,11 @@ impl Settings {
         self.read().config.daemon.connections as usize
     }
 
+    /// Programs inside sessions may submit tasks.
+    pub fn agents_may_submit(&self) -> bool {
+        self.read().config.agents.allow_submit
+    }
+
     /// How often a backup is made by itself; `None` is never.
     pub fn backup_interval(&self) -> Option<Duration> {
         Some(self.read().config.backup.interval.0).filter(|interval| !interval.is_zero())

@@ -20,10 +20,11 @@ use super::archive::Archiver;
 use super::settings::Settings;
 use super::{Daemon, Leave, backups, listener, recover, scheduler};
 use crate::clock::Timestamp;
+use crate::door;
 use crate::lock::FileLock;
 use crate::logging;
 use crate::paths::{LockFile, Paths, network_file_system};
-use crate::process::{self, ProcessId};
+use crate::process::ProcessId;
 use crate::protocol::FaultCode;
 use crate::protocol::hello::BUILD;
 use crate::protocol::keeper::How;
@@ -93,7 +94,7 @@ fn say(ready: &mut Option<File>, what: &Ready) {
 
 /// Serves until it is told to leave. To start anew it leaves the lock on a descriptor.
 fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> Result<Option<RawFd>, Failure> {
-    if let Some(why) = process::inside_session() {
+    if let Some(why) = door::inside_session() {
         return Err(failure(format!(
             "a daemon is never started inside a session: {why}; start it from a shell of your own"
         )));
@@ -183,6 +184,7 @@ async fn assemble(
         socket: Mutex::new(socket),
         reschedule: Notify::new(),
         rests_until: Mutex::new(None),
+        refusals: Mutex::default(),
         backing_up: tokio::sync::Mutex::new(()),
         session_left: Notify::new(),
         leaving: watch::Sender::new(None),

@@ -31,6 +31,8 @@ pub struct Client {
     pub id: u64,
     /// What it is for; not known before its hello.
     pub role: Option<Role>,
+    /// It is a program inside a session.
+    pub agent: Option<Agent>,
     /// Attached, with what.
     pub viewer: Option<Viewer>,
     /// Wants output as it comes, without pictures.
@@ -59,6 +61,17 @@ struct Queued {
     frame: Frame,
     /// Part of a stream, which may be dropped.
     stream: bool,
+}
+
+/// A program inside a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Its process.
+    pub pid: u32,
+    /// The session is this one.
+    pub own: bool,
+    /// The daemon knows that it has asked for what it may not.
+    pub told: bool,
 }
 
 /// An attached client.
@@ -110,6 +123,7 @@ impl Client {
         Client {
             id,
             role: None,
+            agent: None,
             viewer: None,
             follower: None,
             busy: false,

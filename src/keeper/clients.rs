@@ -3,15 +3,15 @@
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use super::client::{Client, Viewer};
+use super::client::{Agent, Client, Viewer};
 use super::event_loop::{Keeper, Stage};
 use super::log;
 use super::orders::What;
 use super::typing::Send;
+use crate::door::{self, Inside, Who};
 use crate::protocol::keeper::{Attach, FromKeeper, KeeperStatus, MAX_FRAME, RefusedCode, Role, ToKeeper};
 use crate::recording::input::Typist;
 use crate::screen::Canvas;
-use crate::socket;
 
 /// Clients at once: more terminals than anybody watches one session with.
 const CLIENTS: usize = 64;
@@ -32,14 +32,18 @@ const INPUT: u8 = 7;
 impl Keeper {
     /// Takes a new connection in, if it is one of ours.
     pub(super) fn admit(&mut self, stream: UnixStream, now: Instant) {
-        match socket::peer(&stream) {
-            Ok(peer) if peer.is_owner => {}
-            _ => return log("a connection of another user was refused"),
-        }
+        let agent = match door::who(&stream) {
+            Ok(Who::Owner) => None,
+            Ok(Who::Inside(inside)) => Some(self.agent(inside)),
+            Ok(Who::Gone) => return,
+            Ok(Who::Stranger(_)) => return log("a connection of another user was refused"),
+            Err(error) => return log(&format!("it cannot be said who has connected: refused: {error}")),
+        };
         if let Err(error) = stream.set_nonblocking(true) {
             return log(&format!("a connection cannot be used: {error}"));
         }
         let mut client = self.new_client(stream, now);
+        client.agent = agent;
         if self.clients.len() >= CONNECTIONS {
             client.send(&too_many());
             // Written at once or not at all.
@@ -79,7 +83,47 @@ impl Keeper {
         client.is_heard() && client.has_frame() && !(client.peek() == Some(INPUT) && self.terminal.is_full())
     }
 
+    /// What a program inside a session is to this one: its own, or another's.
+    fn agent(&self, inside: Inside) -> Agent {
+        let own = match inside.keeper {
+            Some(keeper) => keeper == self.birth.process.pid,
+            None => inside.marker == Some(self.birth.spec.marker),
+        };
+        Agent { pid: inside.pid, own, told: false }
+    }
+
+    /// A program inside a session may look at its own screen, and nothing else: what it
+    /// types would be taken for the user's. `false` when it was refused.
+    fn may(&mut self, index: usize, message: &ToKeeper) -> bool {
+        let Some(agent) = self.clients[index].agent else { return true };
+        let looks =
+            matches!(message, ToKeeper::Hello { role: Role::Client, .. } | ToKeeper::Screen { .. } | ToKeeper::Status);
+        let greets = matches!(message, ToKeeper::Hello { role: Role::Client, .. });
+        if greets || (agent.own && looks) {
+            return true;
+        }
+        let what = match message {
+            ToKeeper::Attach(_) | ToKeeper::Input(_) => "attach",
+            ToKeeper::Send { .. } => "send",
+            ToKeeper::Screen { .. } | ToKeeper::Status => "screen",
+            ToKeeper::Follow => "logs",
+            ToKeeper::DetachAll => "detach",
+            _ => "orders",
+        };
+        let reason = format!("a program inside a session does not give orders: '{what}' is refused");
+        self.refuse(index, RefusedCode::Agent, &reason);
+        // Once for a connection: it may ask without end.
+        if !agent.told {
+            self.clients[index].agent = Some(Agent { told: true, ..agent });
+            self.tell_controllers(&FromKeeper::Intruder { pid: agent.pid, what: what.to_owned() });
+        }
+        false
+    }
+
     fn message(&mut self, index: usize, message: ToKeeper, now: Instant) {
+        if !self.may(index, &message) {
+            return;
+        }
         match (self.clients[index].role, message) {
             (_, ToKeeper::Hello { role: Role::Controller, generation, .. }) => {
                 self.hello_controller(index, generation, now);

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::view::{
-    BackupView, Brief, CheckView, EventView, ProviderView, RecoveryView, RestoredView, SessionView, StatusView,
-    TaskDetail, TaskView, VerifyReport,
+    BackupView, Brief, CheckView, EventView, OutputView, ProviderView, RecoveryView, RequestView, RestoredView,
+    SessionView, StatusView, TaskDetail, TaskView, VerifyReport,
 };
 use crate::id::{TaskId, Uid};
 use crate::task::Status;
@@ -58,6 +58,10 @@ pub enum Reply {
     },
     /// Numbers of tasks.
     Selected(Vec<TaskId>),
+    /// Questions to a person, and their answers.
+    Asked(Vec<RequestView>),
+    /// Files kept with a task; or the one that was added.
+    Outputs(Vec<OutputView>),
 }
 
 /// A stored task.

@@ -26,13 +26,6 @@ pub enum Request {
     Events(EventsQuery),
     /// Check the whole history. Answer: `Verified`.
     Verify,
-    /// Make a backup, in this file or among the others. Answer: `Backups`.
-    Backup {
-        /// An absolute path.
-        to: Option<PathBuf>,
-    },
-    /// What would a start of the daemon do? Answer: `Recovery`.
-    Recovery,
     /// Cancel, hold and the like. Answer: `Acted`.
     Act(Act),
     /// A new task from an ended one. Answer: `Submitted`.
@@ -95,9 +88,89 @@ pub enum Request {
     },
     /// Which tasks a selection means. Answer: `Selected`.
     Select(Select),
+    /// Make a backup, in this file or among the others. Answer: `Backups`.
+    Backup {
+        /// An absolute path.
+        to: Option<PathBuf>,
+    },
+    /// What would a start of the daemon do? Answer: `Recovery`.
+    Recovery,
+    /// Write something down about a task. Answer: `Done`.
+    Note {
+        /// The task.
+        task: TaskId,
+        /// What.
+        text: String,
+    },
+    /// Ask a person something on behalf of a task. Answer: `Asked`.
+    Ask {
+        /// The task.
+        task: TaskId,
+        /// What.
+        question: String,
+    },
+    /// Wait until a question is answered. Answer: `Asked`, when it is so.
+    AwaitAnswer {
+        /// The question's number.
+        request: i64,
+    },
+    /// Questions, newest last. Answer: `Asked`.
+    Requests {
+        /// Those that are answered, or whose task has ended, too.
+        all: bool,
+    },
+    /// Answer a question. Answer: `Done`.
+    Answer {
+        /// The question's number.
+        request: i64,
+        /// What.
+        text: String,
+    },
+    /// Keep a copy of a file with a task. Answer: `Outputs`.
+    AddOutput {
+        /// The task.
+        task: TaskId,
+        /// An absolute path.
+        file: PathBuf,
+        /// What it is called there.
+        name: String,
+    },
+    /// The files kept with a task. Answer: `Outputs`.
+    Outputs(TaskId),
 }
 
 impl Request {
+    /// What is asked for in a word, as a person would give it on the command line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Request::Submit(_) | Request::SubmitChunk(_) => "submit",
+            Request::Status => "status",
+            Request::List(_) | Request::Select(_) => "list",
+            Request::Show(_) => "show",
+            Request::Events(_) | Request::Verify => "history",
+            Request::Act(act) => act.action.name(),
+            Request::Resubmit { .. } => "resubmit",
+            Request::Edit(_) => "edit",
+            Request::Rename { .. } => "rename",
+            Request::Admission { change: Admission::Resume, .. } => "resume",
+            Request::Admission { .. } => "pause",
+            Request::Open(_) => "open",
+            Request::Sessions { .. } | Request::Session { .. } => "sessions",
+            Request::Wait(_) => "wait",
+            Request::Watch { .. } => "watch",
+            Request::Providers => "providers",
+            Request::Reload => "config",
+            Request::EndSession { .. } => "cancel",
+            Request::Backup { .. } => "backup",
+            Request::Recovery => "recover",
+            Request::Note { .. } => "note",
+            Request::Ask { .. } | Request::AwaitAnswer { .. } => "ask",
+            Request::Requests { .. } => "requests",
+            Request::Answer { .. } => "answer",
+            Request::AddOutput { .. } | Request::Outputs(_) => "outputs",
+        }
+    }
+
     /// Asked twice it does no more than asked once: it only reads, carries a key, or sets
     /// what is so already. When an answer is lost it may be asked again.
     pub fn is_repeatable(&self) -> bool {
@@ -111,6 +184,9 @@ impl Request {
             | Request::Events(_)
             | Request::Verify
             | Request::Recovery
+            | Request::AwaitAnswer { .. }
+            | Request::Requests { .. }
+            | Request::Outputs(_)
             | Request::Admission { .. }
             | Request::Sessions { .. }
             | Request::Session { .. }
@@ -121,6 +197,10 @@ impl Request {
             | Request::Select(_) => true,
             Request::Act(_)
             | Request::Backup { .. }
+            | Request::Note { .. }
+            | Request::Ask { .. }
+            | Request::Answer { .. }
+            | Request::AddOutput { .. }
             | Request::Edit(_)
             | Request::Rename { .. }
             | Request::Open(_)
@@ -259,6 +339,23 @@ pub enum Action {
     Recover,
     /// Set their priority.
     Priority(i32),
+}
+
+impl Action {
+    /// The verb that asks for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Cancel => "cancel",
+            Action::Kill => "kill",
+            Action::Hold => "hold",
+            Action::Release => "release",
+            Action::Pause => "pause",
+            Action::Resume => "resume",
+            Action::Retry => "retry",
+            Action::Recover => "recover",
+            Action::Priority(_) => "priority",
+        }
+    }
 }
 
 /// Which tasks something is done to: those named, or those that the filter finds, or with

@@ -176,6 +176,69 @@ pub struct TaskDetail {
     pub environment: Vec<String>,
     /// What of its texts is not as it was stored, by their hashes in the history.
     pub damage: Option<String>,
+    /// The task whose program has submitted it.
+    pub parent: Option<TaskId>,
+    /// What was said about it, oldest first.
+    pub notes: Vec<NoteView>,
+    /// What was asked on its behalf.
+    pub requests: Vec<RequestView>,
+    /// Files kept with it.
+    pub outputs: Vec<OutputView>,
+}
+
+/// Something said about a task while it was worked on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteView {
+    /// When.
+    pub at: Timestamp,
+    /// By whom: `user` or `agent`.
+    pub actor: String,
+    /// By which attempt, where it was one.
+    pub attempt: Option<AttemptId>,
+    /// What.
+    pub text: String,
+}
+
+/// A question to a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestView {
+    /// Its number.
+    pub id: i64,
+    /// On behalf of this task.
+    pub task: TaskId,
+    /// The attempt that asks.
+    pub attempt: Option<AttemptId>,
+    /// When it was asked.
+    pub at: Timestamp,
+    /// What.
+    pub question: String,
+    /// The answer, once there is one.
+    pub answer: Option<String>,
+    /// When it was answered.
+    pub answered_at: Option<Timestamp>,
+    /// Its task has ended: nobody waits for an answer any more.
+    pub over: bool,
+}
+
+/// A file kept with a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputView {
+    /// Its number.
+    pub id: i64,
+    /// The task.
+    pub task: TaskId,
+    /// The attempt that left it.
+    pub attempt: Option<AttemptId>,
+    /// When.
+    pub at: Timestamp,
+    /// What it is called.
+    pub name: String,
+    /// Where it lies.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of it, in hexadecimal.
+    pub sha256: String,
 }
 
 /// How a session is.

@@ -86,7 +86,7 @@ fn belongs(pid: u32, quarry: &Quarry) -> bool {
     let value = |name: &str| {
         environment.split(|b| *b == 0).find_map(|v| v.strip_prefix(name.as_bytes()).and_then(|v| v.strip_prefix(b"=")))
     };
-    let marker = process::marker_of(pid);
+    let marker = process::marker_of(pid).ok().flatten();
     match (value("AUTODEV_SESSION"), value("AUTODEV_STATE")) {
         (Some(session), Some(state)) => {
             session == quarry.session.as_str().as_bytes()

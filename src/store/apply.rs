@@ -16,13 +16,14 @@ use crate::protocol::view::SessionState;
 use crate::queue::{self, LaneId};
 use crate::task::{Actor, Dependency, Event, Outcome, State, Status, TaskSpec, step};
 
-/// Stores a new task. `batch` is the open batch it belongs to; `after` replaces the
-/// dependencies of its specification.
+/// Stores a new task. `batch` is the open batch it belongs to, `parent` the task whose
+/// program submits it; `after` replaces the dependencies of its specification.
 pub(super) fn create(
     tx: &mut Tx<'_>,
     spec: &TaskSpec,
     after: &[Dependency],
     batch: Option<i64>,
+    parent: Option<TaskId>,
 ) -> Result<(TaskId, Uid), Failure> {
     let dir = spec.dir.to_str().ok_or_else(|| Fault::usage("the directory's name is not valid UTF-8"))?;
     let lane = lane(tx, &spec.provider, dir)?;
@@ -34,9 +35,9 @@ pub(super) fn create(
         .prepare_cached(
             "INSERT INTO tasks (id, uid, title, role, lane, model, mode, full_access, priority, rank, status,
                  attempt, retries, failures, restarts, unmet, batch_open, due_at, backing_off, timeout_ms,
-                 columns, rows, created_at, updated_at, error_count, on_interrupt, max_restarts)
+                 columns, rows, created_at, updated_at, error_count, on_interrupt, max_restarts, parent)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12, 0, 0, ?13, ?14, ?15, 0, ?16, ?17,
-                 ?18, ?19, ?19, 0, ?20, ?21)",
+                 ?18, ?19, ?19, 0, ?20, ?21, ?22)",
         )?
         .execute(params![
             task.0,
@@ -61,6 +62,7 @@ pub(super) fn create(
             tx.now.0,
             spec.on_interrupt.name(),
             spec.max_restarts,
+            parent.map(|parent| parent.0),
         ])?;
     tx.head.highest_task = task.0;
     let (command, environment) = (json!(spec.command).to_string(), json!(spec.environment).to_string());
@@ -88,12 +90,14 @@ pub(super) fn create(
         ("due", due.map(|d| json!(d))),
         ("after", (!after.is_empty()).then(|| json!(after.iter().map(ToString::to_string).collect::<Vec<_>>()))),
         ("batch", batch.map(|b| json!(b))),
+        ("parent", parent.map(|p| json!(p))),
     ] {
         if let Some(value) = value {
             detail[name] = value;
         }
     }
-    append(tx, task, None, "submitted", Actor::User, state.status, detail)?;
+    let actor = if parent.is_some() { Actor::Agent } else { Actor::User };
+    append(tx, task, None, "submitted", actor, state.status, detail)?;
     tx.wakes.queue |= state.status == Status::Queued && unmet == 0 && batch.is_none() && due.is_none();
     tx.wakes.due |= due.is_some();
     tx.wakes.index = true;

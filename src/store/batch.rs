@@ -63,7 +63,7 @@ fn append(tx: &mut Tx<'_>, chunk: &SubmitChunk, batch: &Batch, hash: &[u8; 32]) 
     let mut ids = Vec::with_capacity(chunk.tasks.len());
     for (spec, inner) in chunk.tasks.iter().zip(&mut after) {
         inner.extend(&spec.after);
-        ids.push(apply::create(tx, spec, inner, Some(batch.id))?.0);
+        ids.push(apply::create(tx, spec, inner, Some(batch.id), None)?.0);
     }
     let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
     let stored = batch.stored.saturating_add(count);

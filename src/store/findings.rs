@@ -1,10 +1,13 @@
 //! A thorough look at a database: what no start has the time for.
 
+use std::path::Path;
+
 use rusqlite::Connection;
 
 use super::rows::word;
-use super::{Glance, StoreError, backup, events, failure, texts};
+use super::{Glance, StoreError, backup, events, failure, inside, texts};
 use crate::id::{SessionName, TaskId, Uid};
+use crate::protocol::view::OutputView;
 
 /// Most problems of a kind that are named; more are counted.
 const NAMED: i64 = 20;
@@ -112,6 +115,15 @@ impl Glance {
             })?;
             rows.collect()
         })
+    }
+
+    /// The files kept with tasks.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn outputs(&self, state: &Path) -> Result<Vec<OutputView>, StoreError> {
+        let Some(conn) = self.connection() else { return Ok(Vec::new()) };
+        inside::outputs(conn, state, None).map_err(failure::Failure::of_read)
     }
 
     /// Those of these sessions that the database does not know.

@@ -11,7 +11,11 @@ pub(super) const APPLICATION_ID: i32 = 0x6164_6576;
 
 /// The steps; a database has taken as many as its `user_version` says. Never edited once
 /// released.
-const STEPS: &[&str] = &[include_str!("../../schema/0001_init.sql"), include_str!("../../schema/0002_recovery.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../schema/0001_init.sql"),
+    include_str!("../../schema/0002_recovery.sql"),
+    include_str!("../../schema/0003_inside.sql"),
+];
 
 /// How long another program with the database open may keep us waiting.
 const BUSY: Duration = Duration::from_secs(5);

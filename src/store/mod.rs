@@ -19,6 +19,7 @@ mod filter;
 mod findings;
 mod glance;
 mod indexer;
+mod inside;
 mod list;
 mod log_room;
 mod migrate;
@@ -56,6 +57,7 @@ use crate::task::{Effect, Mode, Outcome, State, Status, TaskSpec};
 pub use backup::{Backup, BackupError, back_up, backups, check_backup, prune};
 pub use findings::RecordingPlace;
 pub use glance::Glance;
+pub use inside::NewOutput;
 pub use restore::{RestoreError, Restored, Wanted, restore};
 
 use failure::Failure;

@@ -333,7 +333,7 @@ fn start(conn: Connection, paths: &Paths, found: &Found, seen: u64) -> Result<St
     let (questions, asked) = crossbeam_channel::unbounded();
     for number in 0..readers::THREADS {
         let conn = migrate::connect(&paths.database(), false).map_err(sql)?;
-        let reader = Reader { conn, live_sessions: paths.live_sessions() };
+        let reader = Reader { conn, live_sessions: paths.live_sessions(), state: paths.state.clone() };
         let asked = asked.clone();
         spawn(&format!("reader-{number}"), &thread_ended, move || readers::run(reader, &asked))?;
     }

@@ -25,6 +25,8 @@ pub(super) struct Reader {
     pub conn: Connection,
     /// Where recordings lie until they are moved.
     pub live_sessions: PathBuf,
+    /// The state directory.
+    pub state: PathBuf,
 }
 
 /// A [`Question`] made of a closure.

@@ -9,7 +9,7 @@ use super::Unfinished;
 use super::failure::Failure;
 use super::rows::{self, Circumstances, STATE, json, moment, no_task, span, state, uid, word, word_or_none};
 use super::sessions::no_session;
-use super::texts;
+use super::{inside, texts};
 use crate::clock::Timestamp;
 use crate::id::{AttemptId, SessionName, TaskId, Uid};
 use crate::protocol::fault::Fault;
@@ -28,7 +28,13 @@ const ALL_STATES: [SessionState; 6] = [
 ];
 
 /// A task with all that is known of it.
-pub(super) fn task(conn: &Connection, live: &Path, task: TaskId, limits: &Limits) -> Result<TaskDetail, Failure> {
+pub(super) fn task(
+    conn: &Connection,
+    state: &Path,
+    live: &Path,
+    task: TaskId,
+    limits: &Limits,
+) -> Result<TaskDetail, Failure> {
     let circumstances = Circumstances::now(conn, limits)?;
     let view = rows::task(conn, task, &circumstances, true)?;
     let environment: std::collections::BTreeMap<String, String> = conn
@@ -36,7 +42,19 @@ pub(super) fn task(conn: &Connection, live: &Path, task: TaskId, limits: &Limits
         .query_row([task.0], |row| json(row, 0))?;
     let environment = environment.into_keys().collect();
     let damage = texts::damage(conn, task)?.map(str::to_owned);
-    Ok(TaskDetail { task: view, attempts: attempts(conn, live, task)?, environment, damage })
+    let parent = conn
+        .prepare_cached("SELECT parent FROM tasks WHERE id = ?1")?
+        .query_row([task.0], |row| row.get::<_, Option<i64>>(0))?;
+    Ok(TaskDetail {
+        task: view,
+        attempts: attempts(conn, live, task)?,
+        environment,
+        damage,
+        parent: parent.map(TaskId),
+        notes: inside::notes(conn, task)?,
+        requests: inside::requests(conn, Some(task), true)?,
+        outputs: inside::outputs(conn, state, Some(task))?,
+    })
 }
 
 /// How these tasks stand.

@@ -1,6 +1,6 @@
 //! Storing tasks, each once: what a key was used for is kept.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -8,12 +8,15 @@ use super::apply;
 use super::failure::Failure;
 use super::rows::{self, json, no_task, span, word};
 use super::tx::Tx;
-use crate::id::{TaskId, Uid};
-use crate::protocol::fault::Fault;
+use crate::id::{AttemptId, TaskId, Uid};
+use crate::protocol::fault::{Fault, FaultCode};
 use crate::protocol::reply::Submitted;
 use crate::protocol::request::Submit;
 use crate::task::spec::DEFAULT_RESTARTS;
 use crate::task::{OnInterrupt, TaskSpec};
+
+/// Most tasks that one task's program may submit.
+const MAX_CHILDREN: u32 = 100;
 
 /// Stores a task, or finds the one stored before under the same key.
 pub(super) fn submit(tx: &mut Tx<'_>, submit: &Submit) -> Result<Submitted, Failure> {
@@ -21,8 +24,46 @@ pub(super) fn submit(tx: &mut Tx<'_>, submit: &Submit) -> Result<Submitted, Fail
     if let Some(task) = repeated(tx, &submit.key, &hash)? {
         return Ok(task);
     }
-    let stored = apply::create(tx, &submit.spec, &submit.spec.after, None)?;
+    let stored = apply::create(tx, &submit.spec, &submit.spec.after, None, None)?;
     remember(tx, &submit.key, &hash, stored)
+}
+
+/// Stores a task that another one's program submits: in all that decides what it may do it
+/// is like that one or less.
+pub(super) fn submit_child(tx: &mut Tx<'_>, submit: &Submit, parent: AttemptId) -> Result<Submitted, Failure> {
+    let hash = request_hash("submit_child", &(parent.task, wished(&submit.spec)))?;
+    if let Some(task) = repeated(tx, &submit.key, &hash)? {
+        return Ok(task);
+    }
+    let refuse = |why: String| Err(Fault::new(FaultCode::Permission, why).into());
+    let state = apply::Current::of(tx, parent.task)?.state;
+    if !state.status.is_active() || state.attempt != parent.number {
+        return refuse(format!("attempt {parent} is not under way any more"));
+    }
+    if parent_of(tx.conn, parent.task)?.is_some() {
+        return refuse(format!("task {} was submitted by a program itself: it may submit none", parent.task));
+    }
+    if let Some(more) = submit.spec.exceeds(&spec(tx, parent.task)?) {
+        return refuse(format!("a task that task {} submits may do no more than it may: {more}", parent.task));
+    }
+    let children: u32 = tx
+        .conn
+        .prepare_cached("SELECT count(*) FROM tasks WHERE parent = ?1")?
+        .query_row([parent.task.0], |row| row.get(0))?;
+    if children >= MAX_CHILDREN {
+        return refuse(format!("task {} has submitted {children} tasks: that is the limit", parent.task));
+    }
+    let stored = apply::create(tx, &submit.spec, &submit.spec.after, None, Some(parent.task))?;
+    remember(tx, &submit.key, &hash, stored)
+}
+
+/// The task whose program has submitted this one.
+pub(super) fn parent_of(conn: &Connection, task: TaskId) -> Result<Option<TaskId>, Failure> {
+    let found = conn
+        .prepare_cached("SELECT parent FROM tasks WHERE id = ?1")?
+        .query_row([task.0], |row| row.get::<_, Option<i64>>(0))
+        .optional()?;
+    Ok(found.ok_or_else(|| no_task(task))?.map(TaskId))
 }
 
 /// Stores a new task like `task`, which must have ended.
@@ -38,7 +79,7 @@ pub(super) fn resubmit(tx: &mut Tx<'_>, task: TaskId, key: &str) -> Result<Submi
             .into());
     }
     let spec = spec(tx, task)?;
-    let stored = apply::create(tx, &spec, &spec.after, None)?;
+    let stored = apply::create(tx, &spec, &spec.after, None, None)?;
     remember(tx, key, &hash, stored)
 }
 

@@ -12,6 +12,8 @@ pub enum Actor {
     User,
     /// The daemon, by its own rules.
     Daemon,
+    /// A program inside a session.
+    Agent,
 }
 
 impl Actor {
@@ -20,6 +22,7 @@ impl Actor {
         match self {
             Actor::User => "user",
             Actor::Daemon => "daemon",
+            Actor::Agent => "agent",
         }
     }
 }

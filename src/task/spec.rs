@@ -120,6 +120,32 @@ impl TaskSpec {
         Policy { retries: self.retries, on_interrupt: self.on_interrupt, max_restarts: self.max_restarts }
     }
 
+    /// In what this task would do more than `parent`, whose program submits it, may do.
+    pub fn exceeds(&self, parent: &TaskSpec) -> Option<&'static str> {
+        let references = |spec: &TaskSpec| -> BTreeMap<String, String> {
+            let secret = |(_, value): &(&String, &String)| value.starts_with(REFERENCE);
+            spec.environment.iter().filter(secret).map(|(name, value)| (name.clone(), value.clone())).collect()
+        };
+        let (own, its) = (references(self), references(parent));
+        if self.provider != parent.provider {
+            Some("it has another provider")
+        } else if self.mode != parent.mode {
+            Some("it has another mode")
+        } else if self.full_access && !parent.full_access {
+            Some("it has full access")
+        } else if !self.command.is_empty() && parent.command.is_empty() {
+            Some("it is a command and not a prompt")
+        } else if !self.dir.starts_with(&parent.dir) || self.dir.components().any(|c| c.as_os_str() == "..") {
+            Some("it works in another directory")
+        } else if self.priority > parent.priority {
+            Some("it has a higher priority")
+        } else if own.iter().any(|(name, value)| its.get(name) != Some(value)) {
+            Some("it refers to a secret")
+        } else {
+            None
+        }
+    }
+
     /// The title people see when none was given: the first line with text, cut.
     pub fn title_of(description: &str) -> String {
         let line = description.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or("");

@@ -14,8 +14,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::callers::{Agent, Caller};
 use super::{Daemon, Leave};
 use crate::crash;
+use crate::door::Inside;
 use crate::id::{AttemptId, SessionName, Uid};
 use crate::lock::FileLock;
 use crate::paths::SessionDir;
@@ -47,6 +49,9 @@ const RECONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Durat
 const MAX_SHOWN: usize = 200;
 /// It may be a newer keeper's.
 const UNREADABLE: &str = "it has ended, and its exit record cannot be read";
+
+/// What a keeper refuses to programs inside sessions, in its words.
+const KEEPER_REFUSALS: [&str; 6] = ["attach", "send", "screen", "logs", "detach", "orders"];
 
 /// One session, as its attendant knows it.
 pub(super) struct Attendant {
@@ -94,7 +99,7 @@ impl Attendant {
     /// Enters the session into the roster: from here on it takes orders.
     pub fn new(daemon: &Arc<Daemon>, name: &SessionName, uid: Uid, dir: SessionDir, marker: u64) -> Self {
         Attendant {
-            orders: daemon.roster.enter(name, uid),
+            orders: daemon.roster.enter(name, uid, marker),
             daemon: Arc::clone(daemon),
             name: name.clone(),
             uid,
@@ -264,6 +269,12 @@ impl Attendant {
                 if runs && frozen != self.frozen && self.stopped.is_none() {
                     self.pass_freeze(link).await;
                 }
+            }
+            FromKeeper::Intruder { pid, what } => {
+                let inside = Inside { pid, keeper: None, marker: None };
+                let session = Some(self.uid);
+                let what = KEEPER_REFUSALS.into_iter().find(|known| *known == what).unwrap_or("orders");
+                self.daemon.note_refused(Caller::Agent(Agent { inside, session, attempt: self.attempt }), what);
             }
             FromKeeper::Refused { code, reason } => {
                 tracing::warn!(session = %self.name, ?code, reason, "the keeper refused an order");

@@ -2,6 +2,7 @@
 //! when the store has committed.
 
 mod act;
+mod inside;
 mod open;
 mod sessions;
 mod status;
@@ -10,6 +11,7 @@ mod submit;
 use std::io;
 use std::sync::Arc;
 
+use super::callers::Caller;
 use super::connection::Connection;
 use super::{Daemon, backups, recover, wait};
 use crate::protocol::reply::Change;
@@ -18,18 +20,23 @@ use crate::store::{Applied, StoreError};
 
 /// Answers one request on the connection it came on.
 pub(crate) async fn handle(daemon: &Arc<Daemon>, request: Request, connection: &mut Connection) -> io::Result<()> {
+    if let Err(fault) = inside::permit(daemon, connection.caller, &request).await {
+        return connection.reply(&Reply::Fault(fault)).await;
+    }
+    let caller = connection.caller;
     let answer = match request {
+        Request::AwaitAnswer { request } => return inside::await_answer(daemon, request, connection).await,
         Request::Wait(query) => return wait::wait(daemon, query, connection).await,
         Request::Watch { after } => return wait::watch(daemon, after, connection).await,
-        request => answer(daemon, request).await,
+        request => answer(daemon, caller, request).await,
     };
     connection.reply(&answer.unwrap_or_else(Reply::Fault)).await
 }
 
-async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Reply, Fault> {
+async fn answer(daemon: &Arc<Daemon>, caller: Caller, request: Request) -> Result<Reply, Fault> {
     let store = &daemon.store;
     match request {
-        Request::Submit(task) => submit::submit(daemon, *task).await,
+        Request::Submit(task) => submit::submit(daemon, caller, *task).await,
         Request::SubmitChunk(chunk) => submit::chunk(daemon, chunk).await,
         Request::Resubmit { task, key } => {
             submit::check_key(&key)?;
@@ -56,7 +63,15 @@ async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Reply, Fault> 
         Request::Providers => status::providers(daemon).await,
         Request::Reload => status::reload(daemon).await,
         // Streams; taken by `handle`.
-        Request::Wait(_) | Request::Watch { .. } => Err(Fault::internal("a stream asked for as a reply")),
+        Request::Note { task, text } => inside::note(daemon, caller, task, text).await,
+        Request::Ask { task, question } => inside::ask(daemon, caller, task, question).await,
+        Request::Requests { all } => store.requests(all).await.map(Reply::Asked).map_err(fault),
+        Request::Answer { request, text } => inside::answer(daemon, request, text).await,
+        Request::AddOutput { task, file, name } => inside::add_output(daemon, caller, task, file, name).await,
+        Request::Outputs(task) => store.outputs(task).await.map(Reply::Outputs).map_err(fault),
+        Request::AwaitAnswer { .. } | Request::Wait(_) | Request::Watch { .. } => {
+            Err(Fault::internal("a stream asked for as a reply"))
+        }
     }
 }
 

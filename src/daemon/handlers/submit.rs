@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{aside, fault};
 use crate::daemon::Daemon;
+use crate::daemon::callers::Caller;
 use crate::protocol::request::{Submit, SubmitChunk};
 use crate::protocol::{Fault, Reply};
 use crate::task::TaskSpec;
@@ -16,7 +17,7 @@ use crate::task::spec::{
 /// Longest idempotency key, in bytes.
 const MAX_KEY: usize = 200;
 
-pub(super) async fn submit(daemon: &Arc<Daemon>, task: Submit) -> Result<Reply, Fault> {
+pub(super) async fn submit(daemon: &Arc<Daemon>, caller: Caller, task: Submit) -> Result<Reply, Fault> {
     check_key(&task.key)?;
     check(&task.spec)?;
     let (task, warnings) = aside(daemon, move |daemon| {
@@ -24,7 +25,11 @@ pub(super) async fn submit(daemon: &Arc<Daemon>, task: Submit) -> Result<Reply, 
         Ok((task, warnings))
     })
     .await?;
-    let mut stored = daemon.store.submit(task).await.map_err(fault)?;
+    let stored = match caller.attempt() {
+        None => daemon.store.submit(task).await,
+        Some(parent) => daemon.store.submit_child(task, parent).await,
+    };
+    let mut stored = stored.map_err(fault)?;
     stored.warnings.extend(warnings);
     Ok(Reply::Submitted(stored))
 }

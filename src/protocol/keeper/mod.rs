@@ -10,7 +10,7 @@ use crate::id::Uid;
 pub use wire::{BadMessage, MAX_FRAME, Whole, output, split};
 
 /// The version this code speaks. Raised when messages or fields are added.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// Most output bytes in one frame, so that keys never wait long behind output.
 pub const MAX_OUTPUT: usize = 64 * 1024;
 /// Bytes of a picture in its first frame. One of so many goes on as output, in parts of so
@@ -238,6 +238,13 @@ pub enum FromKeeper {
         /// The row; that of the screen's height when there is none.
         row: u16,
     },
+    /// To controllers: a program inside a session was refused something. Since version 3.
+    Intruder {
+        /// Its process.
+        pid: u32,
+        /// What it asked for, in a word.
+        what: String,
+    },
 }
 
 /// Who the keeper is and how far it has come.
@@ -315,6 +322,8 @@ pub enum RefusedCode {
     Protocol = 5,
     /// Too many clients or bytes.
     Limit = 6,
+    /// Not for a program inside a session. Since version 3.
+    Agent = 7,
 }
 
 #[cfg(test)]

@@ -186,6 +186,7 @@ impl FromKeeper {
             FromKeeper::Detached { reason } => Out::new(74).bytes(reason.as_bytes()).done(),
             FromKeeper::Following { offset } => Out::new(75).u64(*offset).done(),
             FromKeeper::Below { row } => Out::new(76).u16(*row).done(),
+            FromKeeper::Intruder { pid, what } => Out::new(77).u32(*pid).bytes(what.as_bytes()).done(),
         }
     }
 
@@ -231,10 +232,11 @@ impl FromKeeper {
                 74 => FromKeeper::Detached { reason: r.text()? },
                 75 => FromKeeper::Following { offset: r.u64()? },
                 76 => FromKeeper::Below { row: r.u16()? },
+                77 => FromKeeper::Intruder { pid: r.u32()?, what: r.text()? },
                 _ => return None,
             })
         })();
-        known(message, kind, 64..=76)
+        known(message, kind, 64..=77)
     }
 }
 
@@ -267,6 +269,7 @@ fn refused(byte: u8) -> RefusedCode {
         RefusedCode::Busy,
         RefusedCode::Protocol,
         RefusedCode::Limit,
+        RefusedCode::Agent,
     ]
     .into_iter()
     .find(|c| *c as u8 == byte)

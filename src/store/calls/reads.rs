@@ -24,7 +24,7 @@ impl Store {
     /// # Errors
     /// `NotFound`.
     pub async fn show(&self, task: TaskId, limits: Limits) -> Result<TaskDetail, StoreError> {
-        self.read(move |r| show::task(&r.conn, &r.live_sessions, task, &limits)).await
+        self.read(move |r| show::task(&r.conn, &r.state, &r.live_sessions, task, &limits)).await
     }
 
     /// How these tasks stand, in the order asked for; numbers without a task are left out.

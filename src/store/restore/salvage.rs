@@ -15,7 +15,7 @@ const STEP: u32 = 1_000;
 
 /// Tables with rows of a task, and the column that names it: those before them in the list
 /// are what they refer to.
-const OF_TASK: [(&str, &str); 7] = [
+const OF_TASK: [(&str, &str); 10] = [
     ("tasks", "id"),
     ("task_texts", "task"),
     ("labels", "task"),
@@ -23,6 +23,9 @@ const OF_TASK: [(&str, &str); 7] = [
     ("sessions", "task"),
     ("attempts", "task"),
     ("keys", "task"),
+    ("notes", "task"),
+    ("requests", "task"),
+    ("outputs", "task"),
 ];
 
 /// Small tables that are taken over as a whole.

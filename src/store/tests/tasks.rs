@@ -24,7 +24,7 @@ async fn a_task_is_read_back_as_it_was_asked_for() {
         ..spec("child")
     };
     let task = submit(&store, asked.clone()).await;
-    let TaskDetail { task: seen, environment, attempts, damage } = view(&store, task).await;
+    let TaskDetail { task: seen, environment, attempts, damage, .. } = view(&store, task).await;
     assert_eq!(damage, None);
     assert_eq!((seen.title, seen.description, seen.command), (asked.title, asked.description, asked.command));
     assert_eq!(

@@ -150,7 +150,8 @@ async fn doubt_is_resolved_by_looking() {
 
     // And it goes on when it is back.
     writer.chain = after;
-    let (task, _) = writer.commit(true, |tx| tx.savepoint(|tx| apply::create(tx, &spec("two"), &[], None))).unwrap();
+    let (task, _) =
+        writer.commit(true, |tx| tx.savepoint(|tx| apply::create(tx, &spec("two"), &[], None, None))).unwrap();
     assert_eq!(task.unwrap().0, TaskId(3));
 }
 
