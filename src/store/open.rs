@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicU64};
 use std::sync::{Arc, mpsc};
@@ -310,6 +310,11 @@ fn start(conn: Connection, paths: &Paths, found: &Found, seen: u64) -> Result<St
     let install = meta(&conn, "install").map_err(sql)?.unwrap_or_default();
     let (seq, hash, last_at) = events::last(&conn).map_err(sql)?;
     let highest_task = highest_task(&conn).map_err(sql)?;
+    // Copied from elsewhere they may be as open as that copy was.
+    for name in ["autodev.db", "autodev.db-wal", "autodev.db-shm", "witness", "INITIALIZED"] {
+        let file = paths.state.join(name);
+        close_to_others(&file).map_err(|e| io_error(&file, &e))?;
+    }
     // The first thing that is written: what is refused is not touched. (A restored one is of
     // the form that copies have.)
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(sql)?;
@@ -383,6 +388,17 @@ fn spawn(name: &str, ended: &Arc<Notify>, work: impl FnOnce() + Send + 'static) 
         work();
     });
     thread.map(|_| ()).map_err(|e| OpenError::Io(format!("no thread can be made for the database: {e}")))
+}
+
+/// Only the user may read and write a file, if it is there.
+fn close_to_others(file: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(file) {
+        Ok(found) if found.is_file() && found.permissions().mode() & 0o7777 != 0o600 => {
+            fs::set_permissions(file, fs::Permissions::from_mode(0o600))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Says durably that there is a database here, as the last step of making it.
