@@ -15,6 +15,7 @@ pub mod logging;
 pub mod paths;
 pub mod place;
 pub mod process;
+pub mod secret;
 pub mod socket;
 
 // DOMAIN and POLICY: pure; no clock, file, socket, thread or async.

@@ -202,6 +202,27 @@ pub fn go_behind_others() {
     }
 }
 
+/// Nobody reads this process's memory afterwards or meanwhile: no core file, no debugger of
+/// the same user. Gives the limits of core files as they were, for programs that are started.
+///
+/// # Errors
+/// The system's own.
+pub fn keep_memory_private() -> io::Result<(u64, u64)> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let core = getrlimit(Resource::RLIMIT_CORE)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, core.1)?;
+    // SAFETY: it takes integers.
+    nix::errno::Errno::result(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) })?;
+    Ok(core)
+}
+
+/// Takes back what [`keep_memory_private`] did to the limits, for a program that replaces
+/// this one.
+pub fn allow_core_files((soft, hard): (u64, u64)) {
+    // Lower than it was is no harm.
+    let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, soft, hard);
+}
+
 /// The calling thread gets the disk only when nobody else wants it, where the disk's
 /// scheduler knows such a thing.
 pub fn leave_the_disk_to_others() {

@@ -161,6 +161,7 @@ fn run(agent: &str, home: &Home, full_access: bool, model: Option<&str>, keys: &
     let prompt = format!("--help is no option here. {} {LAST_WORDS}", "word ".repeat(LONG / 5));
     let request = LaunchRequest {
         conversation: None,
+        trial: false,
         provider: agent,
         description: &prompt,
         command: &[],

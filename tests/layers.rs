@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up; a module may use those of lower layers, and itself.
 const LAYERS: [&[&str]; 6] = [
-    &["clock", "config", "crash", "door", "id", "lock", "logging", "paths", "place", "process", "socket"],
+    &["clock", "config", "crash", "door", "id", "lock", "logging", "paths", "place", "process", "secret", "socket"],
     &["task", "queue"],
     &["protocol"],
     &["client", "provider", "recording", "recovery", "screen", "session", "store"],

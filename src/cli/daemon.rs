@@ -1,5 +1,7 @@
 //! `autodev daemon`: starts, stops and looks at the daemon. These work across versions.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use serde_json::json;
 
@@ -8,8 +10,10 @@ use crate::client::{Client, Start, find, unexpected};
 use crate::clock::{Timestamp, short};
 use crate::door;
 use crate::logging;
+use crate::process::PidFd;
 use crate::protocol::control::{Ask, Tell};
 use crate::protocol::{Fault, FaultCode};
+use crate::socket;
 
 /// Bytes of the log's end that are looked at for its last lines.
 const LOG_TAIL: u64 = 1024 * 1024;
@@ -58,6 +62,9 @@ enum What {
         path: bool,
     },
 }
+
+/// A daemon that was told to end has ended within this.
+const END_LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs the verb.
 ///
@@ -120,7 +127,18 @@ fn stop(ctx: &Context, kill_sessions: bool) -> Result<Status, Fault> {
 /// # Errors
 /// When it does not answer.
 pub(super) fn end(ctx: &Context) -> Result<(), Fault> {
-    order(&mut running(ctx)?, &Ask::Stop { kill_sessions: false })
+    let mut client = running(ctx)?;
+    let handle = match client.control(&Ask::Ping)? {
+        Tell::Pong { pid, .. } => PidFd::open(pid),
+        other => return Err(unexpected(&other)),
+    };
+    order(&mut client, &Ask::Stop { kill_sessions: false })?;
+    // Its connections end before it does, and what it holds is free after that.
+    match handle.map(|handle| socket::readable(&handle, END_LIMIT)) {
+        None | Some(Ok(true)) => Ok(()),
+        Some(Ok(false)) => Err(Fault::new(FaultCode::Unreachable, "the daemon was told to end and has not ended yet")),
+        Some(Err(error)) => Err(Fault::internal(format!("the daemon's end cannot be waited for: {error}"))),
+    }
 }
 
 fn restart(ctx: &Context) -> Result<Status, Fault> {

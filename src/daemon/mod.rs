@@ -86,6 +86,8 @@ pub(crate) struct Daemon {
     pub lock: FileLock,
     /// File mode mask for programs: the one the daemon was started with.
     pub umask: u32,
+    /// Soft and hard limit of core files for programs: those the daemon was started with.
+    pub core: (u64, u64),
     /// Where clients reach us now.
     pub socket: Mutex<PathBuf>,
     /// Something other than the queue itself may let a task start.

@@ -200,6 +200,7 @@ impl Settings {
             task: None,
             attempt: None,
             socket: &socket,
+            trial: false,
             conversation: None,
         };
         let identity = Identity {
@@ -256,6 +257,7 @@ impl Settings {
             history_bytes: attach.history_bytes,
             socket_directory: paths.runtime.clone(),
             umask: daemon.umask,
+            core: Some(daemon.core),
             withholds: !made.secrets.0.is_empty(),
             prompt: has_prompt.then(|| Prompt::of(if made.resumed { GO_ON } else { request.description }, MAX_INPUT)),
             conversation: made.conversation,
@@ -265,6 +267,7 @@ impl Settings {
             spec,
             files: made.prompt_file.into_iter().collect(),
             secrets: made.secrets.0.into_iter().collect(),
+            blotted: made.blotted.0,
             argv: made.argv_shown,
         })
     }
@@ -278,6 +281,7 @@ impl Settings {
 fn end_of(error: LaunchError) -> (Outcome, String) {
     let outcome = match error {
         LaunchError::NotInstalled { .. } => Outcome::NotInstalled,
+        LaunchError::Key { .. } => Outcome::AuthNeeded,
         _ => Outcome::LaunchFailed,
     };
     (outcome, error.to_string())

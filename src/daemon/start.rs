@@ -24,7 +24,7 @@ use crate::door;
 use crate::lock::FileLock;
 use crate::logging;
 use crate::paths::{LockFile, Paths, network_file_system};
-use crate::process::ProcessId;
+use crate::process::{self, ProcessId};
 use crate::protocol::FaultCode;
 use crate::protocol::hello::BUILD;
 use crate::protocol::keeper::How;
@@ -100,6 +100,7 @@ fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> 
         )));
     }
     let before = umask(Mode::from_bits_truncate(0o077));
+    let core = process::keep_memory_private().map_err(failure)?;
     let paths = Paths::from_env().map_err(failure)?;
     let settings = Settings::load(&paths);
     let (filter, form) = settings.log();
@@ -125,7 +126,7 @@ fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> 
         let signals = Signals::take().map_err(failure)?;
         let (listener, path) = listener::bind(&paths).map_err(failure)?;
         write_lock_file(&lock, &path, store.generation()).map_err(failure)?;
-        let daemon = assemble(paths, settings, store, path, lock, before.bits()).await?;
+        let daemon = assemble(paths, settings, store, path, lock, before.bits(), core).await?;
         let leave = live(&daemon, listener, signals, ready).await;
         daemon.store.close().await;
         Ok::<_, Failure>((daemon, leave))
@@ -139,6 +140,7 @@ fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> 
         Leave::Restart => {
             // As it was found, for who comes next to find it.
             umask(before);
+            process::allow_core_files(core);
             Some(daemon.lock.bequeath().map_err(failure)?)
         }
         Leave::Stop | Leave::StopAll => None,
@@ -171,6 +173,7 @@ async fn assemble(
     socket: PathBuf,
     lock: FileLock,
     umask: u32,
+    core: (u64, u64),
 ) -> Result<Arc<Daemon>, Failure> {
     let admission = Switch::load(&store).await.map_err(failure)?;
     let archiver = Archiver::start(&paths, &store);
@@ -181,6 +184,7 @@ async fn assemble(
         since: Timestamp::now(),
         lock,
         umask,
+        core,
         socket: Mutex::new(socket),
         reschedule: Notify::new(),
         rests_until: Mutex::new(None),

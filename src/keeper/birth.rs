@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::resource::rlim_t;
 use nix::sys::stat::{Mode, umask};
 
 use super::log;
@@ -17,7 +17,7 @@ use super::signals::Signals;
 use crate::crash;
 use crate::lock::FileLock;
 use crate::paths::{KeeperFile, SessionDir};
-use crate::process::{KEEPER_COMM, ProcessId};
+use crate::process::{self, KEEPER_COMM, ProcessId};
 use crate::protocol::keeper::VERSION;
 use crate::protocol::launch::{LaunchSpec, MAX_FILE};
 use crate::socket;
@@ -77,7 +77,7 @@ pub fn birth(arguments: &[OsString]) -> io::Result<Option<Birth>> {
         }
     }
     let process = ProcessId::current()?;
-    let inherited = Inherited { umask: spec.umask, core };
+    let inherited = Inherited { umask: spec.umask, core: spec.core.unwrap_or(core) };
     Ok(Some(Birth { dir, spec, process, control, inherited, signals, _lock: lock }))
 }
 
@@ -116,16 +116,13 @@ fn isolate() -> io::Result<(rlim_t, rlim_t)> {
         nix::unistd::setsid()?;
     }
     umask(Mode::from_bits_truncate(0o077));
-    let core = getrlimit(Resource::RLIMIT_CORE)?;
-    setrlimit(Resource::RLIMIT_CORE, 0, core.1)?;
+    let core = process::keep_memory_private()?;
     let name = std::ffi::CString::new(KEEPER_COMM)?;
     // One arena: the recorder's few allocations are not worth a heap of their own.
     // SAFETY: called while there is one thread; integers, and a string that outlives the call.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
         libc::prctl(libc::PR_SET_NAME, name.as_ptr());
-        // What people type is in this memory: no core file, no debugger of the same user.
-        libc::prctl(libc::PR_SET_DUMPABLE, 0);
         // Whatever a program leaves behind becomes our child, so that it can be ended.
         nix::errno::Errno::result(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1))?;
     }

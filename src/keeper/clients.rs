@@ -144,6 +144,7 @@ impl Keeper {
                 self.order(index, generation, order, What::Acknowledge, now);
             }
             (Some(Role::Controller), ToKeeper::Environment(variables)) => self.environment(index, variables),
+            (Some(Role::Controller), ToKeeper::Blot(values)) => self.blot(index, &values),
             (_, ToKeeper::Screen { ansi }) => self.send_screen(index, ansi),
             (_, ToKeeper::Send { paste, enter, bytes }) => {
                 self.send_request(index, Send::new(bytes, paste, enter), now)
@@ -163,7 +164,7 @@ impl Keeper {
             (Some(Role::Controller), _) => {
                 self.refuse(index, RefusedCode::Protocol, "the daemon's connection cannot attach");
             }
-            (Some(Role::Client), ToKeeper::Environment(_)) => {
+            (Some(Role::Client), ToKeeper::Environment(_) | ToKeeper::Blot(_)) => {
                 self.refuse(index, RefusedCode::Protocol, "only the daemon gives an environment");
             }
             (Some(Role::Client), ToKeeper::Attach(attach)) => self.attach(index, attach, now),

@@ -105,7 +105,7 @@ impl Keeper {
                 // With the first step, and not again.
                 if let Some(Prompt { head, bytes }) = self.birth.spec.prompt.take() {
                     let more = bytes.saturating_sub(head.len() as u64);
-                    self.recorder.input(Typist::Prompt, head.as_bytes(), more);
+                    self.recorder.input(Typist::Prompt, &self.output.blotted(head.as_bytes()), more);
                 }
             }
             // A step before it has run: this is not as if nothing had happened.
@@ -213,6 +213,7 @@ impl Keeper {
 
     fn finish(&mut self, ending: Ending) {
         self.output.flush();
+        self.keep_rest();
         let record = ExitRecord {
             v: exit::VERSION,
             session: self.birth.spec.session.clone(),

@@ -162,6 +162,14 @@ impl Keeper {
         }
     }
 
+    /// Values that nobody may find in what is kept.
+    pub(super) fn blot(&mut self, index: usize, values: &[String]) {
+        if !matches!(self.stage, Stage::Waiting) {
+            return self.refuse(index, RefusedCode::State, "the program was started already");
+        }
+        self.output.blot(values);
+    }
+
     fn stop_order(&mut self, index: usize, how: How, now: Instant) {
         self.clients[index].send(&FromKeeper::Done);
         match &self.stage {

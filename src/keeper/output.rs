@@ -1,6 +1,7 @@
 //! What the program writes: to the recorder, the screen and whoever looks on. One that
 //! looks on too slowly gets a fresh picture instead; the program never waits for it.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use super::event_loop::{Keeper, Stage};
 use super::{KEEP_BYTES, log};
 use crate::protocol::keeper::{self as wire, FromKeeper, Looks, MAX_OUTPUT, PICTURE_PART};
 use crate::screen::Screen;
+use crate::secret::Redactor;
 
 /// Between two pictures for one viewer: 30 a second look fluent.
 const PICTURE_EVERY: Duration = Duration::from_millis(33);
@@ -24,6 +26,9 @@ pub struct Output {
     history_bytes: u64,
     /// Bytes the program has written.
     offset: u64,
+    /// Of those, bytes that were passed on to be kept: the end may be held back.
+    kept: u64,
+    redactor: Option<Redactor>,
     buffer: Vec<u8>,
     visible: Vec<u8>,
     flush_at: Option<Instant>,
@@ -41,6 +46,8 @@ impl Output {
             screen,
             history_bytes,
             offset: 0,
+            kept: 0,
+            redactor: None,
             buffer: Vec::new(),
             visible: Vec::new(),
             flush_at: None,
@@ -57,6 +64,19 @@ impl Output {
     /// Bytes the program has written.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Values that are blotted out of what is kept.
+    pub fn blot(&mut self, values: &[String]) {
+        self.redactor = Redactor::new(values.iter().map(String::as_str));
+    }
+
+    /// The same for a text that is kept with the output.
+    pub fn blotted<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        let Some(redactor) = &self.redactor else { return Cow::Borrowed(text) };
+        let mut text = text.to_vec();
+        redactor.blot(&mut text);
+        Cow::Owned(text)
     }
 
     /// When held-back output must be shown, if some is held back.
@@ -129,6 +149,11 @@ impl Output {
     }
 }
 
+/// Output as frames, of which `begin` bytes came before.
+fn frames(begin: u64, bytes: &[u8]) -> Vec<Frame> {
+    bytes.chunks(MAX_OUTPUT).map(|part| Rc::new(wire::output(begin, part))).collect()
+}
+
 impl Keeper {
     /// Takes what the program has written, a turn's worth of it.
     pub(super) fn take_output(&mut self, now: Instant) -> bool {
@@ -142,14 +167,10 @@ impl Keeper {
             }
         }
         if filled > 0 {
-            let begun_anew = self.deliver(&bytes[..filled], now);
+            self.deliver(&bytes[..filled], now);
             // Somebody may wait for the echo of a key.
             self.write_clients();
-            self.recorder.output(&bytes[..filled]);
-            // Not before: it is asked for what is in the files by then.
-            if begun_anew {
-                self.recorder.flush();
-            }
+            self.keep(&bytes[..filled]);
         }
         self.output.buffer = bytes;
         filled > 0
@@ -160,8 +181,39 @@ impl Keeper {
         while self.take_output(Instant::now()) && now.elapsed() < DRAIN {}
     }
 
-    /// Gives it to the screen and to all who look on; the answer is that of [`Keeper::show`].
-    fn deliver(&mut self, bytes: &[u8], now: Instant) -> bool {
+    /// Nothing more comes: what was held back is kept.
+    pub(super) fn keep_rest(&mut self) {
+        let Some(mut redactor) = self.output.redactor.take() else { return };
+        self.keep_blotted(redactor.end());
+        self.output.redactor = Some(redactor);
+    }
+
+    /// Keeps output, without what nobody may find in it.
+    fn keep(&mut self, bytes: &[u8]) {
+        match self.output.redactor.take() {
+            None => self.keep_blotted(bytes),
+            Some(mut redactor) => {
+                self.keep_blotted(redactor.feed(bytes));
+                self.output.redactor = Some(redactor);
+            }
+        }
+    }
+
+    /// Gives it to the followers and the recorder.
+    fn keep_blotted(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let begun_anew = self.pass_on(bytes);
+        self.recorder.output(bytes);
+        // Not before: it is asked for what is in the files by then.
+        if begun_anew {
+            self.recorder.flush();
+        }
+    }
+
+    /// Gives it to the screen and to all who look on.
+    fn deliver(&mut self, bytes: &[u8], now: Instant) {
         let output = &mut self.output;
         let begin = output.offset;
         output.offset += bytes.len() as u64;
@@ -180,48 +232,55 @@ impl Keeper {
             self.terminal.write();
         }
         self.typing.saw(&visible, now);
-        let begun_anew = self.show(begin, bytes, &visible, &calls);
+        self.show(begin, &visible, &calls);
         visible.clear();
         visible.shrink_to(KEEP_BYTES);
         self.output.visible = visible;
-        begun_anew
     }
 
-    /// Gives output to all who look on: to viewers what they may see of it, or of that only
-    /// the calls to the user when they get pictures, to followers all of it, as it is in the
-    /// recording. Whether one of these begins anew behind it.
-    fn show(&mut self, begin: u64, bytes: &[u8], visible: &[u8], calls: &[u8]) -> bool {
+    /// Gives viewers what they may see of the output, or of that only the calls to the user
+    /// when they get pictures.
+    fn show(&mut self, begin: u64, visible: &[u8], calls: &[u8]) {
         let size = self.output.size();
-        let frames = |bytes: &[u8]| -> Vec<Frame> {
-            bytes.chunks(MAX_OUTPUT).map(|part| Rc::new(wire::output(begin, part))).collect()
-        };
         // Made once, for all who want it, when the first does.
         let mut seen: Option<Vec<Frame>> = None;
-        let mut whole: Option<Vec<Frame>> = None;
-        let mut begun_anew = false;
         for client in &mut self.clients {
             let over = client.is_over_limit();
             if let Some(viewer) = &mut client.viewer {
                 viewer.needs_picture |= over || !fits(viewer, size);
                 if !viewer.needs_picture {
-                    seen.get_or_insert_with(|| frames(visible)).iter().for_each(|frame| client.stream(frame));
+                    let seen = seen.get_or_insert_with(|| frames(begin, visible));
+                    seen.iter().for_each(|frame| client.stream(frame));
                 } else if over {
                     client.drop_stream();
                 } else if !calls.is_empty() && !fits(viewer, size) {
                     client.stream(&Rc::new(wire::output(begin, calls)));
                 }
             }
+        }
+    }
+
+    /// Gives followers all that is kept, as it is in the recording. Whether one of them
+    /// begins anew behind it.
+    fn pass_on(&mut self, bytes: &[u8]) -> bool {
+        let begin = self.output.kept;
+        self.output.kept += bytes.len() as u64;
+        let mut whole: Option<Vec<Frame>> = None;
+        let mut begun_anew = false;
+        for client in &mut self.clients {
+            let over = client.is_over_limit();
             match &mut client.follower {
                 Some(Follower::Streaming) if over => client.follower = Some(Follower::Cut(begin)),
                 Some(Follower::Streaming) => {
-                    whole.get_or_insert_with(|| frames(bytes)).iter().for_each(|frame| client.stream(frame));
+                    let whole = whole.get_or_insert_with(|| frames(begin, bytes));
+                    whole.iter().for_each(|frame| client.stream(frame));
                 }
                 Some(Follower::Waiting { from, held, length, .. }) => {
-                    held.extend(whole.get_or_insert_with(|| frames(bytes)).iter().map(Rc::clone));
+                    held.extend(whole.get_or_insert_with(|| frames(begin, bytes)).iter().map(Rc::clone));
                     *length += bytes.len();
                     if *length > OUT_LIMIT {
                         // Begins later: what comes before is in the files.
-                        (*from, *length) = (self.output.offset, 0);
+                        (*from, *length) = (self.output.kept, 0);
                         *held = Vec::new();
                         begun_anew = true;
                     }
@@ -285,7 +344,7 @@ impl Keeper {
 
     /// A client wants output from now on, once all before is in the files.
     pub(super) fn follow(&mut self, index: usize, skipped: Option<u64>) {
-        let from = self.output.offset;
+        let from = self.output.kept;
         self.clients[index].follower = Some(Follower::Waiting { from, skipped, held: Vec::new(), length: 0 });
         match self.stage {
             Stage::Over(_) => self.caught_up(from),
@@ -302,7 +361,7 @@ impl Keeper {
             self.caught_up(offset);
         }
         if let Some(record) = progress.exited {
-            self.caught_up(self.output.offset);
+            self.caught_up(self.output.kept);
             self.over(record, now);
         }
     }

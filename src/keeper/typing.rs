@@ -136,7 +136,7 @@ impl Keeper {
         if hidden {
             self.recorder.hidden(by, bytes.len() as u64);
         } else {
-            self.recorder.input(by, bytes, 0);
+            self.recorder.input(by, &self.output.blotted(bytes), 0);
         }
         self.output.answered();
     }

@@ -50,6 +50,10 @@ pub struct LaunchSpec {
     /// File mode mask of the programs: the daemon's own is stricter.
     #[serde(default = "usual_umask")]
     pub umask: u32,
+    /// Soft and hard limit of core files of the programs: the daemon and the keeper have
+    /// none. Without it, the keeper's own before it gave them up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub core: Option<(u64, u64)>,
     /// The program also gets variables that are not written here. They come from the
     /// daemon that launches it, over the keeper's first connection; another daemon does
     /// not have them.

@@ -10,7 +10,7 @@ use super::table::{self, Input, ModeTable, Prompt, Table};
 use super::template::{self, Placeholder};
 use crate::id::{AttemptId, SessionName, TaskId, Uid};
 use crate::protocol::launch::{LaunchStep, Stdin};
-use crate::task::spec::REFERENCE;
+use crate::task::spec::{REFERENCE, holds_password, looks_secret};
 use crate::task::{Mode, TaskSpec};
 
 /// Longest prompt given as an argument, in bytes. Linux takes 128 KiB for one argument;
@@ -55,6 +55,8 @@ pub struct LaunchRequest<'a> {
     pub attempt: Option<AttemptId>,
     /// The daemon's socket.
     pub socket: &'a Path,
+    /// It is only to be seen whether it could be started: keys are not asked for.
+    pub trial: bool,
     /// The tool's name for the conversation it is to go on with, if there is one.
     pub conversation: Option<&'a str>,
 }
@@ -83,6 +85,7 @@ impl<'a> LaunchRequest<'a> {
             task: None,
             attempt: None,
             socket,
+            trial: false,
             conversation: None,
         }
     }
@@ -96,6 +99,8 @@ pub struct Launch {
     /// Variables to be added to each step's environment when it is started. Never to be
     /// written down.
     pub secrets: Secrets,
+    /// Values that are blotted out wherever the session's output is kept.
+    pub blotted: Blotted,
     /// A file to be written into the session's directory, 0600: its name and content.
     pub prompt_file: Option<(String, Vec<u8>)>,
     /// The agent's argument vector for people: a long prompt is an ellipsis.
@@ -115,6 +120,16 @@ pub struct Secrets(pub BTreeMap<String, String>);
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Values that are secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Blotted(pub Vec<String>);
+
+impl fmt::Debug for Blotted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Blotted({})", self.0.len())
     }
 }
 
@@ -193,6 +208,16 @@ pub enum LaunchError {
         /// How long, in bytes.
         length: usize,
     },
+    /// A key cannot be had.
+    #[error("{title} lacks its key {name}: {why}")]
+    Key {
+        /// The provider for people.
+        title: String,
+        /// The variable.
+        name: String,
+        /// Why.
+        why: String,
+    },
     /// A text that cannot be an argument.
     #[error("{0} holds a NUL character, which no program can be given")]
     Nul(String),
@@ -217,7 +242,7 @@ pub type Keys<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub fn launch(table: &Table, request: &LaunchRequest<'_>, keys: Keys<'_>) -> Result<Launch, LaunchError> {
     let title = || table.title.clone();
     let mode = table.mode(request.mode).ok_or_else(|| LaunchError::Mode { title: title(), mode: request.mode })?;
-    let environment = Environment::of(table, request, keys);
+    let environment = Environment::of(table, request, keys)?;
     let runs_tool = request.command.is_empty();
     let goes_on = mode.resume.as_deref().zip(request.conversation).filter(|(_, conversation)| {
         let own = |name: &str| environment.plain.get(name).or_else(|| environment.secrets.get(name)).cloned();
@@ -255,6 +280,7 @@ pub fn launch(table: &Table, request: &LaunchRequest<'_>, keys: Keys<'_>) -> Res
             environment: environment.plain,
             stdin: plan.stdin,
         }],
+        blotted: Blotted(environment.blotted),
         secrets: Secrets(environment.secrets),
         prompt_file: plan.prompt_file,
         argv_shown: plan.shown,
@@ -364,11 +390,14 @@ fn terminal_or_null(input: Input) -> Stdin {
 struct Environment {
     plain: BTreeMap<String, String>,
     secrets: BTreeMap<String, String>,
+    /// Of those the values that nobody may find in what is kept. Others only say where
+    /// something is.
+    blotted: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl Environment {
-    fn of(table: &Table, request: &LaunchRequest<'_>, keys: Keys<'_>) -> Self {
+    fn of(table: &Table, request: &LaunchRequest<'_>, keys: Keys<'_>) -> Result<Self, LaunchError> {
         let mut plain = table.environment.clone();
         let (mut secrets, mut warnings) = (BTreeMap::new(), Vec::new());
         for (name, value) in request.environment {
@@ -386,6 +415,19 @@ impl Environment {
                     warnings.push(format!("{name} is left out: the daemon's environment has no {from}"));
                 }
             }
+        }
+        let mut blotted = Vec::new();
+        for (name, reference) in &table.keys {
+            if plain.contains_key(name) || secrets.contains_key(name) || request.trial {
+                continue;
+            }
+            let key = reference.resolve(keys).map_err(|why| LaunchError::Key {
+                title: table.title.clone(),
+                name: name.clone(),
+                why,
+            })?;
+            blotted.push(key.clone());
+            secrets.insert(name.clone(), key);
         }
         for name in &table.inherit {
             if plain.contains_key(name) || secrets.contains_key(name) {
@@ -413,7 +455,9 @@ impl Environment {
         own("AUTODEV_TASK_ID", request.task.map(|task| task.to_string()));
         own("AUTODEV_ATTEMPT", request.attempt.map(|attempt| attempt.to_string()));
         own("AUTODEV_SOCKET", Some(request.socket.display().to_string()));
-        Environment { plain, secrets, warnings }
+        let told = |(name, value): &(&String, &String)| looks_secret(name) || holds_password(name, value);
+        blotted.extend(secrets.iter().filter(told).map(|(_, value)| value.clone()));
+        Ok(Environment { plain, secrets, blotted, warnings })
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod check;
 mod conversation;
+mod keys;
 mod launch;
 mod probe;
 mod program;

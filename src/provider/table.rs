@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::keys::Reference;
 use super::template::{self, Placeholder};
 use crate::config::problem::{Problem, nearest};
 use crate::task::Mode;
@@ -32,6 +33,8 @@ pub struct Patch {
     per_directory: Option<u32>,
     #[serde(default)]
     environment: BTreeMap<String, String>,
+    #[serde(default)]
+    keys: BTreeMap<String, String>,
     #[serde(default)]
     modes: ModePatches,
 }
@@ -102,6 +105,8 @@ pub struct Table {
     pub per_directory: Option<u32>,
     /// Variables set for the tool, unless the task sets them.
     pub environment: BTreeMap<String, String>,
+    /// Variables with keys, and where these are to be had; before those that are inherited.
+    pub keys: BTreeMap<String, Reference>,
     cli: Option<ModeTable>,
     interactive: Option<ModeTable>,
 }
@@ -193,6 +198,8 @@ impl Patch {
     pub fn over(self, below: Patch) -> Patch {
         let mut environment = below.environment;
         environment.extend(self.environment);
+        let mut keys = below.keys;
+        keys.extend(self.keys);
         Patch {
             title: self.title.or(below.title),
             agent: self.agent.or(below.agent),
@@ -209,6 +216,7 @@ impl Patch {
             slots: self.slots.or(below.slots),
             per_directory: self.per_directory.or(below.per_directory),
             environment,
+            keys,
             modes: ModePatches {
                 cli: ModePatch::over(self.modes.cli, below.modes.cli),
                 interactive: ModePatch::over(self.modes.interactive, below.modes.interactive),
@@ -227,12 +235,19 @@ impl Patch {
             return Err("'command' is missing: the programs to look for, such as command = [\"tool\"]".into());
         }
         let inherit = self.inherit.unwrap_or_default();
-        if let Some(bad) = inherit.iter().chain(self.environment.keys()).find(|name| !is_variable(name)) {
+        if let Some(bad) =
+            inherit.iter().chain(self.environment.keys()).chain(self.keys.keys()).find(|name| !is_variable(name))
+        {
             return Err(format!("'{bad}' cannot be the name of a variable"));
         }
         if let Some((name, _)) = self.environment.iter().find(|(_, value)| value.contains('\0')) {
             return Err(format!("environment.{name} holds a NUL character"));
         }
+        let parsed = |(name, text): (String, String)| {
+            let reference = Reference::parse(&text).map_err(|problem| format!("keys.{name} {problem}"))?;
+            Ok((name, reference))
+        };
+        let keys = self.keys.into_iter().map(parsed).collect::<Result<_, String>>()?;
         let cli = self.modes.cli.map(|mode| mode.complete("cli", Input::Null)).transpose()?;
         let interactive =
             self.modes.interactive.map(|mode| mode.complete("interactive", Input::Terminal)).transpose()?;
@@ -256,6 +271,7 @@ impl Patch {
             slots: limit(self.slots.unwrap_or(0)),
             per_directory: limit(self.per_directory.unwrap_or(default_per_directory)),
             environment: self.environment,
+            keys,
             cli,
             interactive,
         })

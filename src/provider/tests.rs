@@ -57,6 +57,7 @@ impl Place {
     ) -> Result<Launch, LaunchError> {
         let mut request = LaunchRequest {
             conversation: None,
+            trial: false,
             provider: "claude",
             description: "Fix it",
             command: &[],

@@ -142,6 +142,8 @@ pub struct Waiting<'a> {
     pub interrupted: bool,
     /// That has happened too often in a short time.
     pub looping: bool,
+    /// Its last attempt could not have its key.
+    pub keyless: bool,
 }
 
 /// Why a task is not running. Computed when asked, never stored.
@@ -172,6 +174,8 @@ pub enum ReasonCode {
     RepoLock,
     /// The configuration is wrong.
     Config,
+    /// A key that it needs cannot be had.
+    AuthNeeded,
 }
 
 impl fmt::Display for ReasonCode {
@@ -185,6 +189,7 @@ impl fmt::Display for ReasonCode {
             ReasonCode::Held => "Held",
             ReasonCode::RepoLock => "RepoLock",
             ReasonCode::Config => "Config",
+            ReasonCode::AuthNeeded => "AuthNeeded",
         };
         f.pad(name)
     }
@@ -200,6 +205,10 @@ pub fn reason(task: &Waiting<'_>, limits: &Limits, usage: &Usage, now: Timestamp
         }
         Status::Held if task.interrupted => {
             return because(ReasonCode::Held, "held: it was interrupted: 'autodev release' lets it go on".into());
+        }
+        Status::Held if task.keyless => {
+            let detail = "held: a key it needs could not be had: 'autodev release' tries again";
+            return because(ReasonCode::AuthNeeded, detail.into());
         }
         Status::Held => return because(ReasonCode::Held, "held: 'autodev release' lets it run".into()),
         Status::Queued => {}
@@ -285,6 +294,7 @@ mod tests {
         Waiting {
             interrupted: false,
             looping: false,
+            keyless: false,
             status: Status::Queued,
             provider: "claude",
             lane: LANE,

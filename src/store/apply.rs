@@ -268,6 +268,7 @@ fn is_error(outcome: Outcome) -> bool {
         | Outcome::TimedOut
         | Outcome::Lost
         | Outcome::Unknown
+        | Outcome::AuthNeeded
         | Outcome::LaunchFailed => true,
         Outcome::Succeeded | Outcome::Killed | Outcome::Interrupted | Outcome::NeverStarted => false,
     }

@@ -229,6 +229,7 @@ fn reason(
         backing_off: waits.backing_off,
         interrupted: matches!(view.outcome, Some(Outcome::Lost | Outcome::Interrupted)),
         looping: waits.restarts > view.max_restarts,
+        keyless: view.outcome == Some(Outcome::AuthNeeded),
     };
     Ok(queue::reason(&waiting, circumstances.limits, &circumstances.usage, circumstances.now))
 }

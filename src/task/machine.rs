@@ -251,7 +251,10 @@ fn settle(state: &State, stop: Option<Stop>, now: Timestamp) -> Step {
             next.status = Status::Held;
             next.used = used;
             // Whoever releases it wants it to go on.
-            next.resume = state.policy.on_interrupt != OnInterrupt::Requeue;
+            next.resume = match outcome {
+                Outcome::AuthNeeded => state.resume,
+                _ => state.policy.on_interrupt != OnInterrupt::Requeue,
+            };
         }
         Verdict::Again if state.attempt >= retry::MOST_ATTEMPTS => next.status = Status::Error,
         Verdict::Again => {

@@ -57,6 +57,8 @@ pub enum Outcome {
     /// It ended, but the record of how cannot be read: it may have done its work, so it is
     /// not done again.
     Unknown,
+    /// A key that it needs cannot be had.
+    AuthNeeded,
     /// The program could not be executed.
     LaunchFailed,
     /// It was claimed, but its program never ran.
@@ -65,7 +67,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Outcome; 10] = [
+    pub const ALL: [Outcome; 11] = [
         Outcome::Succeeded,
         Outcome::AgentFailed,
         Outcome::NotInstalled,
@@ -74,6 +76,7 @@ impl Outcome {
         Outcome::Interrupted,
         Outcome::Lost,
         Outcome::Unknown,
+        Outcome::AuthNeeded,
         Outcome::LaunchFailed,
         Outcome::NeverStarted,
     ];
@@ -89,6 +92,7 @@ impl Outcome {
             Outcome::Interrupted => "interrupted",
             Outcome::Lost => "lost",
             Outcome::Unknown => "unknown",
+            Outcome::AuthNeeded => "auth-needed",
             Outcome::LaunchFailed => "launch-failed",
             Outcome::NeverStarted => "never-started",
         }

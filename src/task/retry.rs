@@ -153,6 +153,8 @@ pub fn verdict(outcome: Outcome, policy: Policy, used: Used, now: Timestamp) -> 
             }
         },
         Outcome::NeverStarted => Verdict::Again,
+        // A person has to see to it; then it is as if nothing had happened.
+        Outcome::AuthNeeded => Verdict::Hold(used),
     }
 }
 
@@ -220,6 +222,7 @@ mod tests {
                     Outcome::Interrupted => (restart(Some(AFTER_INTERRUPTION)), None),
                     Outcome::Lost => (restart(None), None),
                     Outcome::NeverStarted => (Verdict::Again, None),
+                    Outcome::AuthNeeded => (Verdict::Hold(Used { failures: 1, ..Used::default() }), None),
                 };
                 assert_eq!(decide(outcome, policy(2, on_interrupt)), spare, "{outcome} {on_interrupt}");
                 assert_eq!(decide(outcome, policy(1, on_interrupt)), gone.unwrap_or(spare), "{outcome} {on_interrupt}");

@@ -55,6 +55,7 @@ impl Home {
         let number = u64::from(std::process::id()) * 100 + MARKER.fetch_add(1, Ordering::Relaxed);
         let spec = LaunchSpec {
             conversation: None,
+            core: None,
             resumed: false,
             v: 1,
             session: "42.1".parse().unwrap(),

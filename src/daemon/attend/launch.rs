@@ -38,6 +38,8 @@ pub(crate) struct Launch {
     /// Variables with values that are never written down: they go to the keeper over the
     /// connection it was born with.
     pub secrets: Vec<(String, String)>,
+    /// Values that the keeper blots out of what it keeps.
+    pub blotted: Vec<String>,
     /// The argument vector as it may be shown.
     pub argv: Vec<String>,
 }
@@ -84,6 +86,9 @@ impl Attendant {
         crash::point("ready");
         self.met(&hello);
         if self.commit_start(&mut link, launch.argv, &launch.spec).await {
+            if !launch.blotted.is_empty() {
+                drop(link.send(&ToKeeper::Blot(launch.blotted)).await);
+            }
             if !launch.secrets.is_empty() {
                 drop(link.send(&ToKeeper::Environment(launch.secrets)).await);
             }

@@ -144,6 +144,9 @@ pub enum ToKeeper {
     /// In which row will the cursor be below all that is shown, once the alternate screen is
     /// left? Answered by `Below`; not at all by keepers before version 2.
     Below,
+    /// Values that are blotted out of what is kept, from a controller, before Go. Since
+    /// version 3.
+    Blot(Vec<String>),
 }
 
 /// What programs may ask of the terminal they believe to be in.

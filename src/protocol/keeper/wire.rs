@@ -86,6 +86,7 @@ impl ToKeeper {
                 .u16(l.cell.1)
                 .done(),
             ToKeeper::Below => Out::new(17).done(),
+            ToKeeper::Blot(values) => values.iter().fold(Out::new(18), |out, value| out.bytes(value.as_bytes())).done(),
         }
     }
 
@@ -142,10 +143,17 @@ impl ToKeeper {
                     cell: (r.u16()?, r.u16()?),
                 }),
                 17 => ToKeeper::Below,
+                18 => {
+                    let mut values = Vec::new();
+                    while !r.0.is_empty() {
+                        values.push(r.text()?);
+                    }
+                    ToKeeper::Blot(values)
+                }
                 _ => return None,
             })
         })();
-        known(message, kind, 1..=17)
+        known(message, kind, 1..=18)
     }
 }
 

@@ -150,6 +150,7 @@ async fn strangers_are_taken_in() {
     let (_home, store) = fresh();
     let spec = |session: &str| LaunchSpec {
         conversation: None,
+        core: None,
         resumed: false,
         v: launch::VERSION,
         session: name(session),
