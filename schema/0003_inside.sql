@@ -5,6 +5,9 @@ ALTER TABLE tasks ADD COLUMN parent INTEGER REFERENCES tasks (id);
 
 CREATE INDEX tasks_of_parent ON tasks (parent) WHERE parent IS NOT NULL;
 
+-- Waits before a repetition: one that is too long was made by a clock that was wrong.
+CREATE INDEX tasks_backing_off ON tasks (due_at) WHERE backing_off = 1;
+
 CREATE TABLE notes (
     id      INTEGER PRIMARY KEY,
     task    INTEGER NOT NULL REFERENCES tasks (id),

@@ -90,6 +90,7 @@ fn every_setting_can_be_set_in_the_file_and_by_variable() {
             "backup.interval" => "2h",
             "backup.max_bytes" => "1 GiB",
             "daemon.auto_restart" => "false",
+            "daemon.disk_reserve" => "1 GiB",
             "daemon.log" => "debug",
             "daemon.log_json" => "true",
             "environment.allow" => "JAVA_HOME,CARGO_*",

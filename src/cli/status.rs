@@ -43,6 +43,7 @@ fn sheet(status: &StatusView, now: Timestamp) -> String {
         None => "open".to_owned(),
         Some(Closed::Paused) => "paused: 'autodev resume' starts it again".into(),
         Some(Closed::Draining) => "draining: 'autodev resume' starts it again".into(),
+        Some(Closed::LowDisk) => "closed, too little room is left on the disk".into(),
         Some(Closed::Config) => "closed, the configuration is wrong".into(),
     };
     let counts: Vec<String> =

@@ -37,6 +37,9 @@ const ACCEPT_LIMIT: Duration = Duration::from_secs(5);
 /// the longest recovery may take.
 pub(super) const FIND_LIMIT: Duration = Duration::from_secs(30);
 
+/// Between looks at a lock whose holder nobody knows.
+const NAMELESS_PAUSE: Duration = Duration::from_millis(50);
+
 /// Starts tried before the last one's answer is believed: another daemon may take the lock
 /// each time and have left again before it is met, but not for ever.
 const MAX_STARTS: u32 = 20;
@@ -144,7 +147,13 @@ fn wait_for_holder(paths: &Paths, asked: &mut Option<u32>, deadline: Instant) ->
         handle.signal(libc::SIGUSR1).map_err(failed)?;
         *asked = Some(*pid);
     }
-    changes.wait(holder.as_ref().map(|(handle, _)| handle), deadline).map_err(failed)
+    let Some((handle, _)) = &holder else {
+        // It has ended since the lock was asked about; or another one has just taken the lock
+        // and not yet said who it is. Should that one end first, nothing would tell.
+        let deadline = deadline.min(Instant::now() + NAMELESS_PAUSE);
+        return changes.wait(None, deadline).map_err(failed);
+    };
+    changes.wait(Some(handle), deadline).map_err(failed)
 }
 
 /// Whether the process has a handler for the signal that asks for a new socket: a daemon

@@ -91,11 +91,20 @@ pub struct Daemon {
     pub log_json: bool,
     /// Client connections at once, 4 to 10 000.
     pub connections: u32,
+    /// Bytes on the disk of the state directory that are kept free, up to 1 TiB: with less
+    /// nothing is started.
+    pub disk_reserve: u64,
 }
 
 impl Default for Daemon {
     fn default() -> Self {
-        Daemon { auto_restart: true, log: "info".into(), log_json: false, connections: 256 }
+        Daemon {
+            auto_restart: true,
+            log: "info".into(),
+            log_json: false,
+            connections: 256,
+            disk_reserve: 256 * 1024 * 1024,
+        }
     }
 }
 

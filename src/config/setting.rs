@@ -42,7 +42,7 @@ const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
 /// All settings, by name.
-pub const SETTINGS: [Setting; 20] = [
+pub const SETTINGS: [Setting; 21] = [
     now("agents.allow_submit", Kind::Switch),
     now("attach.history_bytes", Kind::Bytes(64 * KIB, GIB)),
     now("attach.history_lines", Kind::Number(0, 100_000)),
@@ -51,6 +51,7 @@ pub const SETTINGS: [Setting; 20] = [
     now("backup.max_bytes", Kind::Bytes(MIB, 1024 * GIB)),
     now("daemon.auto_restart", Kind::Switch),
     later("daemon.connections", Kind::Number(4, 10_000)),
+    now("daemon.disk_reserve", Kind::Bytes(0, 1024 * GIB)),
     later("daemon.log", Kind::Text(check_filter)),
     later("daemon.log_json", Kind::Switch),
     now("environment.allow", Kind::Variables),

@@ -38,6 +38,7 @@ use crate::door::Inside;
 use crate::id::{AttemptId, TaskId, Uid};
 use crate::lock::FileLock;
 use crate::paths::Paths;
+use crate::process;
 use crate::protocol::keeper::How;
 use crate::queue::{Closed, Limits};
 use crate::session::{Order, Roster};
@@ -108,9 +109,16 @@ impl Daemon {
     pub fn limits(&self) -> Limits {
         let mut limits = self.settings.limits();
         let leaving = self.leaving.borrow().is_some();
-        limits.closed = self.admission.closed().or(limits.closed).or(leaving.then_some(Closed::Draining));
+        let closed = self.admission.closed().or(limits.closed).or(leaving.then_some(Closed::Draining));
+        limits.closed = closed.or_else(|| self.is_disk_low().then_some(Closed::LowDisk));
         limits.paused_providers = self.admission.paused_providers();
         limits
+    }
+
+    /// Whether less room is left on the state directory's disk than is to be kept free. What
+    /// cannot be asked is not low.
+    fn is_disk_low(&self) -> bool {
+        process::free_bytes(&self.paths.state).is_ok_and(|free| free < self.settings.disk_reserve())
     }
 
     /// Carries out what a committed step orders for a live session. Launching and going

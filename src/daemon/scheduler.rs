@@ -12,11 +12,14 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use super::{Daemon, attend, recover, watched};
 use crate::clock::Timestamp;
+use crate::queue::Closed;
 use crate::store::StoreError;
 
 /// Claims in one transaction: enough to fill all slots of a small machine at once, few
 /// enough that others get their turn with the writer.
 const MOST_CLAIMS: usize = 16;
+/// Between looks whether there is room on the disk again.
+const LOW_DISK_PAUSE: Duration = Duration::from_secs(2);
 /// When the database cannot be read or written, this long passes before the next try.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -37,6 +40,14 @@ pub(crate) async fn run(daemon: Arc<Daemon>) -> io::Result<()> {
         if let Some(pause) = daemon.rests_for() {
             tokio::select! {
                 () = tokio::time::sleep(pause) => continue,
+                () = daemon.is_leaving() => return Ok(()),
+            }
+        }
+        if daemon.limits().closed == Some(Closed::LowDisk) {
+            // Nothing tells of room that somebody makes.
+            tokio::select! {
+                () = tokio::time::sleep(LOW_DISK_PAUSE) => continue,
+                () = &mut turned => continue,
                 () = daemon.is_leaving() => return Ok(()),
             }
         }

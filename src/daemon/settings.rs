@@ -81,6 +81,11 @@ impl Settings {
         self.read().config.daemon.connections as usize
     }
 
+    /// Room on the disk that is kept free: nothing is started into less.
+    pub fn disk_reserve(&self) -> u64 {
+        self.read().config.daemon.disk_reserve
+    }
+
     /// Programs inside sessions may submit tasks.
     pub fn agents_may_submit(&self) -> bool {
         self.read().config.agents.allow_submit

@@ -291,6 +291,7 @@ impl Keeper {
             rang: self.output.rang(),
             quiet_ms: u64::try_from(self.output.quiet().as_millis()).unwrap_or(u64::MAX),
             title: self.output.title(),
+            ran_ms: Some(u64::try_from(self.running.total(Instant::now()).as_millis()).unwrap_or(u64::MAX - 1)),
         }
     }
 

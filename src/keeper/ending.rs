@@ -100,6 +100,7 @@ impl Keeper {
             Ok(child::Started { pid, start }) => {
                 self.started_at.get_or_insert_with(Timestamp::now);
                 self.stage = Stage::Running { pid, start, step };
+                self.running.run(now);
                 crash::point("keeper:started");
                 self.tell_controllers(&FromKeeper::Started { pid, start });
                 // With the first step, and not again.
@@ -158,6 +159,7 @@ impl Keeper {
     }
 
     fn end(&mut self, reason: ExitReason, exit: Exit, error: Option<String>, hold: Option<Instant>, now: Instant) {
+        self.running.stop(now);
         self.terminal.discard_input();
         self.drop_typing();
         let mut ending = Ending {
@@ -308,6 +310,7 @@ impl Keeper {
             tree::signal(&groups, libc::SIGCONT);
         }
         if std::mem::take(&mut self.frozen) {
+            self.running.run(now);
             self.tell_status();
         }
     }

@@ -15,6 +15,7 @@ use super::orders::Orders;
 use super::output::Output;
 use super::poller::Poller;
 use super::recorder::Recorder;
+use super::stopwatch::Stopwatch;
 use super::terminal::Terminal;
 use super::typing::Typing;
 use super::{Complaint, log, tree};
@@ -81,6 +82,8 @@ pub struct Keeper {
     /// The system told us to leave.
     pub(super) shutdown: bool,
     pub(super) frozen: bool,
+    /// How long the program has run.
+    pub(super) running: Stopwatch,
     /// The exit was acknowledged, or is nobody's business: gone at the latest then.
     pub(super) leave_at: Option<Instant>,
     listener: Option<UnixListener>,
@@ -123,6 +126,7 @@ impl Keeper {
             hung_up: false,
             shutdown: false,
             frozen: false,
+            running: Stopwatch::default(),
             leave_at: None,
             listener: Some(listener),
             accept_at: None,

@@ -22,6 +22,7 @@ mod output;
 mod poller;
 mod recorder;
 mod signals;
+mod stopwatch;
 mod terminal;
 mod tree;
 mod typing;

@@ -188,6 +188,10 @@ impl Keeper {
         }
         tree::freeze(frozen);
         self.frozen = frozen;
+        match frozen {
+            true => self.running.stop(Instant::now()),
+            false => self.running.run(Instant::now()),
+        }
         self.clients[index].send(&FromKeeper::Done);
         self.tell_status();
     }

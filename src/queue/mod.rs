@@ -56,6 +56,8 @@ pub enum Closed {
     Draining,
     /// The configuration is wrong; agents that run are left alone.
     Config,
+    /// Too little room is left on the disk; agents that run are left alone.
+    LowDisk,
 }
 
 /// What is under way.
@@ -176,6 +178,8 @@ pub enum ReasonCode {
     Config,
     /// A key that it needs cannot be had.
     AuthNeeded,
+    /// Too little room is left on the disk.
+    LowDisk,
 }
 
 impl fmt::Display for ReasonCode {
@@ -190,6 +194,7 @@ impl fmt::Display for ReasonCode {
             ReasonCode::RepoLock => "RepoLock",
             ReasonCode::Config => "Config",
             ReasonCode::AuthNeeded => "AuthNeeded",
+            ReasonCode::LowDisk => "LowDisk",
         };
         f.pad(name)
     }
@@ -250,6 +255,9 @@ pub fn reason(task: &Waiting<'_>, limits: &Limits, usage: &Usage, now: Timestamp
         }
         Err(Block::Closed(Closed::Config)) => {
             because(ReasonCode::Config, "the configuration is wrong: 'autodev config check' says where".into())
+        }
+        Err(Block::Closed(Closed::LowDisk)) => {
+            because(ReasonCode::LowDisk, "too little room is left on the disk: 'autodev doctor' says how much".into())
         }
         Err(Block::Slots) => because(ReasonCode::Slots, taken(limits.slots)),
         Err(Block::Provider) if limits.paused_providers.iter().any(|p| p == task.provider) => because(
@@ -363,6 +371,7 @@ mod tests {
         for (closed, expected) in [
             (Closed::Paused, ReasonCode::Held),
             (Closed::Draining, ReasonCode::Held),
+            (Closed::LowDisk, ReasonCode::LowDisk),
             (Closed::Config, ReasonCode::Config),
         ] {
             let shut = Limits { closed: Some(closed), ..limits() };

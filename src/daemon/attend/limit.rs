@@ -1,5 +1,6 @@
 //! The task's time limit: counts while the program runs and is not frozen, and not while
-//! the machine sleeps. What an adopted session has used before is known by wall time only.
+//! the machine sleeps. What an adopted session has used before its keeper knows; one of an
+//! older version does not, and then the clock on the wall has to do.
 
 use std::time::Duration;
 
@@ -11,12 +12,14 @@ use crate::clock::{Span, Timestamp};
 pub(crate) struct Limit {
     left: Option<Duration>,
     running_since: Option<Instant>,
+    /// All of it, where what is left of it was only guessed.
+    guessed_of: Option<Duration>,
 }
 
 impl Limit {
     /// That of a program that has not begun.
     pub fn new(timeout: Option<Span>) -> Self {
-        Limit { left: timeout.map(|t| t.0).filter(|t| !t.is_zero()), running_since: None }
+        Limit { left: timeout.map(|t| t.0).filter(|t| !t.is_zero()), running_since: None, guessed_of: None }
     }
 
     /// What is left for a program that would have been started at `started_at`, had it
@@ -25,7 +28,24 @@ impl Limit {
         let (Some(Span(limit)), Some(started_at)) = (timeout, started_at) else { return Limit::new(timeout) };
         let used = Timestamp::now().since(started_at);
         // One that ran out while nobody looked is over at once, not never.
-        Limit::new(Some(Span(limit.saturating_sub(used).max(Duration::from_millis(1)))))
+        let left = limit.saturating_sub(used).max(Duration::from_millis(1));
+        Limit { guessed_of: Some(limit).filter(|limit| !limit.is_zero()), ..Limit::new(Some(Span(left))) }
+    }
+
+    /// What its keeper knows better: how long the program has run until now. A clock that was
+    /// set, or a machine that slept, makes no difference to that.
+    pub fn ran(&mut self, ran: Duration, now: Instant) {
+        if let Some(limit) = self.guessed_of.take()
+            && self.left.is_some()
+        {
+            self.left = Some(limit.saturating_sub(ran).max(Duration::from_millis(1)));
+            self.running_since = self.running_since.map(|_| now);
+        }
+    }
+
+    /// What is left was guessed by the clock on the wall.
+    pub fn is_guessed(&self) -> bool {
+        self.guessed_of.is_some()
     }
 
     pub fn run(&mut self, now: Instant) {
@@ -88,6 +108,13 @@ mod tests {
     #[test]
     fn what_is_left_is_never_nothing_and_none_is_never() {
         assert_eq!(Limit::new(Some(Span(Duration::ZERO))).left, None);
+        let mut guessed = Limit::remaining(Some(Span(Duration::from_secs(10))), Some(Timestamp(0)));
+        let now = Instant::now();
+        guessed.run(now);
+        guessed.ran(Duration::from_secs(4), now);
+        assert_eq!(guessed.deadline(), Some(now + Duration::from_secs(6)));
+        guessed.ran(Duration::from_secs(9), now);
+        assert_eq!(guessed.deadline(), Some(now + Duration::from_secs(6)), "what is known is not guessed again");
         let long_ago = Limit::remaining(Some(Span(Duration::from_secs(1))), Some(Timestamp(0)));
         assert_eq!(long_ago.left, Some(Duration::from_millis(1)));
         let mut endless = Limit::new(Some(Span(Duration::MAX)));

@@ -258,6 +258,9 @@ impl Attendant {
             FromKeeper::Status(status) => {
                 let mut runs = false;
                 let frozen = status.frozen;
+                if let Some(ran) = status.ran_ms.filter(|_| self.limit.is_guessed()) {
+                    self.limit.ran(Duration::from_millis(ran), Instant::now());
+                }
                 self.daemon.roster.update(self.uid, |live| {
                     live.status = status;
                     runs = live.pid.is_some();

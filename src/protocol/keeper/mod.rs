@@ -306,6 +306,9 @@ pub struct KeeperStatus {
     pub quiet_ms: u64,
     /// The window title the program has set, or empty.
     pub title: String,
+    /// Milliseconds that the program has run, without those in which it was frozen or the
+    /// machine slept. Not known before version 3.
+    pub ran_ms: Option<u64>,
 }
 
 /// Why a keeper refuses.

@@ -51,6 +51,7 @@ fn from_keeper() -> Vec<FromKeeper> {
         FromKeeper::Picture { offset: 5, bytes: b"\x1b[m".to_vec() },
         FromKeeper::Screen { columns: 80, rows: 24, text: b"hi\n".to_vec() },
         FromKeeper::Status(KeeperStatus {
+            ran_ms: Some(77),
             columns: 80,
             rows: 24,
             writers: 1,

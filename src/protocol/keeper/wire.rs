@@ -187,6 +187,7 @@ impl FromKeeper {
                 .u8(u8::from(s.rang))
                 .u64(s.quiet_ms)
                 .bytes(s.title.as_bytes())
+                .u64(s.ran_ms.unwrap_or(u64::MAX))
                 .done(),
             FromKeeper::Refused { code, reason } => Out::new(71).u8(*code as u8).bytes(reason.as_bytes()).done(),
             FromKeeper::Done => Out::new(72).done(),
@@ -233,6 +234,8 @@ impl FromKeeper {
                     rang: r.u8().is_some_and(|rang| rang != 0),
                     quiet_ms: r.u64().unwrap_or_default(),
                     title: r.text().unwrap_or_default(),
+                    // Since version 3.
+                    ran_ms: r.u64().filter(|ran| *ran != u64::MAX),
                 }),
                 71 => FromKeeper::Refused { code: refused(r.u8()?), reason: r.text()? },
                 72 => FromKeeper::Done,

@@ -8,7 +8,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read(|r| due::next(&r.conn)).await
+        self.read(|r| due::next(&r.conn, Timestamp::now())).await
     }
 
     /// Makes tasks whose moment has come claimable, in chunks.

@@ -49,7 +49,7 @@ async fn limits_are_kept_and_do_not_hold_up_others() {
     let claimed = |claims: Vec<Claim>| claims.into_iter().map(|c| c.attempt.task).collect::<Vec<_>>();
     let first = claimed(store.claim(narrow.clone(), 99).await.unwrap());
     assert_eq!(first, [tasks[0], tasks[2], tasks[4]]);
-    for closed in [Closed::Paused, Closed::Draining, Closed::Config] {
+    for closed in [Closed::Paused, Closed::Draining, Closed::Config, Closed::LowDisk] {
         let shut = Limits { closed: Some(closed), ..limits(99) };
         assert!(store.claim(shut, 99).await.unwrap().is_empty());
     }
