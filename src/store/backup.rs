@@ -24,6 +24,8 @@ const AT_LEAST: usize = 2;
 /// What is left free on the disk beside a backup: a full disk keeps the queue from taking
 /// anything.
 const ROOM_LEFT: u64 = 64 * 1024 * 1024;
+/// What a backup's name ends with until it is whole.
+const UNFINISHED: &str = "unfinished";
 /// How the time is written in a backup's name: sorts as it is, and no shell minds it.
 const STAMP: &str = "%Y%m%dT%H%M%SZ";
 
@@ -128,9 +130,10 @@ pub(super) fn back_up_with(
     if free < needed {
         return Err(BackupError::NoRoom { needed, free, directory });
     }
-    // One that was interrupted is begun anew. Its name is no backup's.
-    let unfinished = path.with_extension("unfinished");
-    remove_if_there(&unfinished)?;
+    // Its name is no backup's. Those that were interrupted are of no use.
+    let unfinished = path.with_extension(UNFINISHED);
+    remove_unfinished(&paths.backups())?;
+    remove_copy(&unfinished)?;
     let made = copy(conn, &unfinished).and_then(|seq| {
         crate::crash::point("backup-copied");
         // What has happened since the name was chosen may be in it.
@@ -140,9 +143,31 @@ pub(super) fn back_up_with(
         Ok(Backup { bytes: fs::metadata(&path)?.len(), path, at: now, seq })
     });
     if made.is_err() {
-        remove_if_there(&unfinished)?;
+        remove_copy(&unfinished)?;
     }
     made
+}
+
+/// Removes a copy that was not finished, and what SQLite has put beside it.
+fn remove_copy(unfinished: &Path) -> io::Result<()> {
+    remove_if_there(unfinished)?;
+    remove_if_there(&unfinished.with_extension(format!("{UNFINISHED}-journal")))
+}
+
+/// The same for all in a directory of backups. Backups are made one at a time.
+fn remove_unfinished(directory: &Path) -> io::Result<()> {
+    let listed = match fs::read_dir(directory) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in listed {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension.to_string_lossy().starts_with(UNFINISHED)) {
+            remove_if_there(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// A checked, durable copy; the last entry of the history in it.
