@@ -6,16 +6,26 @@ use std::process::Command;
 /// The point at which to die.
 #[cfg(debug_assertions)]
 const POINT: &str = "AUTODEV_CRASH_POINT";
-/// A file that is removed by dying: whoever comes by later lives on.
+/// A file that is removed by dying: whoever comes by later lives on. As long as it holds a
+/// number above 1, one less stands there afterwards: the how manieth dies.
 #[cfg(debug_assertions)]
 const FUSE: &str = "AUTODEV_CRASH_FUSE";
 
 /// Dies here, if this is the point that was named, and nobody has died of it yet.
 #[cfg(debug_assertions)]
 pub fn point(name: &str) {
-    let named = std::env::var_os(POINT).is_some_and(|point| point == name);
-    if named && std::env::var_os(FUSE).is_some_and(|fuse| std::fs::remove_file(fuse).is_ok()) {
-        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+    if std::env::var_os(POINT).is_none_or(|point| point != name) {
+        return;
+    }
+    let Some(fuse) = std::env::var_os(FUSE) else { return };
+    let Ok(text) = std::fs::read_to_string(&fuse) else { return };
+    match text.trim().parse::<u32>() {
+        Ok(left) if left > 1 => drop(std::fs::write(&fuse, (left - 1).to_string())),
+        _ => {
+            if std::fs::remove_file(fuse).is_ok() {
+                let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+            }
+        }
     }
 }
 

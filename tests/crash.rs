@@ -157,6 +157,69 @@ fn what_is_cancelled_while_it_starts_never_runs() {
     }
 }
 
+/// Before and after each commit of a task's life, and after each was witnessed: the n-th,
+/// for n = 1, 2, 3… until there are no more. What is acknowledged is there, what runs runs
+/// once, and who repeats with the same key gets the same task.
+#[test]
+fn every_commit_can_be_the_last() {
+    for point in ["committing", "committed", "witnessed"] {
+        let mut nth = 1;
+        loop {
+            let instance = Instance::new();
+            arm(&instance, point);
+            fs::write(instance.home().join("fuse"), nth.to_string()).unwrap();
+            let begun = "echo $AUTODEV_ATTEMPT $$ >> ran";
+            let submit = ["submit", "-q", "--provider", "shell", "--idempotency-key", "k", "--", "sh", "-c", begun];
+            // A lost connection is repeated with the key.
+            assert_eq!(instance.ok(&submit).trim(), "1", "{point} {nth}");
+            assert_eq!(instance.wait(1), "passed", "{point} {nth}: {}", instance.log());
+            assert_eq!(instance.ok(&submit).trim(), "1", "{point} {nth}");
+            let ran = fs::read_to_string(instance.work().join("ran")).unwrap();
+            assert_eq!(ran.lines().count(), 1, "{point} {nth}: {ran}");
+            assert_eq!(instance.json(&["list", "--all"]).as_array().unwrap().len(), 1, "{point} {nth}");
+            instance.ok(&["history", "--verify"]);
+            empties(&instance.state().join("sessions/live"));
+            if instance.home().join("fuse").exists() {
+                break;
+            }
+            nth += 1;
+        }
+        assert!(nth > 3, "{point}: {nth}");
+    }
+}
+
+/// A restore that dies at any step is finished by the next start, or has changed nothing.
+#[test]
+fn a_restore_can_die_at_any_step() {
+    let steps = ["restore-built", "restore-kept", "restore-witnessed", "restore-log-gone", "restore-put"];
+    for point in steps {
+        let instance = Instance::new();
+        for _ in 0..5 {
+            instance.submit(&["--hold"], "true");
+        }
+        let backup = instance.json(&["backup"])["path"].as_str().unwrap().to_owned();
+        instance.submit(&["--hold"], "true");
+        instance.kill_daemon();
+        let fuse = instance.home().join("fuse");
+        fs::write(&fuse, "").unwrap();
+        let mut restore = instance.autodev(&["restore", "--from", &backup, "--no-replay", "--yes"]);
+        restore.env("AUTODEV_CRASH_POINT", point).env("AUTODEV_CRASH_FUSE", &fuse);
+        assert!(!restore.output().unwrap().status.success(), "{point}");
+        spent(&instance, point);
+        let before = point == "restore-built" || point == "restore-kept";
+        let there = instance.json(&["list", "--all"]).as_array().unwrap().len();
+        assert_eq!(there, if before { 6 } else { 5 }, "{point}");
+        instance.ok(&["history", "--verify"]);
+        // In both cases it can be done once more.
+        let again = instance.json(&["restore", "--from", &backup, "--no-replay", "--yes"]);
+        assert_eq!(again["from_event"], 5, "{point}: {again}");
+        assert_eq!(instance.json(&["list", "--all"]).as_array().unwrap().len(), 5, "{point}");
+        assert_eq!(instance.submit(&["--hold"], "true"), 7, "{point}: a number was given out again");
+        let doctor = instance.run(&["doctor", "--deep", "--json"]);
+        assert!(doctor.status.success(), "{point}: {}", String::from_utf8_lossy(&doctor.stdout));
+    }
+}
+
 /// A daemon that dies at `point`, the first time anything comes by there.
 fn armed(point: &str) -> Instance {
     let instance = Instance::new();

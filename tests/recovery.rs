@@ -230,6 +230,22 @@ fn what_was_cancelled_stays_cancelled_after_a_boot() {
     assert_eq!(instance.json(&["show", "1"])["attempts"].as_array().unwrap().len(), 1);
 }
 
+/// Into a disk that is nearly full nothing is started; with room again all goes on by itself.
+#[test]
+fn nothing_is_started_into_a_full_disk() {
+    // More than any disk has.
+    let instance = Instance::configured("[daemon]\ndisk_reserve = \"1024 GiB\"\n");
+    let task = instance.submit(&[], "true");
+    let shown = instance.task(task);
+    assert_eq!((&shown["state"], &shown["reason"]["code"]), (&"queued".into(), &"LowDisk".into()));
+    assert!(instance.ok(&["status"]).contains("too little room"));
+    assert_eq!(instance.run(&["wait", "1", "--timeout", "1s"]).status.code(), Some(8));
+    // What is asked for is still stored.
+    let other = instance.submit(&[], "true");
+    instance.ok(&["config", "set", "daemon.disk_reserve", "0"]);
+    assert_eq!((instance.wait(task), instance.wait(other)), ("passed".into(), "passed".into()));
+}
+
 /// A shutdown sends SIGTERM to everything, in no order. Whoever hears it first: the record
 /// says that it was a shutdown, and the tasks wait for what their policy says.
 #[test]

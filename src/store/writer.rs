@@ -18,6 +18,7 @@ use super::tx::{Chain, Tx, Wakes};
 use super::witness::{Head, Witness};
 use super::{StoreError, chores, events, indexer, migrate};
 use crate::clock::Timestamp;
+use crate::crash;
 use crate::id::Uid;
 use crate::protocol::view::EventView;
 
@@ -296,9 +297,18 @@ impl Writer {
             self.conn = None;
             return Err(End::NotStored("the disk is full or failing".into()));
         }
+        if !pending.events.is_empty() {
+            crash::point("committing");
+        }
         match run(conn, "COMMIT") {
             Ok(()) => {
+                if !pending.events.is_empty() {
+                    crash::point("committed");
+                }
                 self.stored(&pending);
+                if !pending.events.is_empty() {
+                    crash::point("witnessed");
+                }
                 Ok((value, pending))
             }
             Err(error) => {

@@ -29,6 +29,8 @@ pub const DISK: [i64; 12] = [
     libc::SYS_mkdirat,
     libc::SYS_fallocate,
 ];
+/// Those that write to what may be a file; counted are those to files of sessions.
+pub const WRITES: [i64; 2] = [libc::SYS_write, libc::SYS_writev];
 /// Those that make descriptors.
 pub const DESCRIPTORS: [i64; 7] = [
     libc::SYS_openat,
@@ -143,7 +145,7 @@ impl Drop for Injector {
 /// A filter that asks about all system calls that may ever be aimed at.
 fn filter() -> Vec<libc::sock_filter> {
     let op = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
-    let calls: Vec<i64> = DISK.iter().chain(&DESCRIPTORS).chain(&PROCESSES).copied().collect();
+    let calls: Vec<i64> = DISK.iter().chain(&WRITES).chain(&DESCRIPTORS).chain(&PROCESSES).copied().collect();
     let number = offset_of!(libc::seccomp_data, nr) as u32;
     let mut program = vec![op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, number)];
     for (at, call) in calls.iter().enumerate() {
@@ -247,6 +249,12 @@ fn decide(asked: &libc::seccomp_notif, state: &mut State, itself: u32) -> Option
     let duplicates = [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC].map(|command| command as u64);
     if call == libc::SYS_fcntl && !duplicates.contains(&asked.data.args[1]) {
         return None;
+    }
+    if WRITES.contains(&call) {
+        let file = std::fs::read_link(format!("/proc/{}/fd/{}", asked.pid, asked.data.args[0])).ok()?;
+        if !file.to_string_lossy().contains("/sessions/live/") {
+            return None;
+        }
     }
     let of = if group_of(asked.pid)? == itself { Of::Itself } else { Of::Children };
     if of != aim.of {

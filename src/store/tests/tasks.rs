@@ -242,3 +242,24 @@ async fn switches_outlive_the_daemon() {
     store.close().await;
     assert_eq!(home.open().preference("admission").await.unwrap().as_deref(), Some("draining"));
 }
+
+/// A wait that a wrong clock has made is not waited for, whichever way the clock was wrong.
+#[tokio::test]
+async fn a_clock_that_was_wrong_parks_nothing() {
+    let (home, store) = fresh();
+    let task = submit(&store, TaskSpec { retries: 3, ..spec("one") }).await;
+    let by_wish = submit(&store, TaskSpec { begin: Some(Timestamp::now().plus(YEARS)), ..spec("later") }).await;
+    claim(&store, 4).await;
+    run(&store, task, 1, Outcome::AgentFailed).await;
+    // As if the clock had been years ahead when the attempt failed.
+    let conn = home.stranger();
+    conn.execute("UPDATE tasks SET due_at = due_at + ?2 WHERE id = ?1", (task.0, YEARS.as_millis() as i64)).unwrap();
+    drop(conn);
+    assert!(store.next_due().await.unwrap().unwrap() <= Timestamp::now());
+    store.release_due(Timestamp::now()).await.unwrap();
+    assert_eq!(view(&store, task).await.task.due_at, None);
+    let waits = view(&store, by_wish).await.task.due_at.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), Some(waits), "what somebody has wished for is waited for");
+}
+
+const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
