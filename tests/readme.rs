@@ -126,7 +126,8 @@ fn lines_for_agents_are_well_formed() {
     assert!(lines.len() > 2);
     for line in lines {
         let mut command = shell(&home, &format!("{line} --no-start"));
-        command.env("AUTODEV_SUBMIT_PROVIDER", "claude");
+        // As in the session of a task, where some of them belong.
+        command.env("AUTODEV_SUBMIT_PROVIDER", "claude").env("AUTODEV_TASK_ID", "1");
         let mut user = User::run(command, SIZE);
         let status = user.ended();
         assert_eq!(status.code(), Some(3), "'{line}':\n{}", user.shown());

@@ -5,6 +5,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -22,6 +23,11 @@ use crate::store::Store;
 /// Sessions in one batch.
 const MOST_AT_ONCE: usize = 64;
 
+/// Before what could not be archived is tried again…
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+/// …which doubles so often.
+const MOST_DOUBLINGS: u32 = 6;
+
 /// A session whose end is stored and whose keeper is gone.
 #[derive(Debug)]
 struct Ended {
@@ -30,6 +36,8 @@ struct Ended {
     bytes: u64,
     /// Keeps a keeper that comes late out of the directory until it is gone.
     barred: Option<FileLock>,
+    /// How often it could not be archived.
+    tries: u32,
 }
 
 /// The queue of ended sessions. What is in it when the daemon leaves is found again by
@@ -42,14 +50,14 @@ impl Archiver {
     pub fn start(paths: &Paths, store: &Store) -> Self {
         // Not bounded: each entry stands for a session that has just left the roster.
         let (sender, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(work(paths.done_sessions(), store.clone(), receiver));
+        tokio::spawn(work(paths.done_sessions(), store.clone(), receiver, sender.downgrade()));
         Archiver(sender)
     }
 
     /// Takes a session over. `bytes` is the length of its recording; `u64::MAX` when it
     /// is not known.
     pub fn add(&self, uid: Uid, dir: SessionDir, bytes: u64, barred: Option<FileLock>) {
-        if self.0.send(Ended { uid, dir, bytes, barred }).is_err() {
+        if self.0.send(Ended { uid, dir, bytes, barred, tries: 0 }).is_err() {
             tracing::debug!(%uid, "left for the next start");
         }
     }
@@ -58,39 +66,66 @@ impl Archiver {
 /// First the place is durable, then it is stored, then the directory leaves
 /// `sessions/live/`. Whatever comes in between, the next start finds the directory there
 /// and does it once more.
-async fn work(done: PathBuf, store: Store, mut ended: mpsc::UnboundedReceiver<Ended>) {
+async fn work(
+    done: PathBuf,
+    store: Store,
+    mut ended: mpsc::UnboundedReceiver<Ended>,
+    again: mpsc::WeakUnboundedSender<Ended>,
+) {
     let leftovers = done.clone();
     drop(tokio::task::spawn_blocking(move || remove_gone(&leftovers)).await);
     let mut batch = Vec::new();
     while ended.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
         crash::point("to-archive");
         let sessions = std::mem::take(&mut batch);
-        let to = done.clone();
-        let places = match tokio::task::spawn_blocking(move || find_places(&to, sessions)).await {
-            Ok(places) => places,
-            Err(error) => {
-                tracing::error!(%error, "ended sessions cannot be archived; the next start tries again");
-                continue;
-            }
-        };
-        if let Err(error) = store.recordings_moved(places.iter().filter_map(Place::moved).collect()).await {
-            tracing::error!(%error, "where recordings lie now cannot be stored; the next start tries again");
-            continue;
+        let all: Vec<_> = sessions.iter().map(|one| (one.uid, one.dir.clone(), one.bytes, one.tries)).collect();
+        archive(&done, &store, sessions).await;
+        let left = tokio::task::spawn_blocking(move || {
+            let is_left = |(uid, dir, ..): &(Uid, SessionDir, u64, u32)| {
+                dir.path().exists() && gather::belongs(dir, *uid).unwrap_or(true)
+            };
+            all.into_iter().filter(is_left).collect::<Vec<_>>()
+        });
+        for (uid, dir, bytes, tries) in left.await.unwrap_or_default() {
+            let pause = FIRST_PAUSE * 2u32.pow(tries.min(MOST_DOUBLINGS));
+            let again = again.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(pause).await;
+                // The daemon may be leaving: the next start finds it.
+                if let Some(again) = again.upgrade() {
+                    drop(again.send(Ended { uid, dir, bytes, barred: None, tries: tries + 1 }));
+                }
+            });
         }
-        crash::point("archive-stored");
-        let to = done.clone();
-        let stranded = match tokio::task::spawn_blocking(move || leave_live(&to, places)).await {
-            Ok(stranded) => stranded,
-            Err(error) => {
-                tracing::error!(%error, "archived sessions cannot be taken out of sessions/live");
-                continue;
-            }
-        };
-        if !stranded.is_empty()
-            && let Err(error) = store.recordings_moved(stranded).await
-        {
-            tracing::error!(%error, "where recordings lie cannot be stored; the next start tries again");
+    }
+}
+
+async fn archive(done: &Path, store: &Store, sessions: Vec<Ended>) {
+    let to = done.to_owned();
+    let places = match tokio::task::spawn_blocking(move || find_places(&to, sessions)).await {
+        Ok(places) => places,
+        Err(error) => {
+            tracing::error!(%error, "ended sessions cannot be archived yet");
+            return;
         }
+    };
+    if let Err(error) = store.recordings_moved(places.iter().filter_map(Place::moved).collect()).await {
+        tracing::error!(%error, "where recordings lie now cannot be stored yet");
+        return;
+    }
+    crash::point("archive-stored");
+    let to = done.to_owned();
+    let stranded = match tokio::task::spawn_blocking(move || leave_live(&to, places)).await {
+        Ok(stranded) => stranded,
+        Err(error) => {
+            tracing::error!(%error, "archived sessions cannot be taken out of sessions/live");
+            return;
+        }
+    };
+    if !stranded.is_empty()
+        && let Err(error) = store.recordings_moved(stranded).await
+    {
+        tracing::error!(%error, "where recordings lie cannot be stored yet");
     }
 }
 
@@ -145,7 +180,7 @@ fn find_places(done: &Path, mut sessions: Vec<Ended>) -> Vec<Place> {
     if places.iter().any(|place| matches!(place.to, To::Directory(_)))
         && let Err(error) = private_directory(&to)
     {
-        tracing::error!(directory = %to.display(), %error, "ended sessions cannot be archived; the next start tries again");
+        tracing::error!(directory = %to.display(), %error, "ended sessions cannot be archived; it is tried again");
         places.retain(|place| !matches!(place.to, To::Directory(_)));
     }
     compress(places.iter().filter(|place| matches!(place.to, To::Directory(_))).map(|place| &place.ended));
@@ -171,7 +206,7 @@ fn compress<'a>(sessions: impl Iterator<Item = &'a Ended> + Send) {
 /// whoever has it alone.
 fn is_its_own(session: &Ended) -> bool {
     gather::belongs(&session.dir, session.uid).unwrap_or_else(|error| {
-        tracing::error!(session = %session.uid, %error, "it cannot be archived; the next start tries again");
+        tracing::error!(session = %session.uid, %error, "it cannot be archived; it is tried again");
         false
     })
 }
@@ -192,7 +227,7 @@ fn pack(pack: &Path, sessions: Vec<Ended>) -> Vec<Place> {
         match recording::pack::append(pack, &[entry(&session)]) {
             Ok(offsets) => places.push(place((session, offsets.into_iter().next().flatten()))),
             Err(error) => {
-                tracing::error!(session = %session.uid, %error, "it cannot be archived; the next start tries again");
+                tracing::error!(session = %session.uid, %error, "it cannot be archived; it is tried again");
             }
         }
     }
@@ -224,7 +259,7 @@ fn leave_live(done: &Path, places: Vec<Place>) -> Vec<Moved> {
         };
         match done {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::error!(session = %ended.uid, %error, "its directory stays; the next start tries again");
+                tracing::error!(session = %ended.uid, %error, "its directory stays; it is tried again");
                 if matches!(to, To::Directory(_)) {
                     stranded.push((ended.uid, dir.to_string_lossy().into_owned(), None));
                 }
@@ -254,7 +289,7 @@ mod tests {
         let dir = SessionDir(live.join(name));
         fs::create_dir_all(dir.path()).unwrap();
         fs::write(dir.launch(), name).unwrap();
-        Ended { uid: Uid::new(), dir, bytes, barred: None }
+        Ended { uid: Uid::new(), dir, bytes, barred: None, tries: 0 }
     }
 
     fn paths(places: &[Place]) -> Vec<Moved> {
@@ -267,7 +302,7 @@ mod tests {
         let (live, done) = (home.path().join("live"), home.path().join("done"));
         private_directory(&done).unwrap();
         let session = ended(&live, "1.1", u64::MAX);
-        let again = || Ended { uid: session.uid, dir: session.dir.clone(), bytes: u64::MAX, barred: None };
+        let again = || Ended { uid: session.uid, dir: session.dir.clone(), bytes: u64::MAX, barred: None, tries: 0 };
         // Killed after the place was stored.
         let first = paths(&find_places(&done, vec![again()]));
         let places = find_places(&done, vec![again()]);

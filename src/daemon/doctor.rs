@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
@@ -25,6 +26,8 @@ use crate::store::{self, Glance, StoreError};
 
 /// With less room than this the next recordings and backups may not fit.
 const LITTLE_ROOM: u64 = 1024 * 1024 * 1024;
+/// An instance this young need not have a backup.
+const NEW: Duration = Duration::from_secs(60 * 60);
 /// Problems of a kind that are named; more are counted.
 const NAMED: usize = 5;
 
@@ -259,6 +262,10 @@ fn backups(paths: &Paths, deep: bool) -> CheckView {
         Err(error) => return bad("backups", error.to_string(), "see that the directory can be read"),
     };
     let Some(newest) = all.first() else {
+        let made = fs::metadata(paths.marker()).and_then(|file| file.modified()).ok();
+        if made.is_none_or(|made| made.elapsed().is_ok_and(|age| age < NEW)) {
+            return fine("backups", "there are none yet: nothing has been here for an hour");
+        }
         return odd("backups", "there are none", "autodev backup");
     };
     if deep
