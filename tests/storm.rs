@@ -1,5 +1,6 @@
-//! The daemon is killed again and again: agents do not notice, nothing is lost or run
-//! twice. `AUTODEV_STORM_KILLS` says how often; the default is quick.
+//! The daemon is killed again and again, and keepers with it: what was acknowledged is not
+//! lost, and nothing runs twice at a time. `AUTODEV_STORM_KILLS` says how often; the default
+//! is quick. Random choices follow from `AUTODEV_SEED`, which is printed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -84,4 +85,118 @@ fn nothing_acknowledged_is_lost_or_runs_twice() {
     instance.ok(&["history", "--verify"]);
     // Nothing is left behind, and what ended has been moved away.
     assert_eq!(instance.json(&["sessions"]).as_array().map(Vec::len), Some(0));
+}
+
+/// Submitters go on while the daemon and keepers are killed at random. Each attempt looks
+/// whether one before it still lives.
+#[test]
+fn a_random_storm_loses_nothing_and_runs_nothing_beside_itself() {
+    const SUBMITTERS: usize = 8;
+    let kills = std::env::var("AUTODEV_STORM_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    let mut random = Random::new();
+    let instance = Instance::configured("[queue]\nslots = 6\n");
+    instance.ok(&["status"]);
+    // The 22nd field of a process's stat is when it began: with that its number is its own.
+    // One that has ended and that nobody has collected yet (`Z`) does nothing any more.
+    let script = "me=$(sed 's/.*) //' /proc/$$/stat | cut -d' ' -f20)
+        while read -r task attempt pid start; do
+            [ $task = $AUTODEV_TASK_ID ] && [ $pid != $$ ] && grep -q \") [^ZX] .* $start \" /proc/$pid/stat 2>/dev/null &&
+                echo \"$task: $AUTODEV_ATTEMPT beside $attempt\" >> beside
+        done < ran
+        echo $AUTODEV_TASK_ID $AUTODEV_ATTEMPT $$ $me >> ran
+        sleep 0.1
+        echo $AUTODEV_TASK_ID $AUTODEV_ATTEMPT >> ended";
+    fs::write(instance.work().join("ran"), "").unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let (mut daemons, mut keepers) = (0, 0);
+    let acknowledged: Vec<i64> = std::thread::scope(|scope| {
+        let submitters: Vec<_> = (0..SUBMITTERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut acknowledged = Vec::new();
+                    while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                        acknowledged.push(instance.submit(&["--max-restarts", "100"], script));
+                        // As fast as they are worked off, not faster.
+                        let task = acknowledged.last().unwrap().to_string();
+                        instance.run(&["wait", &task, "--timeout", "2s"]);
+                    }
+                    acknowledged
+                })
+            })
+            .collect();
+        while daemons + keepers < kills {
+            std::thread::sleep(std::time::Duration::from_millis(20 + random.below(130)));
+            let victim = keeper_of_some_session(&instance, &mut random).filter(|_| random.below(3) == 0);
+            if let Some(pid) = victim {
+                // It may have ended by itself meanwhile.
+                if let Some(handle) = autodev::process::PidFd::open(pid) {
+                    handle.signal(libc::SIGKILL).unwrap();
+                    keepers += 1;
+                }
+            } else if let Some(pid) = daemon(&instance) {
+                pid.signal(libc::SIGKILL).unwrap();
+                daemons += 1;
+            }
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        submitters.into_iter().flat_map(|submitter| submitter.join().unwrap()).collect()
+    });
+    for task in &acknowledged {
+        assert_eq!(instance.wait(*task), "passed", "{}\n{}", instance.task(*task), instance.log());
+    }
+    let beside = fs::read_to_string(instance.work().join("beside")).unwrap_or_default();
+    assert_eq!(beside, "", "{}", instance.log());
+    let ended = fs::read_to_string(instance.work().join("ended")).unwrap();
+    let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in ended.lines() {
+        *ends.entry(line).or_default() += 1;
+    }
+    for task in &acknowledged {
+        let passed = instance.task(*task)["attempt"].as_str().unwrap().to_owned();
+        assert_eq!(ends.get(format!("{task} {passed}").as_str()), Some(&1), "task {task}");
+    }
+    assert!(ends.values().all(|count| *count == 1), "{ends:?}");
+    instance.ok(&["history", "--verify"]);
+    common::empties(&instance.state().join("sessions/live"));
+    let state = format!("AUTODEV_STATE={}", instance.state().display());
+    for pid in autodev::process::all().unwrap() {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        assert!(memchr::memmem::find(&environment, state.as_bytes()).is_none(), "process {pid} is left over");
+    }
+    let doctor = instance.run(&["doctor", "--deep", "--json"]);
+    assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
+    println!("{} tasks, {daemons} kills of the daemon, {keepers} of keepers", acknowledged.len());
+}
+
+fn daemon(instance: &Instance) -> Option<autodev::process::PidFd> {
+    let text = fs::read(instance.state().join("daemon.lock")).ok()?;
+    serde_json::from_slice::<autodev::paths::LockFile>(&text).ok()?.process.open()
+}
+
+fn keeper_of_some_session(instance: &Instance, random: &mut Random) -> Option<u32> {
+    let live: Vec<_> = fs::read_dir(instance.state().join("sessions/live")).ok()?.flatten().collect();
+    let some = live.get(usize::try_from(random.below(live.len().max(1) as u64)).ok()?)?;
+    let text = fs::read(some.path().join("keeper.json")).ok()?;
+    Some(serde_json::from_slice::<autodev::paths::KeeperFile>(&text).ok()?.process.pid)
+}
+
+/// Splitmix64: the same again for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Random {
+        use std::hash::{BuildHasher, Hasher};
+        let seed = std::env::var("AUTODEV_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = seed.unwrap_or_else(|| std::collections::hash_map::RandomState::new().build_hasher().finish());
+        println!("AUTODEV_SEED={seed}");
+        Random(seed)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
 }
