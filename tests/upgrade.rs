@@ -76,7 +76,8 @@ fn dying_in_the_middle_of_it_loses_nothing() {
         fs::write(&fuse, "").unwrap();
         let mut start = instance.autodev(&["daemon", "start"]);
         start.env("AUTODEV_CRASH_POINT", point).env("AUTODEV_CRASH_FUSE", &fuse);
-        assert!(!start.output().unwrap().status.success(), "{point}");
+        // Whoever starts one that is killed starts another.
+        assert!(start.output().unwrap().status.success(), "{point}");
         assert!(!fuse.exists(), "nothing has come by '{point}'");
         is_whole(&instance);
         let backups = instance.json(&["backup", "--list"]);

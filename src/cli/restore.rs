@@ -95,15 +95,29 @@ fn confirmed(runs: bool) -> Result<bool, Fault> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
+/// Tasks that are named; more are counted.
+const NAMED: usize = 20;
+
 fn told(restored: &RestoredView) -> String {
     let mut text = format!(
         "restored from {} (up to entry {}), and {} entries that could still be read\n",
         restored.from, restored.from_event, restored.replayed
     );
     match restored.lost {
+        None if !restored.missing.is_empty() => {}
         None => text.push_str("nothing is lost\n"),
         Some((from, 0)) => text.push_str(&format!("what happened from entry {from} on, if anything, is lost\n")),
         Some((from, to)) => text.push_str(&format!("entries {from} to {to} of the history are lost\n")),
+    }
+    if !restored.missing.is_empty() {
+        let named: Vec<String> = restored.missing.iter().take(NAMED).map(|task| task.to_string()).collect();
+        let more = restored.missing.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text.push_str(&format!("lost, for they could not be read: task {}{more}\n", named.join(", ")));
+    }
+    if !restored.unreadable.is_empty() {
+        let tables = restored.unreadable.join(", ");
+        text.push_str(&format!("some of it is as it was at the backup, for it could not be read: {tables}\n"));
     }
     if restored.adopted > 0 {
         text.push_str(&format!("{} running attempts were taken back in\n", restored.adopted));

@@ -41,7 +41,7 @@ pub(super) const FIND_LIMIT: Duration = Duration::from_secs(30);
 const NAMELESS_PAUSE: Duration = Duration::from_millis(50);
 
 /// Starts tried before the last one's answer is believed: another daemon may take the lock
-/// each time and have left again before it is met, but not for ever.
+/// each time and have left again before it is met, or each be killed, but not for ever.
 const MAX_STARTS: u32 = 20;
 
 /// A connection to the instance's daemon; nothing has been sent.
@@ -66,7 +66,7 @@ pub(super) fn connect(paths: &Paths, start: Start) -> Result<UnixStream, Fault> 
         may_start(start)?;
         starts += 1;
         match start::start(paths, deadline)? {
-            Some(conflict) if starts >= MAX_STARTS => return Err(conflict),
+            Some(fault) if starts >= MAX_STARTS => return Err(fault),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -24,8 +24,9 @@ const PROGRAM: &str = "autodevd";
 /// Longest line a daemon may answer, in bytes.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-/// Starts a daemon. It serves when this returns `None`; a fault says that another one
-/// holds the lock, which was quicker.
+/// Starts a daemon. It serves when this returns `None`; a fault that is returned is one to
+/// try again after: another daemon holds the lock, which was quicker, or somebody has killed
+/// this one.
 pub(super) fn start(paths: &Paths, deadline: Instant) -> Result<Option<Fault>, Fault> {
     let failed = |what: &str, error: &dyn std::fmt::Display| {
         Fault::new(FaultCode::Unreachable, format!("the daemon cannot be started: {what}: {error}"))
@@ -63,12 +64,13 @@ pub(super) fn start(paths: &Paths, deadline: Instant) -> Result<Option<Fault>, F
     let line = line.trim();
     if line.is_empty() {
         // It has closed the descriptor by ending, so this does not wait.
-        let how = child.wait().map_or_else(|e| e.to_string(), |status| status.to_string());
-        return Err(Fault::new(
-            FaultCode::Unreachable,
-            format!("the daemon ended while it started ({how}){}", last(&log)),
-        )
-        .hint(format!("its log is {}", log.display())));
+        let status = child.wait();
+        let killed = status.as_ref().is_ok_and(|status| status.signal() == Some(libc::SIGKILL));
+        let how = status.map_or_else(|e| e.to_string(), |status| status.to_string());
+        let fault =
+            Fault::new(FaultCode::Unreachable, format!("the daemon ended while it started ({how}){}", last(&log)))
+                .hint(format!("its log is {}", log.display()));
+        return if killed { Ok(Some(fault)) } else { Err(fault) };
     }
     let answer: Ready = serde_json::from_str(line).map_err(|e| failed("its answer is not understood", &e))?;
     if answer.ready {

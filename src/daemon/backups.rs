@@ -55,7 +55,7 @@ pub(super) async fn run(daemon: Arc<Daemon>) -> io::Result<()> {
             () = daemon.is_leaving() => return Ok(()),
         }
         match daemon.store.last_event().await {
-            Ok(last) if newest.is_some_and(|newest| newest.seq >= last) || last == 0 => continue,
+            Ok(last) if newest.is_some_and(|newest| newest.seq == last) || last == 0 => continue,
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "the database cannot be asked whether anything has changed"),
         }

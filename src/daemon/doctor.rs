@@ -22,7 +22,7 @@ use crate::protocol::launch::LaunchSpec;
 use crate::protocol::view::{CheckLevel, CheckView};
 use crate::recording::{Reader, Source};
 use crate::recovery::{gather, plan};
-use crate::store::{self, Glance, StoreError};
+use crate::store::{self, Glance, OpenError, StoreError};
 
 /// With less room than this the next recordings and backups may not fit.
 const LITTLE_ROOM: u64 = 1024 * 1024 * 1024;
@@ -40,7 +40,12 @@ pub(super) fn examine(paths: &Paths, deep: bool) -> Vec<CheckView> {
             Some(glance)
         }
         Err(error) => {
-            checks.push(bad("database", error.to_string(), "autodev restore"));
+            let hint = match error {
+                OpenError::Newer(_) => "install the version again that wrote it",
+                OpenError::Io(_) => "see that its files can be read and written",
+                OpenError::Damaged(_) => "autodev restore",
+            };
+            checks.push(bad("database", error.to_string(), hint));
             None
         }
     };
@@ -149,6 +154,7 @@ fn database(glance: &Glance) -> Vec<CheckView> {
             Ok(Err(problem)) => bad("history", problem, "autodev restore"),
             Err(error) => unreadable("history", error),
         },
+        list("rows", glance.rows(), "every task stands where its history says"),
         list("counters", glance.counters(), "they count what is there"),
         list("texts", glance.texts(), "prompts and commands are those that were submitted"),
     ]

@@ -85,7 +85,7 @@ fn restore(paths: &Paths, from: Option<PathBuf>, no_replay: bool) -> Result<Repl
         live: found.into_values().filter_map(|found| found.spec).collect(),
         generation: last_generation(&lock),
     };
-    let Restored { from, from_event, replayed, lost, held, unknown, adopted, quarantine } =
+    let Restored { from, from_event, replayed, lost, unreadable, missing, held, unknown, adopted, quarantine } =
         store::restore(paths, &wanted).map_err(|error| match error {
             RestoreError::Whole(why) | RestoreError::NoBackup(why) => Fault::conflict(why),
             other => Fault::new(FaultCode::NotStored, format!("nothing was restored: {other}")),
@@ -95,6 +95,8 @@ fn restore(paths: &Paths, from: Option<PathBuf>, no_replay: bool) -> Result<Repl
         from_event,
         replayed,
         lost,
+        unreadable,
+        missing,
         held,
         unknown,
         adopted,

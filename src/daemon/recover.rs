@@ -198,8 +198,10 @@ async fn unfinished(daemon: &Arc<Daemon>, row: Unfinished, found: Option<Found>)
         }
         return words::did(&action);
     }
+    // A restore may have given its row another number.
+    let marker = found.as_ref().and_then(|found| Some(found.spec.as_ref()?.marker));
     let dir = found.map_or_else(|| daemon.paths.session_directory(&row.session, row.uid), |f| f.dir);
-    let marker = process::marker(daemon.paths.instance_number(), row.number);
+    let marker = marker.unwrap_or_else(|| process::marker(daemon.paths.instance_number(), row.number));
     let mut attendant = Attendant::new(daemon, &row.session, row.uid, dir, marker);
     attendant.limit = Limit::remaining(row.timeout, row.started_at);
     attendant.started = row.started;

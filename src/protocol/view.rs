@@ -444,6 +444,10 @@ pub struct RestoredView {
     pub replayed: i64,
     /// Entries that are lost, first and last; the last is 0 when nobody knows.
     pub lost: Option<(i64, i64)>,
+    /// Tables of which something could not be read that happened after the backup.
+    pub unreadable: Vec<String>,
+    /// Tasks that the history knows, and that could not be read.
+    pub missing: Vec<TaskId>,
     /// Tasks that are held because they may have run since.
     pub held: u32,
     /// Attempts that were under way, of which nobody knows how they ended.

@@ -218,7 +218,11 @@ pub(super) fn check(conn: &Connection) -> Result<(), String> {
 /// # Errors
 /// When one cannot be removed, or the directory cannot be read.
 pub fn prune(paths: &Paths, max_bytes: u64) -> io::Result<Vec<Backup>> {
-    let expired = expired(backups(paths)?, max_bytes);
+    let mut all = backups(paths)?;
+    // By a clock that was ahead: whatever was made since is newer.
+    let now = Timestamp::now();
+    all.sort_by_key(|backup| backup.at > now);
+    let expired = expired(all, max_bytes);
     for backup in &expired {
         remove_if_there(&backup.path)?;
     }

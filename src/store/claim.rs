@@ -8,8 +8,9 @@ use super::apply;
 use super::failure::Failure;
 use super::submit;
 use super::tx::Tx;
-use super::{Claim, dependents, rows, texts};
+use super::{Claim, dependents, lanes, rows, texts};
 use crate::id::{AttemptId, TaskId, Uid};
+use crate::protocol::fault::Fault;
 use crate::protocol::view::SessionState;
 use crate::queue::{self, LaneId, Limits, Usage};
 use crate::task::spec::DEFAULT_SIZE;
@@ -30,6 +31,15 @@ pub(super) fn claim(tx: &mut Tx<'_>, limits: &Limits, most: usize) -> Result<Vec
     while claims.len() < most {
         let Some((provider, head)) = next(tx, limits, &usage)? else { break };
         let task = TaskId(head.task);
+        if !is_ready(tx, head)? {
+            // Not what a trigger has written: a page has been damaged. The others go on.
+            tracing::error!(%task, "the queue names a task that cannot be started; looking for the next");
+            lanes::set_heads(tx.conn, Some(head.lane))?;
+            if head_of(tx, head.lane)? == Some(head) {
+                return Err(Fault::internal("the queue's index is damaged: 'autodev doctor' looks at all of it").into());
+            }
+            continue;
+        }
         // What it waited for may be running again, and the chore that says so on its way.
         if dependents::recheck(tx, task)? > 0 {
             continue;
@@ -90,6 +100,21 @@ fn head(tx: &Tx<'_>, limits: &Limits, usage: &Usage, provider: &str) -> rusqlite
     Ok(None)
 }
 
+/// Whether it is as a head is: its row says the same as its lane.
+fn is_ready(tx: &Tx<'_>, head: Head) -> rusqlite::Result<bool> {
+    tx.conn
+        .prepare_cached("SELECT 1 FROM tasks WHERE id = ?1 AND ready = 1 AND rank = ?2 AND lane = ?3")?
+        .exists(params![head.task, head.rank, head.lane.0])
+}
+
+/// The head of a lane.
+fn head_of(tx: &Tx<'_>, lane: LaneId) -> rusqlite::Result<Option<Head>> {
+    tx.conn
+        .prepare_cached("SELECT head_rank, head_task FROM lanes WHERE id = ?1 AND head_rank IS NOT NULL")?
+        .query_row([lane.0], |row| Ok(Head { rank: row.get(0)?, task: row.get(1)?, lane }))
+        .optional()
+}
+
 /// Keeps a task from running whose texts are not those that were stored.
 fn hold(tx: &mut Tx<'_>, task: TaskId, damage: &str) -> Result<(), Failure> {
     apply::apply(tx, task, &Event::Held, Actor::Daemon)?;
@@ -108,17 +133,35 @@ fn start(tx: &mut Tx<'_>, task: TaskId) -> Result<Claim, Failure> {
     apply::apply(tx, task, &Event::Claimed { attempt: number }, Actor::Daemon)?;
     let attempt = AttemptId { task, number };
     let session_uid = Uid::new();
-    let (spec, session_number) = make_rows(tx, attempt, session_uid)?;
+    let (spec, session_number) = make_rows(tx, attempt, session_uid, None)?;
     let task_uid =
         tx.conn.prepare_cached("SELECT uid FROM tasks WHERE id = ?1")?.query_row([task.0], |row| rows::uid(row, 0))?;
     Ok(Claim { attempt, task_uid, session_uid, session_number, spec, conversation })
 }
 
 /// The rows of an attempt that has been claimed and of its session: what is to be run, and
-/// the session's number.
-pub(super) fn make_rows(tx: &Tx<'_>, attempt: AttemptId, session_uid: Uid) -> Result<(TaskSpec, u64), Failure> {
+/// the session's number. That of `session` is there already.
+pub(super) fn make_rows(
+    tx: &Tx<'_>,
+    attempt: AttemptId,
+    session_uid: Uid,
+    session: Option<i64>,
+) -> Result<(TaskSpec, u64), Failure> {
     let AttemptId { task, number } = attempt;
     let spec = submit::spec(tx, task)?;
+    let session = match session {
+        Some(session) => session,
+        None => make_session(tx, attempt, session_uid, &spec)?,
+    };
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO attempts (task, number, session, provider, model, claimed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![task.0, number, session, spec.provider, spec.model, tx.now.0])?;
+    Ok((spec, u64::try_from(session).unwrap_or(0)))
+}
+
+fn make_session(tx: &Tx<'_>, attempt: AttemptId, uid: Uid, spec: &TaskSpec) -> rusqlite::Result<i64> {
     let (columns, rows) = spec.size.unwrap_or(DEFAULT_SIZE);
     tx.conn
         .prepare_cached(
@@ -127,25 +170,19 @@ pub(super) fn make_rows(tx: &Tx<'_>, attempt: AttemptId, session_uid: Uid) -> Re
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '[]', ?9, ?10, ?11, 0)",
         )?
         .execute(params![
-            session_uid.bytes(),
+            uid.bytes(),
             attempt.session().as_str(),
             spec.provider,
             spec.mode.name(),
             spec.dir.to_str(),
-            task.0,
-            number,
+            attempt.task.0,
+            attempt.number,
             SessionState::Starting.name(),
             columns,
             rows,
             tx.now.0,
         ])?;
-    let session = tx.conn.last_insert_rowid();
-    tx.conn
-        .prepare_cached(
-            "INSERT INTO attempts (task, number, session, provider, model, claimed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![task.0, number, session, spec.provider, spec.model, tx.now.0])?;
-    Ok((spec, u64::try_from(session).unwrap_or(0)))
+    Ok(tx.conn.last_insert_rowid())
 }
 
 /// The conversation of the last attempt whose program was started.

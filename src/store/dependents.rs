@@ -74,19 +74,17 @@ fn refuse_circle(tx: &Tx<'_>, task: TaskId) -> Result<(), Failure> {
 /// Looks again at what `task` waits for, and says how many of these are not met.
 pub(super) fn recheck(tx: &mut Tx<'_>, task: TaskId) -> Result<u32, Failure> {
     let mut unmet = 0;
-    let mut changed = false;
     for link in rows::dependencies(tx.conn, task)? {
         let Dependency { task: parent, when } = link.dependency;
         let met = when.met_by(link.status);
         unmet += u32::from(!met);
         if met != link.met {
-            changed = true;
             set_met(tx, task, parent, when, met)?;
         }
     }
-    if changed {
-        tx.conn.prepare_cached("UPDATE tasks SET unmet = ?2 WHERE id = ?1")?.execute(params![task.0, unmet])?;
-    }
+    tx.conn
+        .prepare_cached("UPDATE tasks SET unmet = ?2 WHERE id = ?1 AND unmet <> ?2")?
+        .execute(params![task.0, unmet])?;
     Ok(unmet)
 }
 

@@ -12,6 +12,30 @@ use crate::protocol::view::OutputView;
 /// Most problems of a kind that are named; more are counted.
 const NAMED: i64 = 20;
 
+/// Tasks that the history knows and that have no row.
+pub(super) fn missing(conn: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = conn.prepare(
+        "SELECT task FROM events AS e
+          WHERE kind = 'submitted' AND NOT EXISTS (SELECT 1 FROM tasks AS t WHERE t.id = e.task) ORDER BY task",
+    )?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    rows.collect()
+}
+
+/// Tasks whose row has another status than the last entry about them, and both. A page may
+/// be whole and old.
+pub(super) fn stale(conn: &Connection) -> rusqlite::Result<Vec<(i64, String, String)>> {
+    let mut statement = conn.prepare(
+        "SELECT id, status, coalesce(last, 'never there') FROM (
+             SELECT t.id, t.status, (SELECT e.status FROM events AS e INDEXED BY events_of_task
+                                      WHERE e.task = t.id AND e.status IS NOT NULL ORDER BY e.seq DESC LIMIT 1) AS last
+               FROM tasks AS t)
+          WHERE status IS NOT last ORDER BY id",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    rows.collect()
+}
+
 /// Where an ended session's recording is, by its row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordingPlace {
@@ -71,6 +95,19 @@ impl Glance {
                 Ok(format!("{counted} {status} tasks are counted, {there} are there"))
             })?;
             rows.collect()
+        })
+    }
+
+    /// Tasks whose rows do not stand where the history says they do.
+    ///
+    /// # Errors
+    /// When it cannot be read at all.
+    pub fn rows(&self) -> Result<Vec<String>, StoreError> {
+        self.ask(Vec::new(), |conn| {
+            let gone = missing(conn)?.into_iter().map(|task| format!("task {task} is not there"));
+            let stale =
+                stale(conn)?.into_iter().map(|(task, is, was)| format!("task {task} is {is}, and was {was} at last"));
+            Ok(gone.chain(stale).collect())
         })
     }
 

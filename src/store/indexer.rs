@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failure::Failure;
 use super::tx::Tx;
@@ -83,9 +83,11 @@ pub(super) fn run(tx: &mut Tx<'_>) -> Result<bool, Failure> {
             break;
         }
         if let Some(task) = task.filter(|task| done.insert(*task)) {
-            let text = Text::of(tx.conn, task)?;
-            bytes += text.len();
-            index(tx.conn, task, &text)?;
+            // A restore may not have found its row.
+            if let Some(text) = Text::of(tx.conn, task).optional()? {
+                bytes += text.len();
+                index(tx.conn, task, &text)?;
+            }
         }
         (looked, last) = (looked + 1, *seq);
     }

@@ -20,6 +20,7 @@ mod findings;
 mod glance;
 mod indexer;
 mod inside;
+mod lanes;
 mod list;
 mod log_room;
 mod migrate;
@@ -163,8 +164,8 @@ pub struct StoredSession {
 pub struct AttemptStart {
     /// The argument vector as it may be shown.
     pub argv: Vec<String>,
-    /// The keeper's process.
-    pub keeper_pid: u32,
+    /// The keeper's process, where it is known.
+    pub keeper_pid: Option<u32>,
     /// Columns and rows.
     pub size: (u16, u16),
     /// The tool's name for its conversation, where it is known beforehand.

@@ -107,6 +107,8 @@ struct Found {
     /// The install id in the marker.
     marker: Option<String>,
     database: Database,
+    /// There is something in its log.
+    log: bool,
     witness: Option<Head>,
     /// There is a witness file, readable or not.
     witness_file: bool,
@@ -132,7 +134,8 @@ impl Found {
         };
         let witness = Witness::read(&paths.witness()).map_err(|e| io_error(&paths.witness(), &e))?;
         let witness_file = fs::exists(paths.witness()).map_err(|e| io_error(&paths.witness(), &e))?;
-        Ok(Found { marker, database: database(&paths.database())?, witness, witness_file })
+        let log = fs::metadata(paths.state.join("autodev.db-wal")).is_ok_and(|log| log.len() > 0);
+        Ok(Found { marker, database: database(&paths.database())?, log, witness, witness_file })
     }
 
     /// Neither marker nor witness: nothing was ever acknowledged here.
@@ -144,6 +147,8 @@ impl Found {
     fn decide(&self, paths: &Paths) -> Result<bool, OpenError> {
         let what = match self.database {
             Database::Present => return Ok(false),
+            // The first page goes first when the log is worked off: the rest may be in there.
+            Database::Cut if self.log => return Ok(false),
             Database::Foreign => "is not a database",
             Database::Cut => "is shorter than it was",
             Database::Missing | Database::Empty if self.is_bare() => return Ok(true),
@@ -231,6 +236,11 @@ fn examine(conn: &Connection, paths: &Paths, found: &Found) -> Result<(), OpenEr
             paths.database().display(),
             migrate::latest()
         )));
+    }
+    if found.database == Database::Cut
+        && let Err(problem) = backup::check(conn)
+    {
+        return Err(damaged(paths, &format!("{} is shorter than it was: {problem}", paths.database().display())));
     }
     if version == 0 || application(conn).map_err(sql)? != migrate::APPLICATION_ID {
         return Err(damaged(paths, &format!("{} has no tasks in it", paths.database().display())));

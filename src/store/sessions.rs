@@ -18,9 +18,15 @@ use crate::task::{Actor, Event, Exit};
 
 /// `Started`, with what runs and who keeps it.
 pub(super) fn start_attempt(tx: &mut Tx<'_>, attempt: AttemptId, start: &AttemptStart) -> Result<Applied, Failure> {
-    let AttemptStart { argv, keeper_pid, size, conversation, resumed } = start;
-    let event = Event::Started { attempt: attempt.number, resumed: *resumed };
+    let event = Event::Started { attempt: attempt.number, resumed: start.resumed };
     let applied = apply(tx, attempt.task, &event, Actor::Daemon)?;
+    describe(tx, attempt, start)?;
+    Ok(applied)
+}
+
+/// Writes down what runs in an attempt, and who keeps it.
+pub(super) fn describe(tx: &Tx<'_>, attempt: AttemptId, start: &AttemptStart) -> rusqlite::Result<()> {
+    let AttemptStart { argv, keeper_pid, size, conversation, resumed } = start;
     if conversation.is_some() || *resumed {
         tx.conn
             .prepare_cached("UPDATE attempts SET conversation = ?3, resumed = ?4 WHERE task = ?1 AND number = ?2")?
@@ -32,7 +38,7 @@ pub(super) fn start_attempt(tx: &mut Tx<'_>, attempt: AttemptId, start: &Attempt
               WHERE id = (SELECT session FROM attempts WHERE task = ?1 AND number = ?2)",
         )?
         .execute(params![attempt.task.0, attempt.number, json!(argv).to_string(), keeper_pid, size.0, size.1])?;
-    Ok(applied)
+    Ok(())
 }
 
 /// `Ended` and `Settled`.
@@ -271,7 +277,7 @@ pub(super) fn no_session(name: &str) -> Fault {
 }
 
 /// The session's program is about to be told to run.
-pub(super) fn start(tx: &mut Tx<'_>, uid: Uid, argv: &[String], keeper_pid: u32) -> Result<(), Failure> {
+pub(super) fn start(tx: &mut Tx<'_>, uid: Uid, argv: &[String], keeper_pid: Option<u32>) -> Result<(), Failure> {
     let (found, name) = taskless_by_uid(tx, uid)?;
     if !found.live {
         return Err(Fault::conflict(format!("session {name} has ended")).into());

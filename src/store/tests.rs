@@ -6,6 +6,7 @@ mod dependencies;
 mod history;
 mod listings;
 mod opening;
+mod restoring;
 mod searching;
 mod sessions;
 mod tasks;
@@ -103,7 +104,7 @@ async fn claim(store: &Store, slots: u32) -> Vec<TaskId> {
 /// What is started, with nothing to go on with.
 fn started(argv: &[&str], keeper_pid: u32, size: (u16, u16)) -> AttemptStart {
     let argv = argv.iter().map(ToString::to_string).collect();
-    AttemptStart { argv, keeper_pid, size, conversation: None, resumed: false }
+    AttemptStart { argv, keeper_pid: Some(keeper_pid), size, conversation: None, resumed: false }
 }
 
 fn ended(outcome: Outcome) -> AttemptEnd {

@@ -1,7 +1,7 @@
 //! Whether a task's texts are those that were stored. SQLite does not notice a bit that has
 //! changed within a page; the history has the texts' hashes.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, params};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -51,6 +51,9 @@ pub(super) fn damage(conn: &Connection, task: TaskId) -> rusqlite::Result<Option
     let found = match found {
         Ok(found) => found,
         Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(Some("its texts are gone")),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+            return Ok(Some("its texts cannot be read"));
+        }
         Err(error) => return Err(error),
     };
     let words = ["its title has changed", "its prompt has changed", "its command or environment has changed"];

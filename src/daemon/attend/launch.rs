@@ -141,7 +141,7 @@ impl Attendant {
     /// Commits that the program is to be started; `false` when it is not, and then the
     /// keeper was told to stop: it leaves, and its record brings the session to its end.
     pub(super) async fn commit_start(&mut self, link: &mut Link, argv: Vec<String>, spec: &LaunchSpec) -> bool {
-        let keeper_pid = self.keeper.as_ref().map_or(0, |keeper| keeper.pid);
+        let keeper_pid = self.keeper.as_ref().map(|keeper| keeper.pid);
         let store = &self.daemon.store;
         let committed = match self.attempt {
             Some(attempt) => {

@@ -33,7 +33,12 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound`, or `Conflict` when it has ended or is a task's.
-    pub async fn start_session(&self, session: Uid, argv: Vec<String>, keeper_pid: u32) -> Result<(), StoreError> {
+    pub async fn start_session(
+        &self,
+        session: Uid,
+        argv: Vec<String>,
+        keeper_pid: Option<u32>,
+    ) -> Result<(), StoreError> {
         self.write(FEW_ROWS, move |tx| sessions::start(tx, session, &argv, keeper_pid)).await
     }
 

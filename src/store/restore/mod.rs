@@ -6,6 +6,7 @@
 //! held, or has ended in an unknown way, until a person looks.
 
 mod doubt;
+mod mend;
 mod salvage;
 
 use std::fs::{self, DirBuilder, File};
@@ -21,10 +22,10 @@ use super::backup::{self, open_still};
 use super::settings::{meta, set_meta};
 use super::tx::{Chain, Tx, Wakes};
 use super::witness::{Head, Witness};
-use super::{Failure, events, migrate, open, sessions};
+use super::{Failure, OpenError, events, findings, migrate, open, sessions};
 use crate::clock::Timestamp;
 use crate::crash;
-use crate::id::Uid;
+use crate::id::{TaskId, Uid};
 use crate::paths::Paths;
 use crate::protocol::launch::LaunchSpec;
 use crate::task::Actor;
@@ -57,6 +58,10 @@ pub struct Restored {
     pub replayed: i64,
     /// Entries that are lost, first and last; the last is 0 when nobody knows.
     pub lost: Option<(i64, i64)>,
+    /// Tables of which something could not be read that happened after the backup.
+    pub unreadable: Vec<String>,
+    /// Tasks that the history knows, and that could not be read.
+    pub missing: Vec<TaskId>,
     /// Tasks that were held because they may have run since.
     pub held: u32,
     /// Attempts that were under way, of which nobody knows how they ended.
@@ -99,6 +104,8 @@ impl From<Failure> for RestoreError {
 /// A copy to begin with.
 struct Base {
     path: PathBuf,
+    /// Open to be read.
+    conn: Connection,
     /// It is what lies in the state directory, and only its end is missing.
     is_current: bool,
 }
@@ -130,14 +137,11 @@ pub fn restore(paths: &Paths, wanted: &Wanted) -> Result<Restored, RestoreError>
     for file in [&unfinished, &paths.restored()] {
         backup::remove_if_there(file)?;
     }
-    let source = if base.is_current { open_copy(&base.path)? } else { open_still(&base.path)? };
-    source.execute("VACUUM INTO ?1", [text(&unfinished)?])?;
-    drop(source);
-    let mut restored = Restored { from: base.path.clone(), quarantine: quarantine.clone(), ..Restored::default() };
-    if base.is_current {
-        restored.from = paths.database();
-    }
-    let head = build(&unfinished, paths, wanted, &scratch, witness.as_ref(), &base, &mut restored)?;
+    base.conn.execute("VACUUM INTO ?1", [text(&unfinished)?])?;
+    let mut restored = Restored { from: base.path, quarantine: quarantine.clone(), ..Restored::default() };
+    let damaged = (!base.is_current && !wanted.no_replay).then(|| scratch.database());
+    let head = build(&unfinished, wanted, damaged.as_deref(), witness.as_ref(), &mut restored)?;
+    tracing::info!(directory = %paths.state.display(), "restored");
     File::open(&unfinished)?.sync_all()?;
     fs::rename(&unfinished, paths.restored())?;
     File::open(&paths.state)?.sync_all()?;
@@ -150,18 +154,16 @@ pub fn restore(paths: &Paths, wanted: &Wanted) -> Result<Restored, RestoreError>
     witness.sync()?;
     crash::point("restore-witnessed");
     open::finish_restore(paths).map_err(|error| RestoreError::Refused(error.to_string()))?;
-    scratch.remove();
     Ok(restored)
 }
 
-/// Builds the new database in the file, whose copy of the old one is there.
+/// Builds the new database in the file, where the copy to begin with is; with what can be
+/// read of the one that is `damaged`.
 fn build(
     file: &Path,
-    paths: &Paths,
     wanted: &Wanted,
-    scratch: &Scratch,
+    damaged: Option<&Path>,
     witness: Option<&Head>,
-    base: &Base,
     restored: &mut Restored,
 ) -> Result<Head, RestoreError> {
     let mut conn = migrate::connect(file, true)?;
@@ -170,16 +172,15 @@ fn build(
     let (from_event, ..) = events::last(&conn)?;
     restored.from_event = from_event;
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    if !base.is_current && !wanted.no_replay {
-        salvage::salvage(&conn, scratch.database())?;
+    if let Some(damaged) = damaged {
+        restored.unreadable = salvage::salvage(&conn, damaged)?.into_iter().map(str::to_owned).collect();
     }
     let (seq, hash, last_at) = events::last(&conn)?;
     restored.replayed = seq - from_event;
-    restored.lost = match witness {
-        Some(witness) if witness.seq > seq => Some((seq + 1, witness.seq)),
-        Some(_) => None,
-        None => Some((seq + 1, 0)),
-    };
+    restored.lost = lost(&conn, seq, witness)?;
+    restored.missing = findings::missing(&conn)?.into_iter().map(TaskId).collect();
+    // Numbers lead to the marks of processes.
+    conn.execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'sessions'", [SESSION_NUMBERS_SKIPPED])?;
     let now = Timestamp::now();
     let highest_task = open::highest_task(&conn)?.max(witness.map_or(0, |witness| witness.highest_task));
     let highest_task = wanted.live.iter().filter_map(|spec| spec.task).map(|task| task.0).fold(highest_task, i64::max);
@@ -195,16 +196,21 @@ fn build(
         lone: true,
         failed: false,
     };
+    let is_known = restored.lost.is_none() && restored.unreadable.is_empty() && restored.missing.is_empty();
+    let in_doubt = !is_known || !findings::stale(&conn)?.is_empty();
     restored.adopted = doubt::adopt(&mut tx, &wanted.live)?;
-    if restored.lost.is_some() {
+    if in_doubt {
         (restored.held, restored.unknown) = doubt::settle(&mut tx, &wanted.live)?;
     }
+    mend::mend(&mut tx)?;
     let detail = json!({
         "from": restored.from.file_name().map(|name| name.to_string_lossy().into_owned()),
         "from_event": restored.from_event,
         "replayed": restored.replayed,
         "lost_from": restored.lost.map(|(from, _)| from),
         "lost_to": restored.lost.map(|(_, to)| to).filter(|to| *to > 0),
+        "unreadable": restored.unreadable,
+        "missing": restored.missing.len(),
         "held": restored.held,
         "unknown": restored.unknown,
         "adopted": restored.adopted,
@@ -215,45 +221,73 @@ fn build(
     set_meta(&conn, "epoch", &epoch.to_string())?;
     set_meta(&conn, "generation", &generation.to_string())?;
     set_meta(&conn, "highest_task", &highest_task.to_string())?;
-    conn.execute("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'sessions'", [SESSION_NUMBERS_SKIPPED])?;
     let head = tx.head;
     conn.execute_batch("COMMIT")?;
     if let Err(problem) = backup::check(&conn) {
         return Err(RestoreError::Refused(problem));
     }
-    drop(conn);
-    tracing::info!(directory = %paths.state.display(), "restored");
     Ok(Head { epoch, seq: head.seq, hash: head.hash, generation, highest_task })
+}
+
+/// Entries that are lost of a history that now ends with `seq`, by the witness of the one
+/// that was.
+fn lost(conn: &Connection, seq: i64, witness: Option<&Head>) -> rusqlite::Result<Option<(i64, i64)>> {
+    let Some(witness) = witness else { return Ok(Some((seq + 1, 0))) };
+    if events::hash_of(conn, witness.seq)? == Some(witness.hash) {
+        return Ok(None);
+    }
+    // Where it went another way after an earlier restore, numbers say nothing.
+    let same_life = meta(conn, "epoch")? == Some(witness.epoch.to_string());
+    Ok(Some((seq + 1, if same_life && witness.seq > seq { witness.seq } else { 0 })))
 }
 
 /// The copy to begin with.
 fn base(paths: &Paths, wanted: &Wanted, scratch: &Scratch, witness: Option<&Head>) -> Result<Base, RestoreError> {
     let install = fs::read_to_string(paths.marker()).ok().map(|text| text.trim().to_owned());
     if let Some(from) = &wanted.from {
-        let conn = open_still(from)?;
+        let conn = scratch.open_other(from)?;
         if let Err(problem) = is_sound(&conn, install.as_deref()) {
             return Err(RestoreError::NoBackup(format!("{} cannot be used: {problem}", from.display())));
         }
-        return Ok(Base { path: from.clone(), is_current: false });
+        return Ok(Base { path: from.clone(), conn, is_current: false });
+    }
+    let examined = open::look(paths);
+    if let Err(OpenError::Newer(why)) = examined {
+        return Err(RestoreError::Refused(why));
     }
     let mut problems = Vec::new();
-    match open_copy(scratch.database()).map_err(|e| e.to_string()).and_then(|conn| {
+    match open_copy(&scratch.database()).map_err(|e| e.to_string()).and_then(|conn| {
         is_sound(&conn, install.as_deref())?;
-        events::last(&conn).map(|(seq, ..)| seq).map_err(|e| e.to_string())
+        Ok(conn)
     }) {
-        Ok(seq) if witness.is_some_and(|witness| witness.seq <= seq) && open::look(paths).is_ok() => {
+        Ok(conn) if examined.is_ok() && lost(&conn, events::last(&conn)?.0, witness)?.is_none() => {
             return Err(RestoreError::Whole(
                 "the database is whole; to go back to a backup all the same, name it with --from".into(),
             ));
         }
         // Only its end is missing: nothing is nearer to what there was.
-        Ok(_) => return Ok(Base { path: scratch.database().to_owned(), is_current: true }),
+        Ok(conn) => return Ok(Base { path: paths.database(), conn, is_current: true }),
         Err(problem) => problems.push(format!("{}: {problem}", paths.database().display())),
     }
+    let mut backups = Vec::new();
     for backup in backup::backups(paths)? {
-        let sound = open_still(&backup.path).map_err(|e| e.to_string());
-        match sound.and_then(|conn| is_sound(&conn, install.as_deref())) {
-            Ok(()) => return Ok(Base { path: backup.path, is_current: false }),
+        match open_still(&backup.path) {
+            Ok(conn) => {
+                let epoch = meta(&conn, "epoch").ok().flatten();
+                let is_of_this_life = witness.is_some_and(|witness| epoch == Some(witness.epoch.to_string()));
+                backups.push((is_of_this_life, backup, conn));
+            }
+            Err(error) => problems.push(format!("{}: {error}", backup.path.display())),
+        }
+    }
+    // Within one life the history tells better than a clock which is the newest.
+    backups.sort_by_key(|(is_of_this_life, backup, _)| std::cmp::Reverse((*is_of_this_life, backup.seq)));
+    if !backups.iter().any(|(is_of_this_life, ..)| *is_of_this_life) {
+        backups.sort_by_key(|(_, backup, _)| std::cmp::Reverse((backup.at, backup.seq)));
+    }
+    for (_, backup, conn) in backups {
+        match is_sound(&conn, install.as_deref()) {
+            Ok(()) => return Ok(Base { path: backup.path, conn, is_current: false }),
             Err(problem) => problems.push(format!("{}: {problem}", backup.path.display())),
         }
     }
@@ -290,37 +324,45 @@ fn open_copy(path: &Path) -> rusqlite::Result<Connection> {
     migrate::connect(path, true)
 }
 
-/// A copy of the damaged files, to be read.
+/// A directory with a copy of the damaged files, to be read.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn of(paths: &Paths, quarantine: &Path) -> io::Result<Scratch> {
-        let directory = quarantine.with_extension("copy");
-        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        // It is there from now on, and removed whatever happens.
+        let scratch = Scratch(quarantine.with_extension("copy"));
+        DirBuilder::new().recursive(true).mode(0o700).create(&scratch.0)?;
         for name in DATABASE_FILES {
             let from = paths.state.join(name);
             if from.try_exists()? {
-                fs::copy(from, directory.join(name))?;
+                fs::copy(from, scratch.0.join(name))?;
             }
         }
-        Ok(Scratch(directory.join(DATABASE_FILES[0])))
+        Ok(scratch)
     }
 
-    fn database(&self) -> &Path {
-        &self.0
+    fn database(&self) -> PathBuf {
+        self.0.join(DATABASE_FILES[0])
     }
 
-    fn remove(self) {
-        drop(self);
+    /// Opens a database elsewhere, of which nothing may change; with its log, where there is
+    /// one.
+    fn open_other(&self, from: &Path) -> Result<Connection, RestoreError> {
+        let log = PathBuf::from(format!("{}-wal", from.display()));
+        if !fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+            return Ok(open_still(from)?);
+        }
+        let copy = self.0.join("other.db");
+        fs::copy(from, &copy)?;
+        fs::copy(log, self.0.join("other.db-wal"))?;
+        Ok(open_copy(&copy)?)
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Some(directory) = self.0.parent()
-            && let Err(error) = fs::remove_dir_all(directory)
-        {
-            tracing::warn!(directory = %directory.display(), %error, "a copy is left over");
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(directory = %self.0.display(), %error, "a copy is left over");
         }
     }
 }

@@ -45,7 +45,7 @@ async fn a_session_lives_and_ends() {
     assert_eq!(made.number, 1);
     let open = store.unfinished().await.unwrap();
     assert_eq!((open.len(), open[0].uid, open[0].started, open[0].attempt), (1, made.uid, false, None));
-    store.start_session(made.uid, vec!["bash".into()], 99).await.unwrap();
+    store.start_session(made.uid, vec!["bash".into()], Some(99)).await.unwrap();
     let seen = store.session("mine".into()).await.unwrap();
     assert_eq!(
         (seen.state, seen.keeper_pid, seen.current_directory.as_str()),
@@ -67,7 +67,7 @@ async fn a_session_lives_and_ends() {
     assert!(store.unfinished().await.unwrap().is_empty());
     assert!(store.sessions(false, None, 9).await.unwrap().is_empty());
     assert_eq!(store.sessions(true, None, 9).await.unwrap().len(), 1);
-    let late = store.start_session(made.uid, vec![], 1).await.unwrap_err();
+    let late = store.start_session(made.uid, vec![], Some(1)).await.unwrap_err();
     assert_eq!(fault(late).code, FaultCode::Conflict);
     let kinds: Vec<_> = history(&store, None).await.into_iter().map(|e| e.kind).collect();
     assert_eq!(kinds, ["session_opened", "session_started", "session_renamed", "session_ended"]);
