@@ -8,12 +8,12 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use crate::process::{self, KEEPER_COMM};
+use crate::process::{self, KEEPER_COMM, Mark};
 use crate::socket::{self, Peer};
 
-/// Longest chain of parents that is followed; real ones have some ten. The bound guards
-/// against a torn look.
-const MAX_ANCESTORS: usize = 1_000;
+/// Steps up the chain of parents; real ones have some ten. Whoever is further down has
+/// something to hide.
+const MAX_STEPS: usize = 1_000;
 
 /// Whoever has connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,6 @@ pub struct Inside {
     pub pid: u32,
     /// The nearest keeper above it; none when its keeper has died.
     pub keeper: Option<u32>,
-    /// The mark it carries; none where somebody with the right to has taken it off.
-    pub marker: Option<u64>,
 }
 
 /// Asks who is at the other end.
@@ -48,7 +46,13 @@ pub fn who(stream: &(impl AsFd + AsRawFd)) -> io::Result<Who> {
     if !peer.is_owner {
         return Ok(Who::Stranger(peer));
     }
-    let handle = peer_handle(stream);
+    let handle = match peer_handle(stream) {
+        Ok(handle) => Some(handle),
+        // The kernel is too old to give one.
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => None,
+        // Its process has been collected already.
+        Err(_) => return Ok(Who::Gone),
+    };
     let inside = match inside(peer.pid) {
         Ok(inside) => inside,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Who::Gone),
@@ -62,14 +66,17 @@ pub fn who(stream: &(impl AsFd + AsRawFd)) -> io::Result<Who> {
     Ok(inside.map_or(Who::Owner, Who::Inside))
 }
 
-/// Whether a process is part of a session, as far as the system can tell.
+/// Whether a process is part of a session. What cannot be found out counts as inside.
 ///
 /// # Errors
 /// `NotFound` when there is no such process; otherwise the system's own.
 pub fn inside(pid: u32) -> io::Result<Option<Inside>> {
-    let marker = process::marker_of(pid)?;
-    let keeper = keeper_above(pid)?;
-    Ok((marker.is_some() || keeper.is_some()).then_some(Inside { pid, keeper, marker }))
+    let mark = process::mark_of(pid)?;
+    Ok(match above(pid)? {
+        Above::Keeper(keeper) => Some(Inside { pid, keeper: Some(keeper) }),
+        Above::Unknown => Some(Inside { pid, keeper: None }),
+        Above::NoKeeper => (mark != Mark::None).then_some(Inside { pid, keeper: None }),
+    })
 }
 
 /// Why this process counts as part of a session, if it does. Such a process never starts a
@@ -78,42 +85,79 @@ pub fn inside_session() -> Option<String> {
     if let Some(session) = std::env::var_os("AUTODEV_SESSION") {
         return Some(format!("AUTODEV_SESSION is set to {}", session.to_string_lossy()));
     }
-    let Inside { keeper, .. } = inside(std::process::id()).ok().flatten()?;
-    Some(match keeper {
-        Some(keeper) => format!("process {keeper} above it is a session's keeper"),
-        None => "this process carries a session's marker".into(),
-    })
+    match process::own_mark() {
+        Mark::Session(_) => return Some("this process carries a session's mark".into()),
+        Mark::Lowered => {
+            return Some("its limit for message queues ('ulimit -q') is lowered, as a session's program may do".into());
+        }
+        Mark::None => {}
+    }
+    match above(std::process::id()).ok()? {
+        Above::Keeper(keeper) => Some(format!("process {keeper} above it is a session's keeper")),
+        Above::Unknown | Above::NoKeeper => None,
+    }
 }
 
-/// The nearest keeper above a process.
-fn keeper_above(pid: u32) -> io::Result<Option<u32>> {
-    let mut parent = process::stat(pid)?.parent;
-    for _ in 0..MAX_ANCESTORS {
-        // Those above may end while we look: the one below them has another parent then,
-        // which a program of a session can only bring about within the session.
-        let Ok(stat) = process::stat(parent) else { return Ok(None) };
-        if stat.name == KEEPER_COMM {
-            return Ok(Some(parent));
+/// Who is above a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Above {
+    /// The nearest keeper.
+    Keeper(u32),
+    /// No keeper, up to the root.
+    NoKeeper,
+    /// It cannot be said.
+    Unknown,
+}
+
+/// Follows the parents of a process.
+fn above(pid: u32) -> io::Result<Above> {
+    let (mut child, mut parent) = (pid, process::stat(pid)?.parent);
+    for _ in 0..MAX_STEPS {
+        match process::stat(parent) {
+            Ok(stat) if stat.name == KEEPER_COMM => return Ok(Above::Keeper(parent)),
+            Ok(_) if parent <= 1 => return Ok(Above::NoKeeper),
+            Ok(stat) => (child, parent) = (parent, stat.parent),
+            // Above the first process there is none, nor above one whose parent is in another
+            // namespace.
+            Err(_) if parent == 0 => return Ok(Above::NoKeeper),
+            // It has ended meanwhile, and the one below it has another parent; or it does not
+            // let itself be seen.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match process::stat(child) {
+                Ok(stat) if stat.parent != parent => parent = stat.parent,
+                Ok(_) => return Ok(hidden(parent)),
+                Err(_) => (child, parent) = (pid, process::stat(pid)?.parent),
+            },
+            Err(error) => return Err(error),
         }
-        if parent <= 1 {
-            return Ok(None);
-        }
-        parent = stat.parent;
     }
-    Ok(None)
+    Ok(Above::Unknown)
+}
+
+/// What a process is that is there and cannot be looked at (where `/proc` is mounted with
+/// `hidepid`): one of the user's own may be a keeper, for those let nobody look. Another
+/// user's, such as a login's, is none.
+fn hidden(pid: u32) -> Above {
+    let signal = i32::try_from(pid).map(|pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None));
+    match signal {
+        Ok(Err(nix::errno::Errno::EPERM)) => Above::NoKeeper,
+        _ => Above::Unknown,
+    }
 }
 
 /// A handle on the process that connected, where the kernel gives one (from 6.5 on).
-fn peer_handle(stream: &impl AsRawFd) -> Option<OwnedFd> {
+fn peer_handle(stream: &impl AsRawFd) -> io::Result<OwnedFd> {
     const SO_PEERPIDFD: libc::c_int = 77;
     let mut fd: libc::c_int = -1;
-    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: both pointers are to values that outlive the call, of the length that is said.
     let got = unsafe {
         libc::getsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, SO_PEERPIDFD, (&raw mut fd).cast(), &raw mut length)
     };
+    if got != 0 || fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
     // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
-    (got == 0 && fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[cfg(test)]
@@ -131,8 +175,13 @@ mod tests {
 
     #[test]
     fn who_carries_a_mark_is_inside_whatever_its_parents_are() {
+        for marker in [process::marker(7, 42), 0, 399_999] {
+            carries(marker);
+        }
+    }
+
+    fn carries(marker: u64) {
         use std::os::unix::process::CommandExt;
-        let marker = process::marker(7, 42);
         let mut command = std::process::Command::new("sleep");
         let limit = libc::rlimit { rlim_cur: marker, rlim_max: marker };
         // SAFETY: one system call, between fork and exec.
@@ -146,6 +195,6 @@ mod tests {
         let found = inside(child.id());
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(found.unwrap(), Some(Inside { pid: child.id(), keeper: None, marker: Some(marker) }));
+        assert_eq!(found.unwrap(), Some(Inside { pid: child.id(), keeper: None }));
     }
 }

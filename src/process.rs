@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use nix::sys::resource::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
-/// Marker limits lie from here, below the system's default of 819 200 bytes, so that
+/// The limits that are marks: below the system's default of 819 200 bytes, and such that
 /// POSIX message queues still work inside a session.
-const MARKER_FIRST: u64 = 400_000;
-/// How many different markers there are.
-const MARKER_COUNT: u64 = 400_000;
+const MARKS: Range<u64> = 400_000..800_000;
 
 /// The name keepers give themselves (`/proc/PID/comm`, at most 15 bytes).
 pub const KEEPER_COMM: &str = "autodev-keeper";
@@ -302,22 +302,65 @@ pub fn descendants(root: u32) -> io::Result<Vec<(u32, Stat)>> {
 /// processes inherit for ever and cannot raise. `instance` keeps the sessions of two
 /// instances of one user apart.
 pub fn marker(instance: u64, session_number: u64) -> u64 {
-    MARKER_FIRST + instance.wrapping_add(session_number) % MARKER_COUNT
+    MARKS.start + instance.wrapping_add(session_number) % (MARKS.end - MARKS.start)
 }
 
-/// The marker of a process, if it carries one.
+/// The mark of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It carries none.
+    None,
+    /// That of a session.
+    Session(u64),
+    /// It was a session's, and has been lowered: that anybody may, and nobody without the
+    /// right to can raise it again. Whose it was, if a session's at all, cannot be said.
+    Lowered,
+}
+
+/// The mark of a process. Only for who carries none himself: what is not below his own limit
+/// is the user's.
 ///
 /// # Errors
 /// `NotFound` when there is no such process.
-pub fn marker_of(pid: u32) -> io::Result<Option<u64>> {
+pub fn mark_of(pid: u32) -> io::Result<Mark> {
+    Ok(match mark_limit(pid)? {
+        Some(limit) if limit >= own_mark_limit() => Mark::None,
+        Some(limit) if MARKS.contains(&limit) => Mark::Session(limit),
+        Some(limit) if limit < MARKS.start => Mark::Lowered,
+        _ => Mark::None,
+    })
+}
+
+/// The mark of this process, as far as it can tell: by what the machine's first process has.
+pub fn own_mark() -> Mark {
+    let (own, first) = (own_mark_limit(), mark_limit(1).ok().flatten().unwrap_or(u64::MAX));
+    match own {
+        own if own >= first => Mark::None,
+        own if MARKS.contains(&own) => Mark::Session(own),
+        own if own < MARKS.start => Mark::Lowered,
+        _ => Mark::None,
+    }
+}
+
+/// Whether this process can mark what it starts: nobody may go above the limit he has.
+pub fn can_mark() -> bool {
+    own_mark_limit() >= MARKS.end
+}
+
+/// This process's own hard limit, of which marks are lower values.
+fn own_mark_limit() -> u64 {
+    getrlimit(Resource::RLIMIT_MSGQUEUE).map_or(u64::MAX, |(_, hard)| hard)
+}
+
+/// The limit that is a process's mark; `None` when it has no bound.
+fn mark_limit(pid: u32) -> io::Result<Option<u64>> {
     let limits = match fs::read_to_string(format!("/proc/{pid}/limits")) {
         // It ended between the opening and the reading.
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(io::ErrorKind::NotFound.into()),
         limits => limits?,
     };
     let line = limits.lines().find(|l| l.starts_with("Max msgqueue size"));
-    let hard: Option<u64> = line.and_then(|line| line.split_ascii_whitespace().rev().nth(1)?.parse().ok());
-    Ok(hard.filter(|hard| (MARKER_FIRST..MARKER_FIRST + MARKER_COUNT).contains(hard)))
+    Ok(line.and_then(|line| line.split_ascii_whitespace().rev().nth(1)?.parse().ok()))
 }
 
 #[cfg(test)]

@@ -141,13 +141,20 @@ fn agents_speak_of_their_own_task() {
 /// mark.
 #[test]
 fn a_dead_keepers_child_is_still_an_agent() {
+    orphaned("");
+    // The mark can be lowered, and then says no more than that it was there.
+    orphaned("ulimit -Sq 0; ulimit -Hq 0");
+    orphaned("ulimit -Sq 1000; ulimit -Hq 1000");
+}
+
+fn orphaned(first: &str) {
     let instance = Instance::new();
     let (begun, go) = (instance.fifo("begun"), instance.fifo("go"));
     // It outlives the hangup, forgets its names, and waits until its keeper is dead.
     let script = with_path(&format!(
-        "cat > orphan.sh <<'END'\ntrap '' HUP TERM\nread line < {go}\n\
+        "cat > orphan.sh <<'END'\ntrap '' HUP TERM\n{first}\nread line < {go}\n\
          autodev submit --provider shell -- touch escaped > said 2>&1; echo $? > code\nEND\n\
-         env -i PATH=$PATH HOME=$HOME AUTODEV_HOME=$AUTODEV_HOME setsid sh orphan.sh </dev/null >/dev/null 2>&1 &
+         env -i PATH=$PATH HOME=$HOME AUTODEV_HOME=$AUTODEV_HOME setsid bash orphan.sh </dev/null >/dev/null 2>&1 &
          echo > {begun}; exec sleep 1000",
         go = go.path(),
         begun = begun.path()
@@ -167,6 +174,31 @@ fn a_dead_keepers_child_is_still_an_agent() {
     let said = fs::read_to_string(instance.work().join("said")).unwrap();
     assert!(said.contains("inside a session"), "{said}");
     assert!(!instance.work().join("escaped").exists());
+}
+
+/// However far below its keeper a program is, and whoever it says it is.
+#[test]
+fn nobody_gets_away_from_his_keeper_while_that_lives() {
+    let instance = Instance::new();
+    let log = inside(
+        &instance,
+        "cat > deep.sh <<'END'
+         if [ $1 -gt 0 ]; then sh deep.sh $(($1 - 1)); exit; fi
+         autodev status >/dev/null 2>&1; echo deep $?
+END
+         cat > lowered.sh <<'END'
+         ulimit -Sq 0; ulimit -Hq 0
+         sh deep.sh 3; sh deep.sh 1100
+END
+         bash lowered.sh
+         cp $(command -v sh) autodev-keeper
+         ./autodev-keeper -c 'autodev note mine; echo disguised $?; true'",
+    );
+    let lines: Vec<&str> = log.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    // Whoever passes for a keeper only loses his own.
+    let refused = "error: a program inside a session does not give orders: 'note' is refused";
+    assert_eq!(lines[..3], ["deep 5", "deep 5", refused], "{log}");
+    assert_eq!(lines.last(), Some(&"disguised 5"), "{log}");
 }
 
 /// Starts the daemon, which ends what the dead keeper has left.

@@ -127,14 +127,11 @@ fn a_random_storm_loses_nothing_and_runs_nothing_beside_itself() {
         while daemons + keepers < kills {
             std::thread::sleep(std::time::Duration::from_millis(20 + random.below(130)));
             let victim = keeper_of_some_session(&instance, &mut random).filter(|_| random.below(3) == 0);
-            if let Some(pid) = victim {
-                // It may have ended by itself meanwhile.
-                if let Some(handle) = autodev::process::PidFd::open(pid) {
-                    handle.signal(libc::SIGKILL).unwrap();
-                    keepers += 1;
-                }
-            } else if let Some(pid) = daemon(&instance) {
-                pid.signal(libc::SIGKILL).unwrap();
+            if let Some(keeper) = victim {
+                keeper.signal(libc::SIGKILL).unwrap();
+                keepers += 1;
+            } else if let Some(daemon) = daemon(&instance) {
+                daemon.signal(libc::SIGKILL).unwrap();
                 daemons += 1;
             }
         }
@@ -173,11 +170,12 @@ fn daemon(instance: &Instance) -> Option<autodev::process::PidFd> {
     serde_json::from_slice::<autodev::paths::LockFile>(&text).ok()?.process.open()
 }
 
-fn keeper_of_some_session(instance: &Instance, random: &mut Random) -> Option<u32> {
+fn keeper_of_some_session(instance: &Instance, random: &mut Random) -> Option<autodev::process::PidFd> {
     let live: Vec<_> = fs::read_dir(instance.state().join("sessions/live")).ok()?.flatten().collect();
     let some = live.get(usize::try_from(random.below(live.len().max(1) as u64)).ok()?)?;
     let text = fs::read(some.path().join("keeper.json")).ok()?;
-    Some(serde_json::from_slice::<autodev::paths::KeeperFile>(&text).ok()?.process.pid)
+    // It may have ended by itself meanwhile, and its number be another's.
+    serde_json::from_slice::<autodev::paths::KeeperFile>(&text).ok()?.process.open()
 }
 
 /// Splitmix64: the same again for the same seed.

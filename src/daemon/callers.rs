@@ -85,7 +85,7 @@ mod tests {
 
     fn agent(task: Option<i64>) -> Caller {
         let attempt = task.map(|task| AttemptId { task: TaskId(task), number: 1 });
-        let inside = Inside { pid: 7, keeper: Some(6), marker: None };
+        let inside = Inside { pid: 7, keeper: Some(6) };
         Caller::Agent(Agent { inside, session: Some(Uid::from_bytes([1; 16])), attempt })
     }
 

@@ -33,7 +33,7 @@ const NAMED: usize = 5;
 
 /// Examines the instance; with `deep` every byte of it that can be checked.
 pub(super) fn examine(paths: &Paths, deep: bool) -> Vec<CheckView> {
-    let mut checks = vec![rights(paths), room(paths), clock(paths), settings(paths)];
+    let mut checks = vec![rights(paths), room(paths), clock(paths), settings(paths), marks()];
     let glance = match Glance::open(paths) {
         Ok(glance) => {
             checks.push(fine("database", "it is as its marker and its witness say"));
@@ -59,6 +59,26 @@ pub(super) fn examine(paths: &Paths, deep: bool) -> Vec<CheckView> {
     checks.push(keepers(paths));
     checks.push(leftovers(paths));
     checks
+}
+
+/// Whether what runs in a session can be told from the user's own programs.
+fn marks() -> CheckView {
+    if !process::can_mark() {
+        return odd(
+            "marks",
+            "the limit for message queues is so low that programs of sessions cannot be marked: one whose keeper is \
+             killed passes for the user",
+            "raise the hard limit of 'ulimit -q' to 819200, the system's default",
+        );
+    }
+    match process::stat(1) {
+        Ok(_) => fine("marks", "programs of sessions can be told from the user's own"),
+        Err(_) => odd(
+            "marks",
+            "/proc hides other users' processes (hidepid): who is above a program cannot always be seen",
+            "where 'autodev' is refused outside of a session, mount /proc without hidepid, or add the group it allows",
+        ),
+    }
 }
 
 fn fine(name: &str, found: impl Into<String>) -> CheckView {

@@ -141,7 +141,7 @@ impl Daemon {
 
     /// What a program inside a session is to us.
     pub fn caller(&self, inside: Inside) -> Caller {
-        let session = self.roster.session_of(inside.keeper, inside.marker);
+        let session = inside.keeper.and_then(|keeper| self.roster.kept_by(keeper));
         let attempt = session.as_ref().and_then(|(_, name)| name.attempt());
         Caller::Agent(Agent { inside, session: session.map(|(uid, _)| uid), attempt })
     }

@@ -200,9 +200,15 @@ async fn unfinished(daemon: &Arc<Daemon>, row: Unfinished, found: Option<Found>)
     }
     // A restore may have given its row another number.
     let marker = found.as_ref().and_then(|found| Some(found.spec.as_ref()?.marker));
+    let keeper = found.as_ref().and_then(|found| match found.facts {
+        Dir::Present { held: true, .. } => Some(found.keeper.as_ref()?.process.pid),
+        _ => None,
+    });
     let dir = found.map_or_else(|| daemon.paths.session_directory(&row.session, row.uid), |f| f.dir);
     let marker = marker.unwrap_or_else(|| process::marker(daemon.paths.instance_number(), row.number));
     let mut attendant = Attendant::new(daemon, &row.session, row.uid, dir, marker);
+    // Its program may want something before it is met.
+    daemon.roster.update(row.uid, |live| live.keeper_pid = keeper);
     attendant.limit = Limit::remaining(row.timeout, row.started_at);
     attendant.started = row.started;
     if row.started {

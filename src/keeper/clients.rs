@@ -85,11 +85,7 @@ impl Keeper {
 
     /// What a program inside a session is to this one: its own, or another's.
     fn agent(&self, inside: Inside) -> Agent {
-        let own = match inside.keeper {
-            Some(keeper) => keeper == self.birth.process.pid,
-            None => inside.marker == Some(self.birth.spec.marker),
-        };
-        Agent { pid: inside.pid, own, told: false }
+        Agent { pid: inside.pid, own: inside.keeper == Some(self.birth.process.pid), told: false }
     }
 
     /// A program inside a session may look at its own screen, and nothing else: what it

@@ -28,9 +28,8 @@ pub struct Live {
     pub name: SessionName,
     /// How it is.
     pub state: SessionState,
-    /// The mark that its programs carry.
-    pub marker: u64,
-    /// The keeper's process id, once it is ready.
+    /// The keeper's process id: once it is ready, or as soon as it is known which one to
+    /// meet again.
     pub keeper_pid: Option<u32>,
     /// The keeper's version.
     pub keeper_version: Option<String>,
@@ -53,13 +52,12 @@ pub struct Roster(Arc<Mutex<HashMap<Uid, Entry>>>);
 impl Roster {
     /// Enters a session whose keeper is about to be made or met. The receiver belongs to
     /// its attendant.
-    pub fn enter(&self, name: &SessionName, uid: Uid, marker: u64) -> mpsc::UnboundedReceiver<Order> {
+    pub fn enter(&self, name: &SessionName, uid: Uid) -> mpsc::UnboundedReceiver<Order> {
         // Not bounded: orders come from people and are few, and none may be dropped.
         let (orders, receiver) = mpsc::unbounded_channel();
         let live = Live {
             name: name.clone(),
             state: SessionState::Starting,
-            marker,
             keeper_pid: None,
             keeper_version: None,
             pid: None,
@@ -109,14 +107,10 @@ impl Roster {
         self.lock().iter().map(|(uid, entry)| (*uid, entry.live.name.clone())).collect()
     }
 
-    /// The session that a program belongs to, by the keeper above it, or else by its mark.
-    pub fn session_of(&self, keeper: Option<u32>, marker: Option<u64>) -> Option<(Uid, SessionName)> {
+    /// The session that this process keeps.
+    pub fn kept_by(&self, keeper: u32) -> Option<(Uid, SessionName)> {
         let all = self.lock();
-        let by_keeper = keeper.and_then(|pid| all.iter().find(|(_, entry)| entry.live.keeper_pid == Some(pid)));
-        let found = by_keeper.or_else(|| {
-            let marker = marker?;
-            all.iter().find(|(_, entry)| entry.live.marker == marker)
-        });
+        let found = all.iter().find(|(_, entry)| entry.live.keeper_pid == Some(keeper));
         found.map(|(uid, entry)| (*uid, entry.live.name.clone()))
     }
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::geteuid;
 
+use crate::door;
 use crate::id::SessionName;
-use crate::process::{self, PidFd, ProcessId};
+use crate::process::{self, Mark, PidFd, ProcessId};
 
 /// A process that was sent KILL is gone within this, unless it hangs in the kernel.
 const DEATH_LIMIT: Duration = Duration::from_secs(30);
@@ -65,8 +66,14 @@ fn find(quarry: &Quarry) -> io::Result<Vec<ProcessId>> {
     let uid = geteuid().as_raw();
     let mut found = Vec::new();
     for pid in process::all()? {
-        if pid != own && owner(pid) == Some(uid) && belongs(pid, quarry) {
+        if pid == own || owner(pid) != Some(uid) {
+            continue;
+        }
+        if belongs(pid, quarry) {
             found.extend(ProcessId::of(pid));
+        } else if hides(pid) {
+            // It may be a service of the user's: not ours to end on a suspicion.
+            tracing::warn!(pid, session = %quarry.session, "it may be left over: its mark has been lowered, and no keeper is above it");
         }
     }
     Ok(found)
@@ -75,6 +82,12 @@ fn find(quarry: &Quarry) -> io::Result<Vec<ProcessId>> {
 fn owner(pid: u32) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(format!("/proc/{pid}")).ok().map(|m| m.uid())
+}
+
+/// Whether a process may be what is left of some session, and does not show of which.
+fn hides(pid: u32) -> bool {
+    process::mark_of(pid).is_ok_and(|mark| mark == Mark::Lowered)
+        && door::inside(pid).is_ok_and(|inside| inside.is_some_and(|inside| inside.keeper.is_none()))
 }
 
 /// The marker is one of many and sessions share them after a long time, so it counts only
@@ -86,7 +99,10 @@ fn belongs(pid: u32, quarry: &Quarry) -> bool {
     let value = |name: &str| {
         environment.split(|b| *b == 0).find_map(|v| v.strip_prefix(name.as_bytes()).and_then(|v| v.strip_prefix(b"=")))
     };
-    let marker = process::marker_of(pid).ok().flatten();
+    let marker = match process::mark_of(pid) {
+        Ok(Mark::Session(marker)) => Some(marker),
+        _ => None,
+    };
     match (value("AUTODEV_SESSION"), value("AUTODEV_STATE")) {
         (Some(session), Some(state)) => {
             session == quarry.session.as_str().as_bytes()

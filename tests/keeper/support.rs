@@ -135,7 +135,7 @@ impl Home {
     pub fn processes(&self) -> Vec<u32> {
         let all = process::all().unwrap();
         all.into_iter()
-            .filter(|pid| process::marker_of(*pid).ok().flatten() == Some(self.spec.marker))
+            .filter(|pid| process::mark_of(*pid).ok() == Some(process::Mark::Session(self.spec.marker)))
             .filter(|pid| process::stat(*pid).is_ok_and(|stat| stat.state != 'Z'))
             .collect()
     }

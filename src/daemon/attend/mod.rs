@@ -99,7 +99,7 @@ impl Attendant {
     /// Enters the session into the roster: from here on it takes orders.
     pub fn new(daemon: &Arc<Daemon>, name: &SessionName, uid: Uid, dir: SessionDir, marker: u64) -> Self {
         Attendant {
-            orders: daemon.roster.enter(name, uid, marker),
+            orders: daemon.roster.enter(name, uid),
             daemon: Arc::clone(daemon),
             name: name.clone(),
             uid,
@@ -274,7 +274,7 @@ impl Attendant {
                 }
             }
             FromKeeper::Intruder { pid, what } => {
-                let inside = Inside { pid, keeper: None, marker: None };
+                let inside = Inside { pid, keeper: None };
                 let session = Some(self.uid);
                 let what = KEEPER_REFUSALS.into_iter().find(|known| *known == what).unwrap_or("orders");
                 self.daemon.note_refused(Caller::Agent(Agent { inside, session, attempt: self.attempt }), what);
