@@ -207,26 +207,52 @@ fn vanishes_or(instance: &Instance) {
     vanishes(&instance.live("nest"));
 }
 
+/// The daemon may read more than an agent may, and says what it is where it reads.
+#[test]
+fn an_agent_keeps_files_of_its_own_directory_only() {
+    let instance = Instance::new();
+    fs::write(instance.home().join("outside"), "not the agent's").unwrap();
+    let script = format!(
+        "echo mine > mine; ln -s {outside} link; mkfifo pipe
+         for file in mine {outside} link pipe /proc/self/environ /sys/kernel/uevent_seqnum /dev/zero; do
+             autodev outputs add $file --name x >out 2>&1; echo $? $file
+         done",
+        outside = instance.home().join("outside").display()
+    );
+    let log = inside(&instance, &script);
+    let codes: Vec<&str> = log.lines().filter_map(|line| line.split_once(' ')).map(|(code, _)| code).collect();
+    assert_eq!(codes[0], "0", "{log}");
+    assert!(codes.len() == 7 && codes[1..].iter().all(|code| *code != "0"), "{log}");
+    assert_eq!(instance.json(&["show", "1"])["outputs"].as_array().unwrap().len(), 1);
+}
+
 /// With the user's leave an agent may submit what it could do itself, and follow it.
 #[test]
 fn allowed_to_submit_an_agent_makes_nothing_stronger_than_itself() {
     let instance = Instance::configured("[agents]\nallow_submit = true\n[queue]\nslots = 4\n");
     let script = with_path(
         "mkdir -p below
-         child=$(autodev submit -q --provider shell --dir below -- sh -c 'echo from the child; autodev submit --provider shell -- true; echo grandchild $?')
+         child=$(autodev submit -q --provider shell --dir below -- sh -c 'echo from the child; \"$0\" submit --provider shell -- true; echo grandchild $?' $(command -v autodev))
          autodev wait $child >/dev/null && echo child passed
          autodev show $child >/dev/null && echo child shown
          autodev submit --provider shell --full-access -- true >out 2>&1; echo $? full access
          autodev submit --provider shell --dir / -- true >out 2>&1; echo $? elsewhere
          autodev submit --provider shell --priority 5 -- true >out 2>&1; echo $? priority
-         API_KEY=x autodev cancel $child >out 2>&1; echo $? cancel",
+         API_KEY=x autodev cancel $child >out 2>&1; echo $? cancel
+         ln -s / way-out
+         autodev submit --provider shell --dir way-out -- true >out 2>&1; echo $? by a link
+         mkdir bin; printf '#!/bin/sh\\necho not the real one' > bin/sh; chmod +x bin/sh
+         child=$(PATH=$PWD/bin:$PATH autodev submit -q --env OTHER=x --provider shell -- sh -c 'echo $OTHER is the real one')
+         autodev wait $child >/dev/null; echo $child",
     );
     let task = instance.submit(&[], &script);
     assert_eq!(instance.wait(task), "passed", "{}", instance.ok(&["logs", "1"]));
     let log = instance.ok(&["logs", "1"]);
     let lines: Vec<&str> = log.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    let expected = ["child passed", "child shown", "5 full access", "5 elsewhere", "5 priority", "5 cancel"];
+    let expected =
+        ["child passed", "child shown", "5 full access", "5 elsewhere", "5 priority", "5 cancel", "5 by a link", "3"];
     assert_eq!(lines, expected, "{log}");
+    assert_eq!(instance.ok(&["logs", "3"]).trim(), "is the real one");
     let child = instance.json(&["show", "2"]);
     assert_eq!((child["parent"].as_i64(), child["task"]["state"].as_str()), (Some(1), Some("passed")));
     assert!(instance.ok(&["logs", "2"]).contains("grandchild 5"));

@@ -37,8 +37,10 @@ fn tool(instance: &Instance, name: &str, extra: &str) {
                   printf 'cut '; printf %s \"$half\"; sleep 0.2; printf '%s\\n' \"$rest\"\n\
                   printf 'coded %s\\n' \"$(printf %s \"$TOOL_KEY\" | base64)\"\n\
                   printf 'length %s\\n' ${#TOOL_KEY}\n\
+                  printf 'header %s\\n' \"$(printf 'me:%s' \"$TOOL_KEY\" | base64 -w0)\"\n\
+                  '@' note \"it says $TOOL_KEY\" && '@' note \"$(printf %s \"$TOOL_KEY\" | base64 -w0)\"\n\
                   [ -z \"$WAIT\" ] || { echo > \"$WAIT\"; exec sleep 1000; }\n";
-    fs::write(&program, script).unwrap();
+    fs::write(&program, script.replace('@', env!("CARGO_BIN_EXE_autodev"))).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let table = format!("command = ['{}']\n{extra}\n[modes.cli]\nprompt = {{ stdin = [] }}\n", program.display());
     fs::write(providers.join(format!("{name}.toml")), table).unwrap();
@@ -77,6 +79,10 @@ fn a_key_is_found_nowhere_afterwards() {
             assert!(log.contains(&line), "{way}: '{line}' is not in\n{log}");
         }
         assert!(!log.contains(&canary) && !log.contains(&coded), "{way}: {log}");
+
+        let notes = instance.json(&["show", "1"])["notes"].clone();
+        assert_eq!(notes[0]["text"], format!("it says {blot}"), "{way}");
+        assert!(notes[1]["text"].as_str().unwrap().starts_with(&"*".repeat(coded.len())), "{way}: {notes}");
 
         // While it runs: who watches may see it, nobody finds it.
         let wait = instance.fifo("wait");

@@ -25,6 +25,8 @@ const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that are told why there is no place for them; more are closed at once, so
 /// that no client can use up the descriptors that the sessions need.
 const REFUSALS: usize = 16;
+/// Connections of programs inside sessions: some for each that may wait for an answer.
+const AGENTS: usize = 128;
 
 /// Binds the daemon's socket in the runtime directory, or in the state directory when
 /// that cannot be had: it is gone after the last logout.
@@ -48,6 +50,7 @@ pub(crate) fn bind(paths: &Paths) -> io::Result<(UnixListener, PathBuf)> {
 pub(crate) async fn run(daemon: Arc<Daemon>, mut listener: UnixListener, mut rebind: Signal) -> io::Result<()> {
     let door = Door {
         places: Arc::new(Semaphore::new(daemon.settings.connections())),
+        agents: Arc::new(Semaphore::new(AGENTS)),
         refusals: Arc::new(Semaphore::new(REFUSALS)),
         daemon,
     };
@@ -82,6 +85,8 @@ pub(crate) async fn run(daemon: Arc<Daemon>, mut listener: UnixListener, mut reb
 struct Door {
     daemon: Arc<Daemon>,
     places: Arc<Semaphore>,
+    /// Those of programs inside sessions are others: they must not keep the user out.
+    agents: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
 }
 
@@ -100,7 +105,8 @@ impl Door {
                 return;
             }
         };
-        let place = Arc::clone(&self.places).try_acquire_owned();
+        let places = if caller == Caller::Owner { &self.places } else { &self.agents };
+        let place = Arc::clone(places).try_acquire_owned();
         let refusal = Arc::clone(&self.refusals);
         let daemon = Arc::clone(&self.daemon);
         tokio::spawn(async move {

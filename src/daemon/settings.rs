@@ -160,6 +160,11 @@ impl Settings {
     pub fn launch_attempt(&self, daemon: &Daemon, claim: &Claim) -> Result<Launch, (Outcome, String)> {
         let (paths, socket) = (&daemon.paths, daemon.socket_path());
         let name = claim.attempt.session();
+        // Who has submitted it may have put a link in its place since.
+        if claim.is_child && claim.spec.dir.canonicalize().is_ok_and(|real| real != claim.spec.dir) {
+            let why = format!("its directory {} has become a link to another", claim.spec.dir.display());
+            return Err((Outcome::LaunchFailed, why));
+        }
         let dir = paths.session_directory(&name, claim.session_uid);
         let request = LaunchRequest {
             task: Some(claim.attempt.task),

@@ -18,6 +18,8 @@ const CLIENTS: usize = 64;
 /// Connections at once: the daemon's, and those that have not yet said what they are,
 /// find room when all clients are there.
 const CONNECTIONS: usize = CLIENTS + 16;
+/// Of these so many at a time are programs inside a session: they must not keep the user out.
+const AGENTS: usize = 8;
 /// Messages of one connection worked on before the others have their turn.
 const MESSAGES_A_TURN: usize = 16;
 /// Columns and rows that make sense.
@@ -44,7 +46,8 @@ impl Keeper {
         }
         let mut client = self.new_client(stream, now);
         client.agent = agent;
-        if self.clients.len() >= CONNECTIONS {
+        let agents = self.clients.iter().filter(|client| client.agent.is_some()).count();
+        if self.clients.len() >= CONNECTIONS || (agent.is_some() && agents >= AGENTS) {
             client.send(&too_many());
             // Written at once or not at all.
             client.write();
@@ -141,6 +144,10 @@ impl Keeper {
             }
             (Some(Role::Controller), ToKeeper::Environment(variables)) => self.environment(index, variables),
             (Some(Role::Controller), ToKeeper::Blot(values)) => self.blot(index, &values),
+            (_, ToKeeper::Redact(text)) => {
+                let text = self.output.blotted(&text).into_owned();
+                self.clients[index].send(&FromKeeper::Redacted(text));
+            }
             (_, ToKeeper::Screen { ansi }) => self.send_screen(index, ansi),
             (_, ToKeeper::Send { paste, enter, bytes }) => {
                 self.send_request(index, Send::new(bytes, paste, enter), now)

@@ -167,7 +167,12 @@ impl Keeper {
         if !matches!(self.stage, Stage::Waiting) {
             return self.refuse(index, RefusedCode::State, "the program was started already");
         }
-        self.output.blot(values);
+        if let Err(error) = self.output.blot(values) {
+            // Rather not at all than with secrets in the recording.
+            self.refuse(index, RefusedCode::Limit, &error.to_string());
+            self.orders.latched = true;
+            self.stopped_before_start();
+        }
     }
 
     fn stop_order(&mut self, index: usize, how: How, now: Instant) {

@@ -11,7 +11,7 @@ use super::event_loop::{Keeper, Stage};
 use super::{KEEP_BYTES, log};
 use crate::protocol::keeper::{self as wire, FromKeeper, Looks, MAX_OUTPUT, PICTURE_PART};
 use crate::screen::Screen;
-use crate::secret::Redactor;
+use crate::secret::{Redactor, TooMany};
 
 /// Between two pictures for one viewer: 30 a second look fluent.
 const PICTURE_EVERY: Duration = Duration::from_millis(33);
@@ -67,8 +67,12 @@ impl Output {
     }
 
     /// Values that are blotted out of what is kept.
-    pub fn blot(&mut self, values: &[String]) {
-        self.redactor = Redactor::new(values.iter().map(String::as_str));
+    ///
+    /// # Errors
+    /// When they are too many.
+    pub fn blot(&mut self, values: &[String]) -> Result<(), TooMany> {
+        self.redactor = Redactor::new(values.iter().map(String::as_str))?;
+        Ok(())
     }
 
     /// The same for a text that is kept with the output.

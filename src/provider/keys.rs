@@ -8,6 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
 use super::launch::Keys;
 use super::table::is_variable;
 use crate::process::PidFd;
@@ -117,13 +119,26 @@ fn run(command: &str) -> io::Result<String> {
     if !status.success() {
         return Err(io::Error::other(status.to_string()));
     }
-    // What it has printed is in the pipe, which holds as much as a key may be long.
-    output.map_or_else(|| Ok(String::new()), text)
+    // What it has printed is in the pipe, which holds as much as a key may be long. Something
+    // that it has left running may hold the other end open for ever.
+    let Some(mut output) = output else { return Ok(String::new()) };
+    fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let mut said = Vec::new();
+    match Read::by_ref(&mut output).take(MAX_KEY).read_to_end(&mut said) {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+        _ => {}
+    }
+    String::from_utf8(said).map_err(io::Error::other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn kill(pid: &str) {
+        let pid = nix::unistd::Pid::from_raw(pid.parse().unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
 
     #[test]
     fn keys_are_where_they_are_said_to_be() {
@@ -138,6 +153,7 @@ mod tests {
         assert_eq!(get("env:HERE").as_deref(), Ok("from here"));
         assert_eq!(get("file:~/key").as_deref(), Ok("from a file"));
         assert_eq!(get("cmd:printf 'from a command\\nand more'").as_deref(), Ok("from a command"));
+        assert_eq!(get("cmd:sleep 1000 & echo $!").map(|pid| kill(&pid)), Ok(()));
         for (text, why) in [
             ("env:NOWHERE", "has no NOWHERE"),
             ("file:~/nothing", "No such file"),

@@ -10,6 +10,7 @@ use super::table::{self, Input, ModeTable, Prompt, Table};
 use super::template::{self, Placeholder};
 use crate::id::{AttemptId, SessionName, TaskId, Uid};
 use crate::protocol::launch::{LaunchStep, Stdin};
+use crate::secret::{Redactor, TooMany};
 use crate::task::spec::{REFERENCE, holds_password, looks_secret};
 use crate::task::{Mode, TaskSpec};
 
@@ -136,6 +137,9 @@ impl fmt::Debug for Blotted {
 /// Why it cannot be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchError {
+    /// It would be given more secrets than can be kept out of its recording.
+    #[error("it is not started: {0}")]
+    Secrets(TooMany),
     /// No such provider.
     #[error("there is no provider '{name}'{}", suggest(.nearest))]
     UnknownProvider {
@@ -399,15 +403,17 @@ struct Environment {
 impl Environment {
     fn of(table: &Table, request: &LaunchRequest<'_>, keys: Keys<'_>) -> Result<Self, LaunchError> {
         let mut plain = table.environment.clone();
-        let (mut secrets, mut warnings) = (BTreeMap::new(), Vec::new());
+        let (mut secrets, mut warnings, mut blotted) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (name, value) in request.environment {
             let reference = value.strip_prefix(REFERENCE).filter(|name| table::is_variable(name));
+            // Whoever refers to it says that it is a secret, whatever its name says.
             match reference.map(|from| (from, keys(from))) {
                 None => {
                     plain.insert(name.clone(), value.clone());
                 }
                 Some((_, Some(secret))) => {
                     plain.remove(name);
+                    blotted.push(secret.clone());
                     secrets.insert(name.clone(), secret);
                 }
                 Some((from, None)) => {
@@ -416,7 +422,6 @@ impl Environment {
                 }
             }
         }
-        let mut blotted = Vec::new();
         for (name, reference) in &table.keys {
             if plain.contains_key(name) || secrets.contains_key(name) || request.trial {
                 continue;
@@ -457,6 +462,7 @@ impl Environment {
         own("AUTODEV_SOCKET", Some(request.socket.display().to_string()));
         let told = |(name, value): &(&String, &String)| looks_secret(name) || holds_password(name, value);
         blotted.extend(secrets.iter().filter(told).map(|(_, value)| value.clone()));
+        Redactor::new(blotted.iter().map(String::as_str)).map_err(LaunchError::Secrets)?;
         Ok(Environment { plain, secrets, blotted, warnings })
     }
 }

@@ -11,7 +11,9 @@ use serde::Deserialize;
 use super::keys::Reference;
 use super::template::{self, Placeholder};
 use crate::config::problem::{Problem, nearest};
+use crate::secret;
 use crate::task::Mode;
+use crate::task::spec::{holds_password, looks_secret};
 
 /// A file's content: everything may be missing, nothing may be unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -242,6 +244,15 @@ impl Patch {
         }
         if let Some((name, _)) = self.environment.iter().find(|(_, value)| value.contains('\0')) {
             return Err(format!("environment.{name} holds a NUL character"));
+        }
+        // (MAX_TOKENS = "32000" is none.)
+        let is_secret = |(name, value): &(&String, &String)| {
+            (looks_secret(name) && value.len() >= secret::SHORTEST) || holds_password(name, value)
+        };
+        if let Some((name, _)) = self.environment.iter().find(is_secret) {
+            return Err(format!(
+                "environment.{name} would be written down: put it under [keys], as {name} = \"env:{name}\""
+            ));
         }
         let parsed = |(name, text): (String, String)| {
             let reference = Reference::parse(&text).map_err(|problem| format!("keys.{name} {problem}"))?;

@@ -16,6 +16,9 @@ pub const HELLO_LIMIT: Duration = Duration::from_secs(5);
 /// connection, so this is only about one that hangs, or a machine that hardly gets on.
 const BIRTH_LIMIT: Duration = Duration::from_secs(30);
 
+/// The first version that blots secrets out of a text.
+const REDACTS: u16 = 4;
+
 /// Why a keeper cannot be talked to.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
@@ -65,14 +68,31 @@ impl Link {
     /// # Errors
     /// Any [`LinkError`].
     pub async fn connect(socket: &Path, generation: u64) -> Result<(Link, KeeperHello), LinkError> {
-        let path = socket.to_owned();
-        // The blocking connect knows long paths and full backlogs.
-        let stream = tokio::task::spawn_blocking(move || crate::socket::connect(&path, HELLO_LIMIT))
-            .await
-            .map_err(io::Error::other)??;
-        stream.set_nonblocking(true)?;
-        let stream = UnixStream::from_std(stream)?;
+        let stream = stream(socket).await?;
         Link { stream, buffer: Vec::new(), generation, order: 0 }.hello(HELLO_LIMIT).await
+    }
+
+    /// A text without the secrets that the session's program was given. A keeper from before
+    /// version 4 does not say, and neither does one that has none.
+    ///
+    /// # Errors
+    /// Any [`LinkError`].
+    pub async fn redacted(socket: &Path, text: &str) -> Result<String, LinkError> {
+        let mut link = Link { stream: stream(socket).await?, buffer: Vec::new(), generation: 0, order: 0 };
+        let asked = async {
+            link.send(&ToKeeper::Hello { version: keeper::VERSION, role: Role::Client, generation: 0 }).await?;
+            let FromKeeper::Hello(hello) = link.receive().await? else { return Err(LinkError::Rude) };
+            if hello.version < REDACTS {
+                return Ok(text.to_owned());
+            }
+            link.send(&ToKeeper::Redact(text.as_bytes().to_vec())).await?;
+            loop {
+                if let FromKeeper::Redacted(text) = link.receive().await? {
+                    return Ok(String::from_utf8_lossy(&text).into_owned());
+                }
+            }
+        };
+        timeout(HELLO_LIMIT, asked).await.map_err(|_| LinkError::Silent)?
     }
 
     async fn hello(mut self, limit: Duration) -> Result<(Link, KeeperHello), LinkError> {
@@ -122,4 +142,14 @@ impl Link {
             }
         }
     }
+}
+
+async fn stream(socket: &Path) -> Result<UnixStream, LinkError> {
+    let path = socket.to_owned();
+    // The blocking connect knows long paths and full backlogs.
+    let stream = tokio::task::spawn_blocking(move || crate::socket::connect(&path, HELLO_LIMIT))
+        .await
+        .map_err(io::Error::other)??;
+    stream.set_nonblocking(true)?;
+    Ok(UnixStream::from_std(stream)?)
 }

@@ -136,7 +136,8 @@ fn start(tx: &mut Tx<'_>, task: TaskId) -> Result<Claim, Failure> {
     let (spec, session_number) = make_rows(tx, attempt, session_uid, None)?;
     let task_uid =
         tx.conn.prepare_cached("SELECT uid FROM tasks WHERE id = ?1")?.query_row([task.0], |row| rows::uid(row, 0))?;
-    Ok(Claim { attempt, task_uid, session_uid, session_number, spec, conversation })
+    let is_child = submit::parent_of(tx.conn, task)?.is_some();
+    Ok(Claim { attempt, task_uid, session_uid, session_number, spec, conversation, is_child })
 }
 
 /// The rows of an attempt that has been claimed and of its session: what is to be run, and

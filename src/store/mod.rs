@@ -131,6 +131,8 @@ pub struct Claim {
     pub spec: TaskSpec,
     /// The conversation it is to go on with, where one is known.
     pub conversation: Option<String>,
+    /// Another task's program has submitted it.
+    pub is_child: bool,
 }
 
 /// A session without a task, to be stored before it is launched.

@@ -43,7 +43,8 @@ pub(super) fn submit_child(tx: &mut Tx<'_>, submit: &Submit, parent: AttemptId) 
     if parent_of(tx.conn, parent.task)?.is_some() {
         return refuse(format!("task {} was submitted by a program itself: it may submit none", parent.task));
     }
-    if let Some(more) = submit.spec.exceeds(&spec(tx, parent.task)?) {
+    let its = spec(tx, parent.task)?;
+    if let Some(more) = submit.spec.exceeds(&its) {
         return refuse(format!("a task that task {} submits may do no more than it may: {more}", parent.task));
     }
     let children: u32 = tx
@@ -53,7 +54,8 @@ pub(super) fn submit_child(tx: &mut Tx<'_>, submit: &Submit, parent: AttemptId) 
     if children >= MAX_CHILDREN {
         return refuse(format!("task {} has submitted {children} tasks: that is the limit", parent.task));
     }
-    let stored = apply::create(tx, &submit.spec, &submit.spec.after, None, Some(parent.task))?;
+    let own = submit.spec.clone().as_child_of(&its);
+    let stored = apply::create(tx, &own, &own.after, None, Some(parent.task))?;
     remember(tx, &submit.key, &hash, stored)
 }
 

@@ -122,11 +122,6 @@ impl TaskSpec {
 
     /// In what this task would do more than `parent`, whose program submits it, may do.
     pub fn exceeds(&self, parent: &TaskSpec) -> Option<&'static str> {
-        let references = |spec: &TaskSpec| -> BTreeMap<String, String> {
-            let secret = |(_, value): &(&String, &String)| value.starts_with(REFERENCE);
-            spec.environment.iter().filter(secret).map(|(name, value)| (name.clone(), value.clone())).collect()
-        };
-        let (own, its) = (references(self), references(parent));
         if self.provider != parent.provider {
             Some("it has another provider")
         } else if self.mode != parent.mode {
@@ -139,10 +134,24 @@ impl TaskSpec {
             Some("it works in another directory")
         } else if self.priority > parent.priority {
             Some("it has a higher priority")
-        } else if own.iter().any(|(name, value)| its.get(name) != Some(value)) {
-            Some("it refers to a secret")
         } else {
             None
+        }
+    }
+
+    /// The task as one whose program is that of `parent` may submit it: with its environment,
+    /// which says what programs are run and with which keys, and within its limits.
+    pub fn as_child_of(self, parent: &TaskSpec) -> TaskSpec {
+        let timeout = match (self.timeout, parent.timeout) {
+            (Some(own), Some(its)) => Some(own.min(its)),
+            (own, its) => own.or(its),
+        };
+        TaskSpec {
+            environment: parent.environment.clone(),
+            timeout,
+            retries: self.retries.min(parent.retries),
+            max_restarts: self.max_restarts.min(parent.max_restarts),
+            ..self
         }
     }
 

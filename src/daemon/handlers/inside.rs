@@ -2,20 +2,24 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC};
 use sha2::{Digest, Sha256};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{aside, fault};
 use crate::daemon::Daemon;
-use crate::daemon::callers::Caller;
+use crate::daemon::callers::{Agent, Caller};
 use crate::daemon::connection::Connection;
 use crate::id::{TaskId, Uid};
+use crate::paths::KeeperFile;
 use crate::process;
 use crate::protocol::{Fault, FaultCode, Reply, Request};
+use crate::session::link::Link;
 use crate::store::NewOutput;
 
 /// Longest note, question and answer, in bytes.
@@ -24,6 +28,8 @@ const MAX_TEXT: usize = 64 * 1024;
 const MAX_OUTPUT: u64 = 1024 * 1024 * 1024;
 /// What is left free on the disk beside it.
 const ROOM_LEFT: u64 = 64 * 1024 * 1024;
+/// File systems whose files say what the reader is: read by us, they would say what we are.
+const NOT_FILES: [FsType; 2] = [PROC_SUPER_MAGIC, SYSFS_MAGIC];
 /// Longest name of such a file, in bytes.
 const MAX_NAME: usize = 200;
 
@@ -59,11 +65,13 @@ pub(super) async fn permit(daemon: &Arc<Daemon>, caller: Caller, request: &Reque
 
 pub(super) async fn note(daemon: &Arc<Daemon>, caller: Caller, task: TaskId, text: String) -> Result<Reply, Fault> {
     check_text("note", &text)?;
+    let text = redacted(daemon, caller, text).await?;
     daemon.store.note(task, caller.attempt(), text).await.map(|()| Reply::Done).map_err(fault)
 }
 
 pub(super) async fn ask(daemon: &Arc<Daemon>, caller: Caller, task: TaskId, question: String) -> Result<Reply, Fault> {
     check_text("question", &question)?;
+    let question = redacted(daemon, caller, question).await?;
     let asked = daemon.store.ask(task, caller.attempt(), question).await.map_err(fault)?;
     Ok(Reply::Asked(vec![asked]))
 }
@@ -71,6 +79,20 @@ pub(super) async fn ask(daemon: &Arc<Daemon>, caller: Caller, task: TaskId, ques
 pub(super) async fn answer(daemon: &Arc<Daemon>, request: i64, text: String) -> Result<Reply, Fault> {
     check_text("answer", &text)?;
     daemon.store.answer(request, text).await.map(|()| Reply::Done).map_err(fault)
+}
+
+/// What an agent says without the secrets that it was given: its keeper alone knows them.
+async fn redacted(daemon: &Arc<Daemon>, caller: Caller, text: String) -> Result<String, Fault> {
+    let Caller::Agent(Agent { session: Some(uid), attempt: Some(attempt), .. }) = caller else { return Ok(text) };
+    let dir = daemon.paths.session_directory(&attempt.session(), uid);
+    let failed = |error: String| {
+        Fault::new(FaultCode::NotStored, format!("it is not kept: the session's keeper does not answer: {error}"))
+    };
+    let keeper: KeeperFile = tokio::fs::read(dir.keeper())
+        .await
+        .and_then(|text| serde_json::from_slice(&text).map_err(io::Error::from))
+        .map_err(|error| failed(error.to_string()))?;
+    Link::redacted(&keeper.socket, &text).await.map_err(|error| failed(error.to_string()))
 }
 
 fn check_text(what: &str, text: &str) -> Result<(), Fault> {
@@ -135,17 +157,14 @@ pub(super) async fn add_output(
         )));
     }
     // It must exist before anything is copied for it.
-    daemon
-        .store
-        .briefs(vec![task])
-        .await
-        .map_err(fault)?
-        .first()
-        .ok_or_else(|| Fault::not_found(format!("there is no task {task}")))?;
+    let found = daemon.store.show(task, daemon.limits()).await.map_err(fault)?;
+    // We may read more than a program that is shut up in its directory.
+    let within = (caller != Caller::Owner).then(|| PathBuf::from(found.task.dir));
+    let name = redacted(daemon, caller, name).await?;
     let (output, copied) = aside(daemon, move |daemon| {
         let relative = format!("outputs/{task}/{}", Uid::new());
         let to = daemon.paths.state.join(&relative);
-        let (bytes, sha256) = copy(&file, &to).map_err(|error| {
+        let (bytes, sha256) = copy(&file, within.as_deref(), &to).map_err(|error| {
             let code = if process::is_no_room(&error) { FaultCode::NotStored } else { FaultCode::Conflict };
             Fault::new(code, format!("{} cannot be kept: {error}", file.display()))
         })?;
@@ -165,13 +184,28 @@ pub(super) async fn add_output(
     }
 }
 
-/// Copies a regular file durably; its size and hash.
-fn copy(from: &Path, to: &Path) -> io::Result<(u64, String)> {
+/// Copies a regular file durably, which must lie `within` a directory, where one is said; its
+/// size and hash.
+fn copy(from: &Path, within: Option<&Path>, to: &Path) -> io::Result<(u64, String)> {
+    if !from.is_absolute() {
+        return Err(io::Error::other("its path is not absolute"));
+    }
     // A pipe or device would never end, and opening some waits.
     let mut source = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(from)?;
     let found = source.metadata()?;
-    if !found.is_file() {
+    let kind = nix::sys::statfs::fstatfs(&source)?.filesystem_type();
+    if !found.is_file() || NOT_FILES.contains(&kind) {
         return Err(io::Error::other("it is not a regular file"));
+    }
+    if let Some(within) = within {
+        // What has been opened, and not what the path means by now.
+        let real = fs::read_link(format!("/proc/self/fd/{}", source.as_raw_fd()))?;
+        if !real.starts_with(within.canonicalize()?) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("a program keeps files of its own directory {}", within.display()),
+            ));
+        }
     }
     if found.len() > MAX_OUTPUT {
         return Err(io::Error::other(format!("{} bytes are over the limit of {MAX_OUTPUT}", found.len())));

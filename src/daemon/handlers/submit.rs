@@ -20,7 +20,17 @@ const MAX_KEY: usize = 200;
 pub(super) async fn submit(daemon: &Arc<Daemon>, caller: Caller, task: Submit) -> Result<Reply, Fault> {
     check_key(&task.key)?;
     check(&task.spec)?;
+    let is_child = caller.attempt().is_some();
     let (task, warnings) = aside(daemon, move |daemon| {
+        let mut task = task;
+        if is_child {
+            // Its name may lie within the directory, and lead out of it.
+            task.spec.dir = task
+                .spec
+                .dir
+                .canonicalize()
+                .map_err(|error| Fault::usage(format!("the directory {}: {error}", task.spec.dir.display())))?;
+        }
         let warnings = daemon.settings.check_task(&task.spec)?;
         Ok((task, warnings))
     })

@@ -10,7 +10,7 @@ use crate::id::Uid;
 pub use wire::{BadMessage, MAX_FRAME, Whole, output, split};
 
 /// The version this code speaks. Raised when messages or fields are added.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 /// Most output bytes in one frame, so that keys never wait long behind output.
 pub const MAX_OUTPUT: usize = 64 * 1024;
 /// Bytes of a picture in its first frame. One of so many goes on as output, in parts of so
@@ -147,6 +147,9 @@ pub enum ToKeeper {
     /// Values that are blotted out of what is kept, from a controller, before Go. Since
     /// version 3.
     Blot(Vec<String>),
+    /// A text without those values, for what is kept elsewhere. Answered by `Redacted`. Since
+    /// version 4.
+    Redact(Vec<u8>),
 }
 
 /// What programs may ask of the terminal they believe to be in.
@@ -248,6 +251,8 @@ pub enum FromKeeper {
         /// What it asked for, in a word.
         what: String,
     },
+    /// The text that was asked for. Since version 4.
+    Redacted(Vec<u8>),
 }
 
 /// Who the keeper is and how far it has come.

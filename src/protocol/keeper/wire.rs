@@ -87,6 +87,7 @@ impl ToKeeper {
                 .done(),
             ToKeeper::Below => Out::new(17).done(),
             ToKeeper::Blot(values) => values.iter().fold(Out::new(18), |out, value| out.bytes(value.as_bytes())).done(),
+            ToKeeper::Redact(text) => Out::new(19).bytes(text).done(),
         }
     }
 
@@ -150,10 +151,11 @@ impl ToKeeper {
                     }
                     ToKeeper::Blot(values)
                 }
+                19 => ToKeeper::Redact(r.bytes()?),
                 _ => return None,
             })
         })();
-        known(message, kind, 1..=18)
+        known(message, kind, 1..=19)
     }
 }
 
@@ -196,6 +198,7 @@ impl FromKeeper {
             FromKeeper::Following { offset } => Out::new(75).u64(*offset).done(),
             FromKeeper::Below { row } => Out::new(76).u16(*row).done(),
             FromKeeper::Intruder { pid, what } => Out::new(77).u32(*pid).bytes(what.as_bytes()).done(),
+            FromKeeper::Redacted(text) => Out::new(78).bytes(text).done(),
         }
     }
 
@@ -244,10 +247,11 @@ impl FromKeeper {
                 75 => FromKeeper::Following { offset: r.u64()? },
                 76 => FromKeeper::Below { row: r.u16()? },
                 77 => FromKeeper::Intruder { pid: r.u32()?, what: r.text()? },
+                78 => FromKeeper::Redacted(r.bytes()?),
                 _ => return None,
             })
         })();
-        known(message, kind, 64..=77)
+        known(message, kind, 64..=78)
     }
 }
 
