@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod crash;
 pub mod door;
+pub mod durable;
 pub mod id;
 pub mod lock;
 pub mod logging;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +15,8 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, UnixAddr, connect as connect_fd, getsockopt, socket, sockopt,
 };
 
+use crate::durable;
+
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 128;
 
@@ -24,7 +26,7 @@ const BACKLOG: i32 = 128;
 /// When it cannot be made, belongs to somebody else, or is open to others and cannot be
 /// closed to them.
 pub fn private_directory(directory: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    durable::directory(directory)?;
     let found = fs::symlink_metadata(directory)?;
     let refuse =
         |why: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {why}", directory.display())));

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up; a module may use those of lower layers, and itself.
 const LAYERS: [&[&str]; 6] = [
-    &["clock", "config", "crash", "door", "id", "lock", "logging", "paths", "place", "process", "secret", "socket"],
+    &[
+        "clock", "config", "crash", "door", "durable", "id", "lock", "logging", "paths", "place", "process", "secret",
+        "socket",
+    ],
     &["task", "queue"],
     &["protocol"],
     &["client", "provider", "recording", "recovery", "screen", "session", "store"],
@@ -17,9 +20,11 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// Within a layer: who may use whom all the same.
-const ALLOWED: [(&str, &str); 10] = [
+const ALLOWED: [(&str, &str); 12] = [
     ("door", "process"),
     ("door", "socket"),
+    ("socket", "durable"),
+    ("config", "durable"),
     ("paths", "id"),
     ("paths", "process"),
     ("place", "paths"),

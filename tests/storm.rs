@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use common::Instance;
+use common::random::Random;
 use sha2::{Digest, Sha256};
 
 fn kills() -> usize {
@@ -176,25 +177,4 @@ fn keeper_of_some_session(instance: &Instance, random: &mut Random) -> Option<au
     let text = fs::read(some.path().join("keeper.json")).ok()?;
     // It may have ended by itself meanwhile, and its number be another's.
     serde_json::from_slice::<autodev::paths::KeeperFile>(&text).ok()?.process.open()
-}
-
-/// Splitmix64: the same again for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Random {
-        use std::hash::{BuildHasher, Hasher};
-        let seed = std::env::var("AUTODEV_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or_else(|| std::collections::hash_map::RandomState::new().build_hasher().finish());
-        println!("AUTODEV_SEED={seed}");
-        Random(seed)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
 }

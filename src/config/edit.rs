@@ -1,15 +1,16 @@
 //! Changes one setting in the user's file and leaves everything else as it stands,
 //! comments too.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, TableLike, Value};
 
 use super::problem::{Place, Problem};
 use super::{ConfigError, SETTINGS, Setting, load, setting};
+use crate::durable;
 use crate::paths::Paths;
 
 /// Sets `key` to the value that `text` says and returns that value as TOML writes it. The
@@ -114,7 +115,7 @@ fn put(document: &mut DocumentMut, parts: &[&str], mut value: Value) -> Result<(
 fn change<T>(paths: &Paths, edit: impl FnOnce(&mut DocumentMut) -> Result<T, Problem>) -> Result<T, ConfigError> {
     let file = paths.config_file();
     let cannot = |error: io::Error| Problem::of_file(&file, format!("cannot be written: {error}"));
-    DirBuilder::new().recursive(true).mode(0o700).create(&paths.config).map_err(cannot)?;
+    durable::directory(&paths.config).map_err(cannot)?;
     let directory = File::open(&paths.config).map_err(cannot)?;
     directory.lock().map_err(cannot)?;
 

@@ -20,7 +20,7 @@ use crate::process;
 use crate::protocol::keeper;
 use crate::protocol::launch::LaunchSpec;
 use crate::protocol::view::{CheckLevel, CheckView};
-use crate::recording::{Reader, Source};
+use crate::recording::{Kept, Reader, Source};
 use crate::recovery::{gather, plan};
 use crate::store::{self, Glance, OpenError, StoreError};
 
@@ -188,27 +188,15 @@ fn recordings(glance: &Glance) -> CheckView {
     };
     let (mut wrong, mut whole, mut partial) = (Vec::new(), 0u64, 0u64);
     for place in places {
-        let source = match place.offset {
-            Some(offset) => Source::Pack { path: PathBuf::from(&place.path), offset },
-            None => Source::Directory(PathBuf::from(&place.path)),
-        };
+        let Some(path) = &place.path else { continue };
+        let source = Source::new(PathBuf::from(path), place.offset);
         let name = &place.session;
-        let mut reader = match Reader::open(&source) {
-            Ok(reader) => reader,
-            Err(error) => {
-                wrong.push(format!("{name}: {}: {error}", place.path));
-                continue;
-            }
-        };
-        // Of what was dropped, or was never recorded, there is no hash.
-        if reader.first() > 0 || reader.end() < place.bytes || reader.is_incomplete() {
-            partial += 1;
-            continue;
-        }
-        match (reader.sha256(), place.sha256) {
-            (Ok(is), Some(was)) if is != was => wrong.push(format!("{name}: it is not what was recorded")),
-            (Ok(_), _) => whole += 1,
-            (Err(error), _) => wrong.push(format!("{name}: {error}")),
+        let kept = Reader::open(&source).and_then(|mut reader| reader.kept(place.bytes, place.sha256.as_deref()));
+        match kept {
+            Ok(Kept::Whole) => whole += 1,
+            Ok(Kept::Part) => partial += 1,
+            Ok(Kept::Changed) => wrong.push(format!("{name}: it is not what was recorded")),
+            Err(error) => wrong.push(format!("{name}: {path}: {error}")),
         }
     }
     match wrong.is_empty() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Daemon;
 use super::attend::{Attendant, Limit};
 use crate::clock::Timestamp;
-use crate::id::SessionName;
+use crate::id::{SessionName, Uid};
 use crate::paths::{Paths, SessionDir};
 use crate::process;
 use crate::protocol::launch::LaunchSpec;
@@ -232,9 +232,15 @@ async fn directory(
     names: &mut HashMap<SessionName, SessionDir>,
 ) -> &'static str {
     let Some(spec) = found.spec.clone() else {
-        let Dir::Present { held: false, started: false, .. } = found.facts else {
+        let Dir::Present { held: false, started, .. } = found.facts else {
             return words::did(&Action::Nothing);
         };
+        if started {
+            // The power was cut before it was on the disk what it is; its name says whose.
+            let uid = session_of(daemon, &found.dir).await.unwrap_or_else(Uid::new);
+            daemon.archiver.add(uid, found.dir, u64::MAX, None);
+            return words::did(&Action::ClearUp);
+        }
         // Its daemon died while writing it: nothing was ever started in it.
         return match std::fs::remove_dir_all(found.dir.path()) {
             Ok(()) => words::did(&Action::ClearUp),
@@ -255,6 +261,15 @@ async fn directory(
         _ => {}
     }
     words::did(&action)
+}
+
+/// Whose directory it is, by its name alone.
+async fn session_of(daemon: &Daemon, dir: &SessionDir) -> Option<Uid> {
+    let name = dir.path().file_name()?.to_str()?;
+    match name.strip_prefix('@') {
+        Some(uid) => uid.parse().ok(),
+        None => Some(daemon.store.session(name.to_owned()).await.ok()?.session_id),
+    }
 }
 
 fn recorded(dir: &Dir) -> u64 {

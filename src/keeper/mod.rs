@@ -14,7 +14,6 @@ mod birth;
 mod child;
 mod client;
 mod clients;
-mod durable;
 mod ending;
 mod event_loop;
 mod orders;

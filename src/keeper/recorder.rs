@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::time::{ClockId, clock_gettime};
 
-use super::durable::write_durably;
 use super::{Complaint, KEEP_BYTES};
 use crate::clock::Timestamp;
+use crate::durable;
 use crate::paths::SessionDir;
 use crate::place::Place;
 use crate::protocol::exit::ExitRecord;
@@ -356,7 +356,7 @@ fn work(shared: &Shared, mut writer: Writer, place: &Place) {
             record.recording_lost = writer.lost();
             // Plain fields: this cannot fail.
             let json = serde_json::to_vec_pretty(&*record).unwrap_or_default();
-            while let Err(error) = write_durably(&place.dir.exit(), &json) {
+            while let Err(error) = durable::write(&place.dir.exit(), &json) {
                 if place.is_gone() {
                     complaint.log(format!("the exit record cannot be written, its directory was removed: {error}"));
                     break;

@@ -21,7 +21,7 @@ mod segments;
 mod timeline;
 mod writer;
 
-pub use reader::{Burst, Piece, Reader, Source};
+pub use reader::{Burst, Kept, Piece, Reader, Source};
 pub use timeline::{Event, Step};
 pub use writer::Writer;
 

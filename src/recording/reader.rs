@@ -36,6 +36,16 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// What the database says: a directory, or an offset in a pack.
+    pub fn new(path: PathBuf, offset: Option<u64>) -> Source {
+        match offset {
+            Some(offset) => Source::Pack { path, offset },
+            None => Source::Directory(path),
+        }
+    }
+}
+
 /// Reads a recording. What the files hold counts; an index that is behind, torn or gone
 /// costs timing, not bytes.
 #[derive(Debug)]
@@ -74,6 +84,18 @@ impl Directory {
             Err(io::ErrorKind::NotFound.into())
         }
     }
+}
+
+/// How much of a recording is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All that the program wrote.
+    Whole,
+    /// A part: the rest was dropped, never recorded, or lost with the power. Of that there
+    /// is no hash.
+    Part,
+    /// As much as the program wrote, and not that.
+    Changed,
 }
 
 /// Bytes found by [`Reader::read`].
@@ -298,6 +320,18 @@ impl Reader {
         if let Some(last) = self.segments.last_mut() {
             last.length = last.length.saturating_sub(bytes);
         }
+    }
+
+    /// What is kept of `bytes` with this hash, which is `None` where nobody knows it.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn kept(&mut self, bytes: u64, sha256: Option<&str>) -> io::Result<Kept> {
+        if self.first() > 0 || self.end() < bytes || self.is_incomplete() || (bytes > 0 && sha256.is_none()) {
+            return Ok(Kept::Part);
+        }
+        let is = self.sha256()?;
+        Ok(if sha256.is_none_or(|was| was == is) { Kept::Whole } else { Kept::Changed })
     }
 
     /// SHA-256 of all that is kept, in hexadecimal.

@@ -2,6 +2,8 @@
 //! plan without touching anything, carry it out.
 
 pub mod gather;
+#[cfg(test)]
+mod model;
 mod pair;
 pub mod plan;
 pub mod words;

@@ -2,9 +2,8 @@
 //! checked before it gets its name. And which of them are kept.
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -12,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{events, migrate};
 use crate::clock::Timestamp;
+use crate::durable;
 use crate::paths::Paths;
 use crate::process;
 
@@ -112,7 +112,7 @@ pub(super) fn back_up_with(
         Some(path) if path.is_dir() => path.join(name(now, seq)),
         Some(path) => path.to_owned(),
         None => {
-            DirBuilder::new().recursive(true).mode(0o700).create(paths.backups())?;
+            durable::directory(&paths.backups())?;
             paths.backups().join(name(now, seq))
         }
     };

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::rows::word;
+use super::rows::{uid, word};
 use super::{Glance, StoreError, backup, events, failure, inside, texts};
 use crate::id::{SessionName, TaskId, Uid};
 use crate::protocol::view::OutputView;
@@ -40,15 +40,41 @@ pub(super) fn stale(conn: &Connection) -> rusqlite::Result<Vec<(i64, String, Str
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordingPlace {
     /// Its session.
+    pub uid: Uid,
+    /// Its name.
     pub session: SessionName,
-    /// A directory or a pack.
-    pub path: String,
+    /// A directory or a pack; `None` until it has been moved there.
+    pub path: Option<String>,
     /// Where in the pack.
     pub offset: Option<u64>,
     /// Bytes the program wrote.
     pub bytes: u64,
     /// Their hash.
     pub sha256: Option<String>,
+}
+
+const RECORDING: &str = "uid, name, recording_path, recording_offset, recording_bytes, recording_sha256";
+
+fn recording_place(row: &Row<'_>) -> rusqlite::Result<RecordingPlace> {
+    let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
+    Ok(RecordingPlace {
+        uid: uid(row, 0)?,
+        session: word(row, 1)?,
+        path: row.get(2)?,
+        offset: number(row.get(3)?),
+        bytes: number(row.get(4)?).unwrap_or(0),
+        sha256: row.get::<_, Option<String>>(5)?.filter(|sum| !sum.is_empty()),
+    })
+}
+
+/// Where the recordings of these sessions are, of those that are known.
+pub(super) fn recording_places(conn: &Connection, sessions: &[Uid]) -> rusqlite::Result<Vec<RecordingPlace>> {
+    let mut statement = conn.prepare_cached(&format!("SELECT {RECORDING} FROM sessions WHERE uid = ?1"))?;
+    let mut places = Vec::new();
+    for session in sessions {
+        places.extend(statement.query_row([session.bytes()], recording_place).optional()?);
+    }
+    Ok(places)
 }
 
 impl Glance {
@@ -136,21 +162,9 @@ impl Glance {
     /// When it cannot be read.
     pub fn recordings(&self) -> Result<Vec<RecordingPlace>, StoreError> {
         self.ask(Vec::new(), |conn| {
-            let mut statement = conn.prepare(
-                "SELECT name, recording_path, recording_offset, recording_bytes, recording_sha256 FROM sessions
-                  WHERE recording_path IS NOT NULL ORDER BY id",
-            )?;
-            let rows = statement.query_map([], |row| {
-                let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
-                Ok(RecordingPlace {
-                    session: word(row, 0)?,
-                    path: row.get(1)?,
-                    offset: number(row.get(2)?),
-                    bytes: number(row.get(3)?).unwrap_or(0),
-                    sha256: row.get::<_, Option<String>>(4)?.filter(|sum| !sum.is_empty()),
-                })
-            })?;
-            rows.collect()
+            let mut statement = conn
+                .prepare(&format!("SELECT {RECORDING} FROM sessions WHERE recording_path IS NOT NULL ORDER BY id"))?;
+            statement.query_map([], recording_place)?.collect()
         })
     }
 

@@ -150,6 +150,20 @@ pub struct NewSession {
     pub size: (u16, u16),
 }
 
+/// Where a session's recording is now, for [`Store::recordings_moved`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordingMove {
+    /// The session.
+    pub session: Uid,
+    /// A directory or a pack; `None` when nothing is kept.
+    pub path: Option<String>,
+    /// Where in the pack.
+    pub offset: Option<u64>,
+    /// It is not what its keeper had written: some of it was lost with the power. The
+    /// keeper's hash is not that of what is kept.
+    pub changed: bool,
+}
+
 /// A session just stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredSession {

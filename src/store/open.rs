@@ -3,9 +3,9 @@
 //! A database that is not as the marker and the witness say is never written to, and
 //! never replaced by a fresh one: both would turn damage into loss.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicU64};
 use std::sync::{Arc, mpsc};
@@ -23,6 +23,7 @@ use super::writer::Writer;
 use super::{FEED, Inner, OpenError, QUEUE, Store, backup, events, migrate};
 use crate::clock::Timestamp;
 use crate::crash;
+use crate::durable;
 use crate::id::Uid;
 use crate::paths::Paths;
 
@@ -194,7 +195,7 @@ fn size(header: &[u8]) -> Option<u64> {
 /// The directory and an empty file that only the user can read; SQLite gives its other
 /// files the same mode.
 fn prepare(paths: &Paths) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(&paths.state)?;
+    durable::directory(&paths.state)?;
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(paths.database())?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::events::{self, Entry};
 use super::failure::Failure;
 use super::rows::word;
 use super::tx::Tx;
-use super::{Applied, AttemptEnd, AttemptStart, NewSession, StoredSession};
+use super::{Applied, AttemptEnd, AttemptStart, NewSession, RecordingMove, StoredSession};
 use crate::id::{AttemptId, MAX_SESSION_NAME, SessionName, Uid};
 use crate::protocol::exit::ExitRecord;
 use crate::protocol::fault::Fault;
@@ -322,12 +322,16 @@ pub(super) fn rename(tx: &mut Tx<'_>, from: &SessionName, to: &SessionName) -> R
 }
 
 /// Writes down where recordings are now.
-pub(super) fn recordings_moved(tx: &mut Tx<'_>, moved: &[(Uid, String, Option<u64>)]) -> Result<(), Failure> {
-    for (uid, path, offset) in moved {
+pub(super) fn recordings_moved(tx: &mut Tx<'_>, moved: &[RecordingMove]) -> Result<(), Failure> {
+    for RecordingMove { session, path, offset, changed } in moved {
         let offset = offset.map(|o| i64::try_from(o).unwrap_or(i64::MAX));
         tx.conn
-            .prepare_cached("UPDATE sessions SET recording_path = ?2, recording_offset = ?3 WHERE uid = ?1")?
-            .execute(params![uid.bytes(), path, offset])?;
+            .prepare_cached(
+                "UPDATE sessions SET recording_path = ?2, recording_offset = ?3,
+                     recording_sha256 = CASE WHEN ?4 THEN NULL ELSE recording_sha256 END
+                  WHERE uid = ?1",
+            )?
+            .execute(params![session.bytes(), path, offset, changed])?;
     }
     Ok(())
 }

@@ -413,11 +413,7 @@ fn ask(ctx: &Context, target: &str) -> Result<Box<SessionView>, Fault> {
 }
 
 fn source(view: &RecordingView) -> Source {
-    let path = PathBuf::from(&view.path);
-    match view.pack_offset {
-        Some(offset) => Source::Pack { path, offset },
-        None => Source::Directory(path),
-    }
+    Source::new(PathBuf::from(&view.path), view.pack_offset)
 }
 
 fn read_json<T: DeserializeOwned>(path: &std::path::Path) -> Option<T> {

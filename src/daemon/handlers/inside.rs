@@ -1,9 +1,9 @@
 //! What a task's own program may say and ask for, and what people answer.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use super::{aside, fault};
 use crate::daemon::Daemon;
 use crate::daemon::callers::{Agent, Caller};
 use crate::daemon::connection::Connection;
+use crate::durable;
 use crate::id::{TaskId, Uid};
 use crate::paths::KeeperFile;
 use crate::process;
@@ -211,7 +212,7 @@ fn copy(from: &Path, within: Option<&Path>, to: &Path) -> io::Result<(u64, Strin
         return Err(io::Error::other(format!("{} bytes are over the limit of {MAX_OUTPUT}", found.len())));
     }
     let directory = to.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    durable::directory(directory)?;
     if process::free_bytes(directory)? < found.len() + ROOM_LEFT {
         return Err(io::Error::new(io::ErrorKind::StorageFull, "there is not enough room on the disk"));
     }

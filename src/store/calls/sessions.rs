@@ -8,7 +8,10 @@ use crate::id::{SessionName, Uid};
 use crate::protocol::exit::ExitRecord;
 use crate::protocol::launch::LaunchSpec;
 use crate::protocol::view::{SessionState, SessionView};
-use crate::store::{FEW_ROWS, NewSession, Store, StoreError, StoredSession, Unfinished, sessions, show};
+use crate::store::{
+    FEW_ROWS, NewSession, RecordingMove, RecordingPlace, Store, StoreError, StoredSession, Unfinished, findings,
+    sessions, show,
+};
 use crate::task::Actor;
 
 impl Store {
@@ -57,12 +60,20 @@ impl Store {
         self.write(FEW_ROWS, move |tx| sessions::end(tx, session, state, error.as_deref(), record.as_ref())).await
     }
 
-    /// Recordings have moved: (session uid, path, offset in a pack).
+    /// Recordings have moved.
     ///
     /// # Errors
     /// When it is not stored.
-    pub async fn recordings_moved(&self, moved: Vec<(Uid, String, Option<u64>)>) -> Result<(), StoreError> {
+    pub async fn recordings_moved(&self, moved: Vec<RecordingMove>) -> Result<(), StoreError> {
         self.write(moved.len(), move |tx| sessions::recordings_moved(tx, &moved)).await
+    }
+
+    /// Where the recordings of these sessions are, of those that are known.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn recording_places(&self, sessions: Vec<Uid>) -> Result<Vec<RecordingPlace>, StoreError> {
+        self.read(move |r| Ok(findings::recording_places(&r.conn, &sessions)?)).await
     }
 
     /// Gives a session without a task another name.

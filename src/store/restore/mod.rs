@@ -9,9 +9,8 @@ mod doubt;
 mod mend;
 mod salvage;
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -25,6 +24,7 @@ use super::witness::{Head, Witness};
 use super::{Failure, OpenError, events, findings, migrate, open, sessions};
 use crate::clock::Timestamp;
 use crate::crash;
+use crate::durable;
 use crate::id::{TaskId, Uid};
 use crate::paths::Paths;
 use crate::protocol::launch::LaunchSpec;
@@ -331,7 +331,7 @@ impl Scratch {
     fn of(paths: &Paths, quarantine: &Path) -> io::Result<Scratch> {
         // It is there from now on, and removed whatever happens.
         let scratch = Scratch(quarantine.with_extension("copy"));
-        DirBuilder::new().recursive(true).mode(0o700).create(&scratch.0)?;
+        durable::directory(&scratch.0)?;
         for name in DATABASE_FILES {
             let from = paths.state.join(name);
             if from.try_exists()? {
@@ -372,7 +372,7 @@ const DATABASE_FILES: [&str; 2] = ["autodev.db", "autodev.db-wal"];
 
 /// Keeps the damaged files, by second names for them: nobody writes to them any more.
 fn keep(paths: &Paths, quarantine: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(quarantine)?;
+    durable::directory(quarantine)?;
     for name in DATABASE_FILES {
         match fs::hard_link(paths.state.join(name), quarantine.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -59,7 +59,8 @@ async fn a_session_lives_and_ends() {
     let record = record(&name("yours"), Exit { code: None, signal: Some(9) });
     store.end_session(made.uid, SessionState::Ended, Some("killed".into()), Some(record)).await.unwrap();
     store.end_session(made.uid, SessionState::Lost, None, None).await.unwrap();
-    store.recordings_moved(vec![(made.uid, "/packs/1".into(), Some(512))]).await.unwrap();
+    let moved = RecordingMove { session: made.uid, path: Some("/packs/1".into()), offset: Some(512), changed: false };
+    store.recordings_moved(vec![moved]).await.unwrap();
     let seen = store.session("yours".into()).await.unwrap();
     assert_eq!((seen.state, seen.exit_code, seen.keeper_pid), (SessionState::Ended, Some(137), None));
     let recording = seen.recording.unwrap();
