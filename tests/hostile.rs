@@ -69,9 +69,7 @@ fn frames_that_lie_about_themselves_cost_nothing() {
         half.push(stream);
     }
     instance.ok(&["--no-start", "status"]);
-    let status = std::fs::read_to_string(format!("/proc/{}/status", instance.daemon_pid())).unwrap();
-    let resident = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
-    let resident: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    let resident = resident(instance.daemon_pid());
     assert!(resident < 100 * 1024, "{resident} KiB for 50 half frames");
 }
 
@@ -136,16 +134,71 @@ fn another_protocol_version_is_refused_kindly_but_can_ask_for_a_restart() {
 fn too_many_connections_are_told_so() {
     let instance = Instance::configured("[daemon]\nconnections = 8\n");
     instance.ok(&["daemon", "start"]);
+    instance.submit(&["--hold"], "true");
     let mut open = Vec::new();
     for _ in 0..8 {
         let mut stream = connect(&instance);
         greet(&mut stream, MAJOR);
+        let watch = Request::Watch { after: Some(0) };
+        let asked = codec::frame(Kind::Request, &watch).unwrap().encode().unwrap();
+        stream.write_all(&asked).unwrap();
+        // It is being served: nobody may have its place.
+        stream.read_exact(&mut [0]).unwrap();
         open.push(stream);
     }
     let error = instance.fails(1, &["--no-start", "status"]);
     assert!(error.contains("too many connections"), "{error}");
     open.clear();
     instance.ok(&["--no-start", "status"]);
+}
+
+/// Clients that say nothing, greet and say nothing, or stop in the middle, of the daemon and
+/// of a keeper: who asks for something is served all the same, and it costs no memory.
+#[test]
+fn a_thousand_idle_connections_keep_nobody_out() {
+    let (_, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    let instance = Instance::new();
+    let begun = instance.fifo("begun");
+    let task = instance.submit(&[], &format!("echo > {}; read line; echo it was $line", begun.path()));
+    begun.read();
+    let keeper = std::fs::read(instance.live("1.1").join("keeper.json")).unwrap();
+    let keeper: autodev::paths::KeeperFile = serde_json::from_slice(&keeper).unwrap();
+    let before = [resident(instance.daemon_pid()), resident(keeper.process.pid)];
+    let mut open = Vec::new();
+    for says in 0..1000 {
+        let mut stream = connect(&instance);
+        match says % 3 {
+            0 => {}
+            1 => drop(greet(&mut stream, MAJOR)),
+            _ => {
+                greet(&mut stream, MAJOR);
+                stream.write_all(&[0, 0, 31, 0, 1, 9, 9]).unwrap();
+            }
+        }
+        open.push(stream);
+        if says % 3 == 0 {
+            open.push(socket::connect(&keeper.socket, DEADLINE).unwrap());
+        }
+        if says % 250 == 249 {
+            instance.ok(&["--no-start", "status"]);
+            assert!(instance.ok(&["screen", "1"]).trim().is_empty());
+        }
+    }
+    let after = [resident(instance.daemon_pid()), resident(keeper.process.pid)];
+    for (before, after) in before.iter().zip(after) {
+        assert!(after < before + 8 * 1024, "{before} KiB, then {after} KiB");
+    }
+    instance.ok(&["send", "1", "--enter", "still here"]);
+    assert_eq!(instance.wait(task), "passed");
+    assert!(instance.ok(&["logs", "1"]).contains("it was still here"));
+}
+
+/// Memory of a process, in KiB.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    resident.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// The command line sends references only; the daemon takes nothing else from anybody.

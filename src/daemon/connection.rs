@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::callers::Caller;
+use super::places::Place;
 use super::{Daemon, Leave, handlers};
 use crate::id::SessionName;
 use crate::paths::KeeperFile;
@@ -29,8 +30,8 @@ const READ_BUFFER: usize = 4 * 1024;
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Serves one client until it leaves.
-pub(crate) async fn serve(daemon: &Arc<Daemon>, stream: UnixStream, caller: Caller) {
-    if let Err(error) = Connection::new(stream, caller).run(daemon).await {
+pub(crate) async fn serve(daemon: &Arc<Daemon>, stream: UnixStream, caller: Caller, place: Place) {
+    if let Err(error) = Connection::new(stream, caller).run(daemon, place).await {
         tracing::debug!(%error, "a client's connection ended");
     }
 }
@@ -55,15 +56,31 @@ pub(crate) struct Connection {
     pub caller: Caller,
 }
 
+/// Waits for a client that may as well say nothing more.
+async fn unless_given_away<T>(place: &Place, said: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        // What has been said is heard first.
+        biased;
+        said = said => Some(said),
+        () = place.given_away() => None,
+    }
+}
+
 impl Connection {
     fn new(stream: UnixStream, caller: Caller) -> Self {
         Connection { stream: BufReader::with_capacity(READ_BUFFER, stream), unsent: Vec::new(), caller }
     }
 
-    async fn run(mut self, daemon: &Arc<Daemon>) -> io::Result<()> {
-        let client = self.hello().await?;
+    async fn run(mut self, daemon: &Arc<Daemon>, mut place: Place) -> io::Result<()> {
+        let Some(hello) = unless_given_away(&place, self.hello()).await else { return Ok(()) };
+        let client = hello?;
         loop {
-            let Some(frame) = self.read_frame().await? else { return Ok(()) };
+            let Some(frame) = unless_given_away(&place, self.read_frame()).await else { return Ok(()) };
+            let Some(frame) = frame? else { return Ok(()) };
+            // Between the frame's last byte and here somebody else may have got it.
+            if !place.work() {
+                return Ok(());
+            }
             match frame.kind {
                 Kind::Control => self.control(daemon, &frame.payload).await?,
                 Kind::Request if client.major != MAJOR => {
@@ -82,6 +99,7 @@ impl Connection {
                 },
                 Kind::Reply | Kind::Refusal => return self.refusal("a client sends only requests").await,
             }
+            place.rest();
         }
     }
 

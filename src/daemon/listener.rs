@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::Daemon;
 use super::callers::Caller;
 use super::connection;
+use super::places::Places;
 use super::start::write_lock_file;
 use crate::door::{self, Who};
 use crate::paths::Paths;
@@ -49,8 +50,8 @@ pub(crate) fn bind(paths: &Paths) -> io::Result<(UnixListener, PathBuf)> {
 /// the runtime directory may have vanished under it.
 pub(crate) async fn run(daemon: Arc<Daemon>, mut listener: UnixListener, mut rebind: Signal) -> io::Result<()> {
     let door = Door {
-        places: Arc::new(Semaphore::new(daemon.settings.connections())),
-        agents: Arc::new(Semaphore::new(AGENTS)),
+        places: Places::new(daemon.settings.connections()),
+        agents: Places::new(AGENTS),
         refusals: Arc::new(Semaphore::new(REFUSALS)),
         daemon,
     };
@@ -84,9 +85,9 @@ pub(crate) async fn run(daemon: Arc<Daemon>, mut listener: UnixListener, mut reb
 /// Who gets in, and how many at a time.
 struct Door {
     daemon: Arc<Daemon>,
-    places: Arc<Semaphore>,
+    places: Places,
     /// Those of programs inside sessions are others: they must not keep the user out.
-    agents: Arc<Semaphore>,
+    agents: Places,
     refusals: Arc<Semaphore>,
 }
 
@@ -106,13 +107,13 @@ impl Door {
             }
         };
         let places = if caller == Caller::Owner { &self.places } else { &self.agents };
-        let place = Arc::clone(places).try_acquire_owned();
+        let place = places.take();
         let refusal = Arc::clone(&self.refusals);
         let daemon = Arc::clone(&self.daemon);
         tokio::spawn(async move {
             match place {
-                Ok(_place) => connection::serve(&daemon, stream, caller).await,
-                Err(_) => {
+                Some(place) => connection::serve(&daemon, stream, caller, place).await,
+                None => {
                     let Ok(_refusal) = refusal.try_acquire() else { return };
                     let fault = Fault::new(FaultCode::Limit, "the daemon has too many connections");
                     let hint = "close some clients, or raise daemon.connections and restart the daemon";

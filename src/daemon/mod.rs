@@ -12,6 +12,7 @@ mod handlers;
 mod listener;
 pub mod offline;
 pub mod options;
+mod places;
 mod recover;
 mod scheduler;
 mod settings;

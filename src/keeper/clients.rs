@@ -46,8 +46,17 @@ impl Keeper {
         }
         let mut client = self.new_client(stream, now);
         client.agent = agent;
-        let agents = self.clients.iter().filter(|client| client.agent.is_some()).count();
-        if self.clients.len() >= CONNECTIONS || (agent.is_some() && agents >= AGENTS) {
+        let living = |client: &&mut Client| !client.dead;
+        let agents = self.clients.iter_mut().filter(living).filter(|client| client.agent.is_some()).count();
+        let mut connections = self.clients.iter_mut().filter(living).count();
+        if connections >= CONNECTIONS {
+            // Who has said nothing yet makes room, the first of them first.
+            if let Some(silent) = self.clients.iter_mut().filter(living).find(|client| client.role.is_none()) {
+                silent.dead = true;
+                connections -= 1;
+            }
+        }
+        if connections >= CONNECTIONS || (agent.is_some() && agents >= AGENTS) {
             client.send(&too_many());
             // Written at once or not at all.
             client.write();
