@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +12,7 @@ use fuser::{
     INodeNo, LockOwner, MountOption, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
     ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
+use nix::mount::{MntFlags, umount2};
 
 use super::common::random::Random;
 use super::disk::{Body, Directory, Disk, File, Honest, Node};
@@ -25,6 +26,7 @@ const BLOCK: u32 = 4096;
 /// A disk that is in use. It goes with the value.
 pub struct Mounted {
     disk: Arc<Mutex<Disk>>,
+    at: PathBuf,
     session: Option<BackgroundSession>,
 }
 
@@ -34,7 +36,7 @@ impl Mounted {
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("power".into()), MountOption::DefaultPermissions];
         let session = fuser::spawn_mount(Served(Arc::clone(&disk)), at, &config)?;
-        Ok(Mounted { disk, session: Some(session) })
+        Ok(Mounted { disk, at: at.to_owned(), session: Some(session) })
     }
 
     pub fn set_honest(&self, honest: Honest) {
@@ -50,7 +52,10 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            let gone = session.umount_and_join();
+            // A killed process that is still going, and can no longer be told from others, may
+            // have a file open: detached from here, the disk goes when that has gone.
+            let gone = umount2(&self.at, MntFlags::MNT_DETACH).map_err(io::Error::from);
+            let gone = gone.and_then(|()| session.join());
             assert!(gone.is_ok() || std::thread::panicking(), "{gone:?}");
         }
     }
