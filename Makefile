@@ -3,7 +3,7 @@ CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test lint agents xterm build install uninstall
+.PHONY: demo test lint agents xterm crash power soak fuzz build install uninstall
 
 demo: build
 	tests/demo.sh $(TARGET)/release
@@ -27,6 +27,31 @@ xterm:
 
 test: lint agents xterm
 	$(CARGO) test
+
+# The long runs of what `make test` does for a moment: RELIABILITY.md. Each prints its seeds.
+CASES ?= 2000000
+KILLS ?= 5000
+crash:
+	PROPTEST_CASES=$(CASES) $(CARGO) test --release --lib recovery::model
+	AUTODEV_FAULTS=all $(CARGO) test --test faults -- --nocapture
+	AUTODEV_STORM_KILLS=$(KILLS) $(CARGO) test --test storm -- --nocapture
+
+CUTS ?= 50
+power:
+	AUTODEV_POWER_CUTS=$(CUTS) $(CARGO) test --test power -- --nocapture
+
+SECONDS_ALL ?= 1800
+soak:
+	AUTODEV_SOAK_SECONDS=$(SECONDS_ALL) $(CARGO) test --release --test soak -- --nocapture
+
+# Needs cargo-fuzz: fuzz/README.md.
+SECONDS_EACH ?= 60
+fuzz:
+	for target in frame exit_record session; do \
+		mkdir -p fuzz/corpus/$$target && \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(SECONDS_EACH) || exit 1; \
+	done
 
 lint:
 	$(CARGO) fmt --check

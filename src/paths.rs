@@ -1,8 +1,10 @@
 //! Where everything lies. The state directory is the identity of an instance.
 
 use std::env;
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -40,7 +42,11 @@ impl Paths {
     /// # Errors
     /// [`BadPaths`].
     pub fn from_env() -> Result<Self, BadPaths> {
-        let runtime = absolute("XDG_RUNTIME_DIR")?.filter(|dir| dir.is_dir());
+        // `su` and `sudo` may leave the other user's.
+        let ours = |dir: &PathBuf| {
+            fs::metadata(dir).is_ok_and(|found| found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw())
+        };
+        let runtime = absolute("XDG_RUNTIME_DIR")?.filter(ours);
         if let Some(home) = absolute("AUTODEV_HOME")? {
             let state = home.join("state");
             let runtime = socket_directory(runtime, &state);

@@ -63,10 +63,12 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Connects to the socket at `path`. A listener that does not accept does not hold us up
-/// longer than `limit`.
+/// longer than `limit`. Another user's is as good as none: who was to listen there binds
+/// its own in its place.
 ///
 /// # Errors
-/// `TimedOut` after `limit`; otherwise the system's own.
+/// `TimedOut` after `limit`, `ConnectionRefused` also for another user's; otherwise the
+/// system's own.
 pub fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
     // Most paths fit.
     let (address, directory) = match UnixAddr::new(path) {
@@ -85,6 +87,10 @@ pub fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
                 drop(directory);
                 let stream = UnixStream::from(fd);
                 stream.set_nonblocking(false)?;
+                if !peer(&stream)?.is_owner {
+                    let why = format!("{} is another user's", path.display());
+                    return Err(io::Error::new(io::ErrorKind::ConnectionRefused, why));
+                }
                 return Ok(stream);
             }
             // The backlog is full. A Unix socket gives no event for room in it, so this is
@@ -137,13 +143,13 @@ pub fn readable(stream: &impl std::os::fd::AsFd, limit: Duration) -> io::Result<
 pub struct Peer {
     /// User id.
     pub uid: u32,
-    /// Process id at the time of connecting.
+    /// Process id at the time of connecting, or of who began to listen.
     pub pid: u32,
     /// It is the same user as we are.
     pub is_owner: bool,
 }
 
-/// Asks the kernel who connected.
+/// Asks the kernel who connected, or listens there.
 ///
 /// # Errors
 /// The system's own.

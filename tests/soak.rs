@@ -1,0 +1,133 @@
+//! Thirty sessions that people come to and go from every second, while other tasks come and
+//! go: in the end daemon and keepers use no more than in the beginning.
+//! `AUTODEV_SOAK_SECONDS` says how long; the default is quick.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+#[path = "attach/support.rs"]
+#[allow(dead_code, reason = "this test uses a part of it")]
+mod support;
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use autodev::paths::{KeeperFile, LockFile};
+use support::{Home, LONG, User, code};
+
+const SESSIONS: usize = 30;
+/// How often everybody comes.
+const EVERY: Duration = Duration::from_secs(1);
+/// What a process may have more than before, in KiB: the allocator's slack.
+const SLACK: u64 = 2 * 1024;
+/// Prints some pages, then changes one line again and again.
+const PROGRAM: &str = "seq 3000; n=0; while :; do n=$((n+1)); printf '\\rtick %s ' $n; sleep 0.3; done";
+
+/// What a process uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Used {
+    descriptors: usize,
+    threads: usize,
+    /// In KiB, without what it shares with files.
+    memory: u64,
+}
+
+impl Used {
+    fn by(pid: u32) -> Used {
+        let count = |of: &str| fs::read_dir(format!("/proc/{pid}/{of}")).unwrap().count();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let memory = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        let memory = memory.trim().trim_end_matches(" kB").parse().unwrap();
+        Used { descriptors: count("fd"), threads: count("task"), memory }
+    }
+
+    fn is_within(self, base: Used) -> bool {
+        self.descriptors <= base.descriptors && self.threads <= base.threads && self.memory <= base.memory + SLACK
+    }
+}
+
+fn lasts() -> Duration {
+    let seconds = std::env::var("AUTODEV_SOAK_SECONDS").ok().and_then(|n| n.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(3))
+}
+
+fn ok(home: &Home, arguments: &[&str]) -> String {
+    let output = home.with_daemon(arguments).output().unwrap();
+    assert!(output.status.success(), "autodev {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn submit(home: &Home, script: &str) -> String {
+    ok(home, &["submit", "-q", "--provider", "shell", "--", "sh", "-c", script]).trim().to_owned()
+}
+
+/// Somebody comes, sees that it goes on, and leaves.
+fn visit(home: &Home, task: &str) {
+    let mut user = User::start(home, &["attach", task]);
+    user.see("tick");
+    user.type_(b"\x02d");
+    assert_eq!(code(&mut user), 0);
+}
+
+/// Does something every second until the time is over; how often.
+fn every_second(until: Instant, act: impl Fn()) -> usize {
+    let mut next = Instant::now();
+    for count in 0.. {
+        if Instant::now() >= until {
+            return count;
+        }
+        act();
+        next = (next + EVERY).max(Instant::now());
+        thread::sleep(next.min(until).saturating_duration_since(Instant::now()));
+    }
+    0
+}
+
+#[test]
+fn nothing_grows() {
+    let home = Home::new();
+    fs::create_dir_all(home.path().join("config")).unwrap();
+    fs::write(home.path().join("config/config.toml"), format!("[queue]\nslots = {}\n", SESSIONS + 2)).unwrap();
+    let tasks: Vec<String> = (0..SESSIONS).map(|_| submit(&home, PROGRAM)).collect();
+    let another = || {
+        let task = submit(&home, "seq 1000");
+        ok(&home, &["wait", "--timeout", "60s", &task]);
+    };
+    for _ in 0..3 {
+        tasks.iter().for_each(|task| visit(&home, task));
+        another();
+    }
+    let lock = fs::read(home.path().join("state/daemon.lock")).unwrap();
+    let lock: LockFile = serde_json::from_slice(&lock).unwrap();
+    let keeper = |task: &String| {
+        let file = fs::read(home.dir(&format!("{task}.1")).keeper()).unwrap();
+        serde_json::from_slice::<KeeperFile>(&file).unwrap().process.pid
+    };
+    let all: Vec<u32> = std::iter::once(lock.process.pid).chain(tasks.iter().map(keeper)).collect();
+    let base: Vec<Used> = all.iter().map(|pid| Used::by(*pid)).collect();
+
+    let until = Instant::now() + lasts();
+    let (visits, others) = thread::scope(|scope| {
+        let visitors: Vec<_> =
+            tasks.iter().map(|task| scope.spawn(|| every_second(until, || visit(&home, task)))).collect();
+        let others = every_second(until, another);
+        (visitors.into_iter().map(|visitor| visitor.join().unwrap()).sum::<usize>(), others)
+    });
+
+    // Who was hung up on says so to nobody: what they had goes within a moment.
+    let deadline = Instant::now() + LONG;
+    let after = loop {
+        let after: Vec<Used> = all.iter().map(|pid| Used::by(*pid)).collect();
+        if after.iter().zip(&base).all(|(after, base)| after.is_within(*base)) || Instant::now() > deadline {
+            break after;
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    println!("{} s, {visits} visits, {others} other tasks", lasts().as_secs());
+    println!("daemon: {:?}, then {:?}", base[0], after[0]);
+    let most = |all: &[Used]| all[1..].iter().copied().max_by_key(|used| used.memory);
+    println!("keepers, at most: {:?}, then {:?}", most(&base), most(&after));
+    for ((pid, base), after) in all.iter().zip(&base).zip(&after) {
+        assert!(after.is_within(*base), "process {pid}: {base:?}, then {after:?}");
+    }
+}
