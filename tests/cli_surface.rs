@@ -37,47 +37,12 @@ fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-const VERBS: [&str; 33] = [
-    "submit",
-    "list",
-    "show",
-    "status",
-    "history",
-    "why",
-    "wait",
-    "watch",
-    "cancel",
-    "kill",
-    "hold",
-    "release",
-    "pause",
-    "resume",
-    "drain",
-    "retry",
-    "resubmit",
-    "edit",
-    "priority",
-    "attach",
-    "detach",
-    "open",
-    "send",
-    "screen",
-    "logs",
-    "replay",
-    "export",
-    "sessions",
-    "rename",
-    "config",
-    "providers",
-    "daemon",
-    "completions",
-];
-
 #[test]
 fn every_verb_has_help_with_examples() {
     let home = Home::new();
     let all = text(&home.run(&["--help"]).stdout);
-    for verb in VERBS {
+    let command = autodev::cli::command();
+    for verb in command.get_subcommands().map(clap::Command::get_name) {
         assert!(all.contains(&format!("  {verb} ")), "{verb} is missing in --help");
         let output = home.run(&[verb, "--help"]);
         let help = text(&output.stdout);
@@ -131,6 +96,14 @@ fn usage_errors_exit_with_2_and_help_on() {
         (&["wait", "42", "--timeout", "soon"], "not a length of time"),
         (&["edit", "42"], "nothing is to be changed"),
         (&["completions", "tcsh"], "bash"),
+        (&["recover", "0"], "is not a task"),
+        (&["answer", "1"], "<TEXT>"),
+        (&["answer", "x", "yes"], "not"),
+        (&["note"], "<TEXT>"),
+        (&["outputs", "add"], "<FILE>"),
+        (&["backup", "--list", "--to", "x"], "cannot be used with"),
+        (&["requests", "1"], "unexpected argument"),
+        (&["doctor", "--depe"], "--deep"),
     ] {
         // Found out before a daemon is looked for: that would be status 3.
         let output = home.run(&[&["--no-start"], words].concat());
