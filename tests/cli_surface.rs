@@ -98,7 +98,7 @@ fn usage_errors_exit_with_2_and_help_on() {
         (&["completions", "tcsh"], "bash"),
         (&["recover", "0"], "is not a task"),
         (&["answer", "1"], "<TEXT>"),
-        (&["answer", "x", "yes"], "not"),
+        (&["answer", "x", "yes"], "invalid value"),
         (&["note"], "<TEXT>"),
         (&["outputs", "add"], "<FILE>"),
         (&["backup", "--list", "--to", "x"], "cannot be used with"),
