@@ -94,8 +94,10 @@ impl Machine {
             return vec![format!("it does not start: {}", String::from_utf8_lossy(&start.stderr))];
         }
         let mut wrong = Vec::new();
-        let open: Vec<String> =
-            instance.json(&["list"]).as_array().unwrap().iter().map(|task| task["id"].to_string()).collect();
+        let open = instance.json(&["list"]);
+        // What is held was to be cancelled, and nobody was told: it waits for ever.
+        let open = open.as_array().unwrap().iter().filter(|task| task["state"] != "held");
+        let open: Vec<String> = open.map(|task| task["id"].to_string()).collect();
         if !open.is_empty() {
             let open: Vec<&str> = open.iter().map(String::as_str).collect();
             instance.run(&[&["wait", "--timeout", "60s"], &open[..]].concat());
