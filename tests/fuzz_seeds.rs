@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 #[path = "common/random.rs"]
+#[allow(dead_code, reason = "this test uses a part of it")]
 mod random;
 
 #[path = "../fuzz/checks/exit_record.rs"]

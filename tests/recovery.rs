@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use autodev::paths::KeeperFile;
 use autodev::process::{self, PidFd};
+use common::random::Random;
 use common::{Instance, dies, vanishes};
 use serde_json::Value;
 
@@ -250,9 +251,7 @@ fn nothing_is_started_into_a_full_disk() {
 /// says that it was a shutdown, and the tasks wait for what their policy says.
 #[test]
 fn a_shutdown_is_known_as_one_whoever_hears_of_it_first() {
-    let seed = std::env::var("AUTODEV_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(seed);
-    println!("AUTODEV_SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Random::new();
     let instance = Instance::configured("[queue]\nslots = 100\n");
     // Dies of it; fails of it; says so as a shell does; has children that die of it.
     const PROGRAMS: [&str; 4] = [
@@ -293,32 +292,7 @@ fn a_shutdown_is_known_as_one_whoever_hears_of_it_first() {
             let task = session.trim_end_matches(".1");
             let shown = instance.json(&["show", task]);
             let so = (shown["attempts"][0]["outcome"].as_str(), shown["task"]["state"].as_str());
-            assert_eq!(so, (Some("interrupted"), Some("held")), "seed {seed}, round {round}: {shown}");
-        }
-    }
-}
-
-fn seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
-/// Splitmix64: enough to put things into no order, and the same again for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for end in (1..items.len()).rev() {
-            let other = usize::try_from(self.next() % (end as u64 + 1)).unwrap();
-            items.swap(end, other);
+            assert_eq!(so, (Some("interrupted"), Some("held")), "round {round}: {shown}");
         }
     }
 }
