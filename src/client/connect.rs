@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::start;
+use super::start::{self, FIND_LIMIT};
 use crate::door;
 use crate::lock::FileLock;
 use crate::paths::{LockFile, Paths};
@@ -33,10 +33,6 @@ pub enum Start {
 
 /// A daemon that does not accept for this long is stuck.
 const ACCEPT_LIMIT: Duration = Duration::from_secs(5);
-/// Within this a daemon is found, asked to bind its socket anew, or started: as long as
-/// the longest recovery may take.
-pub(super) const FIND_LIMIT: Duration = Duration::from_secs(30);
-
 /// Between looks at a lock whose holder nobody knows.
 const NAMELESS_PAUSE: Duration = Duration::from_millis(50);
 

@@ -8,17 +8,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
-use super::connect::FIND_LIMIT;
 use crate::logging;
 use crate::paths::Paths;
 use crate::protocol::ready::Ready;
 use crate::protocol::{Fault, FaultCode};
 use crate::socket;
 
+/// Within this a daemon is found, asked to bind its socket anew, or started: as long as
+/// the longest recovery may take.
+pub(super) const FIND_LIMIT: Duration = Duration::from_secs(30);
 /// The daemon's program.
 const PROGRAM: &str = "autodevd";
 /// Longest line a daemon may answer, in bytes.

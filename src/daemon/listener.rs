@@ -11,9 +11,8 @@ use tokio::sync::Semaphore;
 
 use super::Daemon;
 use super::callers::Caller;
-use super::connection;
 use super::places::Places;
-use super::start::write_lock_file;
+use super::{connection, lock_file};
 use crate::door::{self, Who};
 use crate::paths::Paths;
 use crate::protocol::{Fault, FaultCode};
@@ -144,7 +143,7 @@ impl Door {
 fn bind_anew(daemon: &Daemon) -> io::Result<UnixListener> {
     let (listener, path) = bind(&daemon.paths)?;
     tracing::info!(socket = %path.display(), "bound anew");
-    write_lock_file(&daemon.lock, &path, daemon.store.generation())?;
+    lock_file::write(&daemon.lock, &path, daemon.store.generation())?;
     *daemon.socket.lock().unwrap_or_else(PoisonError::into_inner) = path;
     Ok(listener)
 }

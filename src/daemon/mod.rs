@@ -10,6 +10,7 @@ mod connection;
 mod doctor;
 mod handlers;
 mod listener;
+mod lock_file;
 pub mod offline;
 pub mod options;
 mod places;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use nix::sys::stat::{Mode, umask};
 
-use super::start::last_generation;
+use super::lock_file::last_generation;
 use super::{doctor, recover};
 use crate::door;
 use crate::lock::FileLock;

@@ -1,11 +1,10 @@
 //! The daemon's beginning and end.
 
 use std::fs::{self, File};
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
 use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,13 +17,13 @@ use tokio::task::JoinHandle;
 use super::admission::Switch;
 use super::archive::Archiver;
 use super::settings::Settings;
-use super::{Daemon, Leave, backups, listener, recover, scheduler};
+use super::{Daemon, Leave, backups, listener, lock_file, recover, scheduler};
 use crate::clock::Timestamp;
 use crate::door;
 use crate::lock::FileLock;
 use crate::logging;
-use crate::paths::{LockFile, Paths, network_file_system};
-use crate::process::{self, ProcessId};
+use crate::paths::{Paths, network_file_system};
+use crate::process;
 use crate::protocol::FaultCode;
 use crate::protocol::hello::BUILD;
 use crate::protocol::keeper::How;
@@ -117,15 +116,15 @@ fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> 
     let inherited = lock.and_then(|lock| FileLock::inherit(lock, &paths.daemon_lock()).ok().flatten());
     let taken = inherited.map_or_else(|| FileLock::take(&paths.daemon_lock()), |lock| Ok(Some(lock)));
     let Some(lock) = taken.map_err(failure)? else {
-        return Err(Failure { code: EXIT_HELD, why: held(&paths) });
+        return Err(Failure { code: EXIT_HELD, why: lock_file::held(&paths) });
     };
-    let store = Store::open(&paths, last_generation(&lock)).map_err(failure)?;
+    let store = Store::open(&paths, lock_file::last_generation(&lock)).map_err(failure)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failure)?;
     let (daemon, leave) = runtime.block_on(async {
         // Before anybody can know us by the lock file: who finds no socket sends one.
         let signals = Signals::take().map_err(failure)?;
         let (listener, path) = listener::bind(&paths).map_err(failure)?;
-        write_lock_file(&lock, &path, store.generation()).map_err(failure)?;
+        lock_file::write(&lock, &path, store.generation()).map_err(failure)?;
         let daemon = assemble(paths, settings, store, path, lock, before.bits(), core).await?;
         let leave = live(&daemon, listener, signals, ready).await;
         daemon.store.close().await;
@@ -309,37 +308,6 @@ async fn end_all(daemon: &Arc<Daemon>) {
     };
     if tokio::time::timeout(KILL_ALL_LIMIT, all_left).await.is_err() {
         tracing::warn!(sessions = daemon.roster.len(), "sessions that have not ended are left to the next daemon");
-    }
-}
-
-/// The generation of who had the lock last, by the lock file.
-pub(super) fn last_generation(lock: &FileLock) -> u64 {
-    read_lock_file(lock.file()).map_or(0, |file| file.generation)
-}
-
-fn read_lock_file(mut file: &File) -> Option<LockFile> {
-    file.rewind().ok()?;
-    serde_json::from_reader(file).ok()
-}
-
-/// Says in the lock file who serves the instance, and where.
-pub(super) fn write_lock_file(lock: &FileLock, socket: &Path, generation: u64) -> io::Result<()> {
-    let content = LockFile { v: 1, process: ProcessId::current()?, socket: socket.to_owned(), generation };
-    let file = lock.file();
-    let mut text = serde_json::to_vec(&content)?;
-    // One write that covers what was there: a reader sees the old text or the new one. The
-    // blanks belong to it.
-    let before = usize::try_from(file.metadata()?.len()).unwrap_or(0);
-    text.resize(text.len().max(before.saturating_sub(1)), b' ');
-    text.push(b'\n');
-    file.write_all_at(&text, 0)
-}
-
-fn held(paths: &Paths) -> String {
-    let by = fs::read(paths.daemon_lock()).ok().and_then(|t| serde_json::from_slice::<LockFile>(&t).ok());
-    match by {
-        Some(file) => format!("another daemon runs already: process {}", file.process.pid),
-        None => "another daemon is just starting".to_owned(),
     }
 }
 

@@ -62,13 +62,13 @@ async fn answer(daemon: &Arc<Daemon>, caller: Caller, request: Request) -> Resul
         Request::Rename { session, name } => sessions::rename(daemon, session, name).await,
         Request::Providers => status::providers(daemon).await,
         Request::Reload => status::reload(daemon).await,
-        // Streams; taken by `handle`.
         Request::Note { task, text } => inside::note(daemon, caller, task, text).await,
         Request::Ask { task, question } => inside::ask(daemon, caller, task, question).await,
         Request::Requests { all } => store.requests(all).await.map(Reply::Asked).map_err(fault),
         Request::Answer { request, text } => inside::answer(daemon, request, text).await,
         Request::AddOutput { task, file, name } => inside::add_output(daemon, caller, task, file, name).await,
         Request::Outputs(task) => store.outputs(task).await.map(Reply::Outputs).map_err(fault),
+        // Streams; taken by `handle`.
         Request::AwaitAnswer { .. } | Request::Wait(_) | Request::Watch { .. } => {
             Err(Fault::internal("a stream asked for as a reply"))
         }
