@@ -67,6 +67,33 @@ fn every_step_can_be_the_last() {
     }
 }
 
+/// Fifty sessions at once, and the daemon dies at each step of the twenty-fifth: those that
+/// are elsewhere in their lives by then are met where they are.
+#[test]
+fn fifty_sessions_outlive_the_daemon_at_every_step() {
+    const SESSIONS: usize = 50;
+    for (_, point, _) in STEPS.iter().filter(|(who, ..)| *who == Daemon) {
+        let instance = Instance::configured("[queue]\nslots = 50\n");
+        arm(&instance, point);
+        // The archive takes many sessions at a time.
+        let nth = if *point == "to-archive" { 1 } else { SESSIONS / 2 };
+        fs::write(instance.home().join("fuse"), nth.to_string()).unwrap();
+        let batch = "{\"command\": [\"sh\", \"-c\", \"echo $AUTODEV_TASK_ID >> ran; sleep 0.3\"]}\n".repeat(SESSIONS);
+        fs::write(instance.work().join("batch"), batch).unwrap();
+        instance.ok(&["submit", "--provider", "shell", "--batch", "batch"]);
+        instance.ok(&["wait", "1-50", "--timeout", "60s"]);
+        spent(&instance, point);
+        let passed = instance.json(&["list", "--all", "--state", "passed", "--limit", "0"]);
+        assert_eq!(passed.as_array().unwrap().len(), SESSIONS, "{point}: {}", instance.log());
+        let ran = fs::read_to_string(instance.work().join("ran")).unwrap();
+        let mut tasks: Vec<usize> = ran.lines().map(|line| line.parse().unwrap()).collect();
+        tasks.sort_unstable();
+        assert_eq!(tasks, (1..=SESSIONS).collect::<Vec<_>>(), "{point}");
+        instance.ok(&["history", "--verify"]);
+        empties(&instance.state().join("sessions/live"));
+    }
+}
+
 /// Between the place of a recording, which is stored, and its directory, which is removed;
 /// with a recording that goes into a pack and one that is too large for it.
 #[test]
