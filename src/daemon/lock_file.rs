@@ -1,6 +1,6 @@
 //! What the lock file says: who serves the instance, where, and in which generation.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Seek as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -29,8 +29,7 @@ pub(super) fn last_generation(lock: &FileLock) -> u64 {
 
 /// Says who holds the lock.
 pub(super) fn held(paths: &Paths) -> String {
-    let by = fs::read(paths.daemon_lock()).ok().and_then(|t| serde_json::from_slice::<LockFile>(&t).ok());
-    match by {
+    match File::open(paths.daemon_lock()).ok().and_then(|file| read(&file)) {
         Some(file) => format!("another daemon runs already: process {}", file.process.pid),
         None => "another daemon is just starting".to_owned(),
     }
