@@ -16,6 +16,7 @@ pub mod logging;
 pub mod paths;
 pub mod place;
 pub mod process;
+pub mod reference;
 pub mod secret;
 pub mod socket;
 
@@ -28,6 +29,7 @@ pub mod protocol;
 
 // PARTS: each does one thing with the outside world.
 pub mod client;
+pub mod live;
 pub mod provider;
 pub mod recording;
 pub mod recovery;

@@ -57,6 +57,7 @@ pub mod pause;
 pub mod priority;
 pub mod providers;
 pub mod recover;
+pub mod redis;
 pub mod release;
 pub mod rename;
 pub mod replay;
@@ -285,6 +286,8 @@ verbs! {
     Answer = answer,
     /// List and keep files that a task leaves
     Outputs = outputs,
+    /// Look after the copy in Redis
+    Redis = redis,
     /// Show, check and change settings
     Config = config,
     /// List the agents autodev can run, and which are installed

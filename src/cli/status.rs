@@ -1,9 +1,9 @@
 //! `autodev status`: the whole at a glance.
 
-use super::{Context, Status};
+use super::{Context, Status, redis};
 use crate::client::unexpected;
 use crate::clock::{Timestamp, short};
-use crate::protocol::view::StatusView;
+use crate::protocol::view::{RedisState, StatusView};
 use crate::protocol::{Fault, Reply, Request};
 use crate::queue::Closed;
 
@@ -59,6 +59,9 @@ fn sheet(status: &StatusView, now: Timestamp) -> String {
     if !status.paused_providers.is_empty() {
         lines.insert(3, ("paused", status.paused_providers.join(", ")));
     }
+    if status.redis.state != RedisState::Off {
+        lines.push(("redis", redis::line(&status.redis)));
+    }
     if let Some(error) = &status.config_error {
         lines.push(("problem", error.clone()));
     }
@@ -68,7 +71,7 @@ fn sheet(status: &StatusView, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::view::Count;
+    use crate::protocol::view::{Count, RedisView};
     use crate::task::Status as State;
 
     #[test]
@@ -87,6 +90,7 @@ mod tests {
             sessions: 1,
             config_error: None,
             last_event: 3,
+            redis: RedisView::default(),
         };
         let text = sheet(&status, Timestamp(61_000));
         assert!(text.contains("0.1.0, pid 7, up 1m 1s") && text.contains("1 of 4 used"), "{text}");

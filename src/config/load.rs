@@ -180,7 +180,8 @@ impl Found {
                             self.values.insert(parts.iter().map(|&part| part.to_owned()).collect(), value);
                         }
                         Err(what) => {
-                            self.problems.push(Problem::at(file, text, span, format!("{key}: {what}")));
+                            let problem = Problem::at(file, text, span, format!("{key}: {what}"));
+                            self.problems.push(if setting.is_veiled() { problem.veiled() } else { problem });
                         }
                     }
                 }

@@ -1,6 +1,7 @@
 //! Settings: every one has a name, a default and a reason (config/autodev.toml documents
 //! them all). Precedence: `AUTODEV_*` environment, the user's file, the default.
 
+mod address;
 mod edit;
 mod load;
 pub mod problem;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Span;
 
+pub use address::{Endpoint, RedisAddress};
 pub use edit::{named, set, unset};
 pub use load::{ConfigError, Loaded, Origin, load, load_from};
 pub use setting::{BAD_PROVIDER_NAME, SETTINGS, Setting, control_key, is_provider_name};
@@ -40,6 +42,8 @@ pub struct Config {
     pub attach: Attach,
     /// What tasks inherit.
     pub environment: Environment,
+    /// The real-time copy in Redis.
+    pub redis: Redis,
     /// Limits by provider, over those of its table.
     pub providers: BTreeMap<String, ProviderLimits>,
 }
@@ -175,6 +179,48 @@ pub struct Environment {
     /// Names of variables, besides the built-in ones, that a task takes from the shell it
     /// was submitted in; `*` at the end stands for anything.
     pub allow: Vec<String>,
+}
+
+/// The real-time copy in Redis, for dashboards and scripts. Nothing ever waits for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Redis {
+    /// The server, as [`RedisAddress::parse`] reads it; empty is none, and no copy.
+    pub url: String,
+    /// Who we are there; empty is the server's default user.
+    pub user: String,
+    /// Where the password is to be had, as [`Reference::parse`](crate::reference::Reference::parse)
+    /// reads it; empty is none.
+    pub password: String,
+    /// What the names of keys begin with; 1 to 64 letters, digits, '-', '_', '.' or ':'.
+    pub prefix: String,
+    /// The connection is encrypted.
+    pub tls: bool,
+    /// A file with the certificates that the server's must be signed by; empty takes the
+    /// system's.
+    pub tls_ca: String,
+    /// A file with our own certificate, for servers that want one, and one with its key.
+    pub tls_cert: String,
+    /// The key of the certificate.
+    pub tls_key: String,
+    /// Titles are copied too.
+    pub titles: bool,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Redis {
+            url: String::new(),
+            user: String::new(),
+            password: String::new(),
+            prefix: "autodev".into(),
+            tls: false,
+            tls_ca: String::new(),
+            tls_cert: String::new(),
+            tls_key: String::new(),
+            titles: false,
+        }
+    }
 }
 
 /// Limits of one provider.

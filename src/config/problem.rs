@@ -66,6 +66,16 @@ impl Problem {
         Problem::at(file, text, error.span(), message)
     }
 
+    /// The same without the characters that are wrong, which may be a secret.
+    #[must_use]
+    pub fn veiled(mut self) -> Self {
+        if let Place::Text { column, text, .. } = &mut self.place {
+            let from = *column - 1;
+            *text = text.chars().enumerate().map(|(at, c)| if at < from { c } else { '*' }).collect();
+        }
+        self
+    }
+
     /// The same with what would be right.
     #[must_use]
     pub fn hint(mut self, hint: Option<String>) -> Self {

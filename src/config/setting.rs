@@ -2,8 +2,10 @@
 
 use toml::Value;
 
+use super::address::RedisAddress;
 use super::problem::nearest;
 use crate::clock::Span;
+use crate::reference::Reference;
 
 /// One setting.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ enum Kind {
     OneOf(&'static [&'static str]),
     /// A text, and what is wrong with one.
     Text(fn(&str) -> Result<(), String>),
+    /// The same for one that may hold a secret by mistake: what it says is never shown.
+    Veiled(fn(&str) -> Result<(), String>),
 }
 
 /// What may become of a task that is interrupted.
@@ -42,7 +46,7 @@ const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
 /// All settings, by name.
-pub const SETTINGS: [Setting; 21] = [
+pub const SETTINGS: [Setting; 30] = [
     now("agents.allow_submit", Kind::Switch),
     now("attach.history_bytes", Kind::Bytes(64 * KIB, GIB)),
     now("attach.history_lines", Kind::Number(0, 100_000)),
@@ -60,6 +64,15 @@ pub const SETTINGS: [Setting; 21] = [
     now("queue.slots", Kind::Number(1, 1_000)),
     now("recording.max_bytes", Kind::Bytes(128 * KIB, 1024 * GIB)),
     now("recording.segment_bytes", Kind::Bytes(64 * KIB, GIB)),
+    now("redis.password", Kind::Veiled(check_reference)),
+    now("redis.prefix", Kind::Text(check_prefix)),
+    now("redis.titles", Kind::Switch),
+    now("redis.tls", Kind::Switch),
+    now("redis.tls_ca", Kind::Text(check_file)),
+    now("redis.tls_cert", Kind::Text(check_file)),
+    now("redis.tls_key", Kind::Text(check_file)),
+    now("redis.url", Kind::Veiled(check_url)),
+    now("redis.user", Kind::Text(check_user)),
     now("submit.on_interrupt", Kind::OneOf(&ON_INTERRUPT)),
     now("submit.provider", Kind::Text(check_provider)),
     now("submit.retries", Kind::Number(0, 100)),
@@ -127,6 +140,11 @@ impl Setting {
         format!("AUTODEV_{}", self.key.replace('.', "_").to_ascii_uppercase())
     }
 
+    /// What stands there may be a secret by mistake, and is not to be shown.
+    pub(super) fn is_veiled(&self) -> bool {
+        matches!(self.kind, Kind::Veiled(_))
+    }
+
     /// Reads a value as it is typed or stands in the environment, without quotes.
     pub(super) fn read(&self, text: &str) -> Result<Value, String> {
         let text = text.trim();
@@ -141,7 +159,9 @@ impl Setting {
                 let names = text.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty());
                 Value::Array(names.map(|name| Value::String(name.into())).collect())
             }
-            Kind::Bytes(..) | Kind::Length | Kind::OneOf(_) | Kind::Text(_) => Value::String(text.into()),
+            Kind::Bytes(..) | Kind::Length | Kind::OneOf(_) | Kind::Text(_) | Kind::Veiled(_) => {
+                Value::String(text.into())
+            }
         };
         self.check(value)
     }
@@ -186,6 +206,8 @@ impl Setting {
             (Kind::OneOf(words), Value::String(text)) if words.contains(&text.as_str()) => Ok(Value::String(text)),
             (Kind::OneOf(words), _) => Err(format!("{shown} is none of: {}", words.join(", "))),
             (Kind::Text(check), Value::String(text)) => check(&text).map(|()| Value::String(text)),
+            (Kind::Veiled(check), Value::String(text)) => check(&text).map(|()| Value::String(text)),
+            (Kind::Veiled(_), _) => Err("is not a text: put it into quotes".into()),
             (Kind::Text(_), _) => Err(format!("{shown} is not a text: put it into quotes")),
         }
     }
@@ -245,6 +267,40 @@ fn check_key(name: &str) -> Result<(), String> {
     match control_key(name) {
         Some(_) => Ok(()),
         None => Err(format!("'{name}' is not a key with Control: write \"C-b\", \"C-a\" or \"C-Space\"")),
+    }
+}
+
+fn check_url(url: &str) -> Result<(), String> {
+    if url.is_empty() { Ok(()) } else { RedisAddress::parse(url).map(drop) }
+}
+
+fn check_reference(text: &str) -> Result<(), String> {
+    if text.is_empty() { Ok(()) } else { Reference::parse(text).map(drop) }
+}
+
+/// Longest prefix of keys: it is in every one of them.
+const MAX_PREFIX: usize = 64;
+
+fn check_prefix(prefix: &str) -> Result<(), String> {
+    // Braces would choose the slot in a cluster, '*', '?' and '[' would be patterns.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:".contains(&b);
+    match (1..=MAX_PREFIX).contains(&prefix.len()) && prefix.bytes().all(plain) {
+        true => Ok(()),
+        false => Err(format!("'{prefix}' is not 1 to {MAX_PREFIX} letters, digits, '-', '_', '.' or ':'")),
+    }
+}
+
+fn check_user(user: &str) -> Result<(), String> {
+    match user.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        true => Err(format!("{user:?} has blanks in it")),
+        false => Ok(()),
+    }
+}
+
+fn check_file(path: &str) -> Result<(), String> {
+    match path.is_empty() || path.starts_with('/') || path.starts_with("~/") {
+        true => Ok(()),
+        false => Err(format!("'{path}' is not an absolute path: write /PATH or ~/PATH")),
     }
 }
 
@@ -313,6 +369,11 @@ mod tests {
             ("attach.prefix", "C-"),
             ("attach.prefix", "C-ä"),
             ("daemon.log", "autodev=loud"),
+            ("redis.url", "localhost"),
+            ("redis.prefix", "a{b}"),
+            ("redis.password", "hunter2"),
+            ("redis.tls_ca", "ca.pem"),
+            ("redis.user", "a b"),
         ] {
             assert!(setting(key).read(text).is_err(), "{key} {text}");
         }

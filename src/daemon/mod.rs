@@ -15,6 +15,7 @@ pub mod offline;
 pub mod options;
 mod places;
 mod recover;
+mod redis_copy;
 mod scheduler;
 mod settings;
 mod start;
@@ -41,6 +42,7 @@ use crate::id::{AttemptId, TaskId, Uid};
 use crate::lock::FileLock;
 use crate::paths::Paths;
 use crate::process;
+use crate::protocol::Fault;
 use crate::protocol::keeper::How;
 use crate::queue::{Closed, Limits};
 use crate::session::{Order, Roster};
@@ -99,6 +101,8 @@ pub(crate) struct Daemon {
     pub rests_until: Mutex<Option<Instant>>,
     /// What programs inside sessions were refused.
     pub refusals: Mutex<HashSet<(Option<Uid>, &'static str)>>,
+    /// The copy in Redis.
+    pub redis: redis_copy::RedisCopy,
     /// Held while a backup is made.
     pub backing_up: tokio::sync::Mutex<()>,
     /// A session has left the roster.
@@ -187,6 +191,15 @@ impl Daemon {
             // about to come: then it meets what was ordered when it stores the start.
             tracing::debug!(%attempt, ?order, "no live session for this order");
         }
+    }
+
+    /// Reads the settings again, and brings what follows from them in line: the names of
+    /// those that take effect only at the next start.
+    pub fn reload(&self) -> Result<Vec<String>, Fault> {
+        let restart_needed = self.settings.reload(&self.paths)?;
+        self.settle_redis();
+        self.reschedule.notify_one();
+        Ok(restart_needed)
     }
 
     /// Starts nothing for a while: what fails now for want of something would only use up

@@ -101,6 +101,11 @@ impl Settings {
         self.read().config.backup.max_bytes
     }
 
+    /// Where the copy in Redis is to be.
+    pub fn redis(&self) -> config::Redis {
+        self.read().config.redis.clone()
+    }
+
     /// Waits until the settings have been read again.
     pub async fn changed(&self) {
         self.1.notified().await;

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::admission::Switch;
 use super::archive::Archiver;
+use super::redis_copy::RedisCopy;
 use super::settings::Settings;
 use super::{Daemon, Leave, backups, listener, lock_file, recover, scheduler};
 use crate::clock::Timestamp;
@@ -188,6 +189,7 @@ async fn assemble(
         reschedule: Notify::new(),
         rests_until: Mutex::new(None),
         refusals: Mutex::default(),
+        redis: RedisCopy::default(),
         backing_up: tokio::sync::Mutex::new(()),
         session_left: Notify::new(),
         leaving: watch::Sender::new(None),
@@ -205,6 +207,7 @@ async fn live(
 ) -> Result<Leave, Failure> {
     let Signals { mut terminate, mut interrupt, mut reload, rebind } = signals;
     recover::run(daemon).await.map_err(failure)?;
+    daemon.settle_redis();
     let accepting = part(daemon, "for clients", listener::run(Arc::clone(daemon), listener, rebind));
     let scheduling = part(daemon, "that starts tasks", scheduler::run(Arc::clone(daemon)));
     let due = part(daemon, "that keeps due dates", scheduler::run_due(Arc::clone(daemon)));
@@ -249,8 +252,8 @@ async fn live(
 /// Reads the settings again, where a file system that does not answer holds up nobody.
 async fn reload_settings(daemon: Arc<Daemon>) {
     let owner = Arc::clone(&daemon);
-    match tokio::task::spawn_blocking(move || owner.settings.reload(&owner.paths)).await {
-        Ok(Ok(_)) => daemon.reschedule.notify_one(),
+    match tokio::task::spawn_blocking(move || owner.reload()).await {
+        Ok(Ok(_)) => {}
         Ok(Err(fault)) => {
             tracing::error!(error = fault.message, "the configuration is wrong; the last good one stays");
         }

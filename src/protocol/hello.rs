@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 /// Raised when a message changes its meaning or its bytes. Clients and daemons of
 /// different majors understand only hello and the control set of each other.
-pub const MAJOR: u16 = 2;
+pub const MAJOR: u16 = 3;
 /// Raised when messages are added. A side uses only what both minors have.
 pub const MINOR: u16 = 0;
 

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::view::{
-    BackupView, Brief, CheckView, EventView, OutputView, ProviderView, RecoveryView, RequestView, RestoredView,
-    SessionView, StatusView, TaskDetail, TaskView, VerifyReport,
+    BackupView, Brief, CheckView, EventView, OutputView, ProviderView, RecoveryView, RedisReport, RedisView,
+    RequestView, RestoredView, SessionView, StatusView, TaskDetail, TaskView, VerifyReport,
 };
 use crate::id::{TaskId, Uid};
 use crate::task::Status;
@@ -62,6 +62,10 @@ pub enum Reply {
     Asked(Vec<RequestView>),
     /// Files kept with a task; or the one that was added.
     Outputs(Vec<OutputView>),
+    /// How it stands with the copy in Redis.
+    Redis(Box<RedisView>),
+    /// Whether it is as it should be.
+    RedisReport(Box<RedisReport>),
 }
 
 /// A stored task.

@@ -137,6 +137,19 @@ pub enum Request {
     },
     /// The files kept with a task. Answer: `Outputs`.
     Outputs(TaskId),
+    /// About the copy in Redis. Answer: `Redis`, or `RedisReport` for [`RedisAsk::Verify`].
+    Redis(RedisAsk),
+}
+
+/// What is wanted of the copy in Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RedisAsk {
+    /// How it stands.
+    Status,
+    /// Build it anew; the answer comes when that is done.
+    Rebuild,
+    /// Compare all of it with the database.
+    Verify,
 }
 
 impl Request {
@@ -168,6 +181,7 @@ impl Request {
             Request::Requests { .. } => "requests",
             Request::Answer { .. } => "answer",
             Request::AddOutput { .. } | Request::Outputs(_) => "outputs",
+            Request::Redis(_) => "redis",
         }
     }
 
@@ -187,6 +201,7 @@ impl Request {
             | Request::AwaitAnswer { .. }
             | Request::Requests { .. }
             | Request::Outputs(_)
+            | Request::Redis(_)
             | Request::Admission { .. }
             | Request::Sessions { .. }
             | Request::Session { .. }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::{Entry, Keys, LaunchError, LaunchRequest, Registry};
+use super::{Entry, LaunchError, LaunchRequest, Registry};
 use crate::id::{AttemptId, TaskId, Uid};
 use crate::protocol::Fault;
+use crate::reference::Keys;
 use crate::task::TaskSpec;
 
 /// What is worth knowing of a task that can be stored.

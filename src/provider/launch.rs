@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::conversation::{self, GO_ON};
 use super::program;
-use super::table::{self, Input, ModeTable, Prompt, Table};
+use super::table::{Input, ModeTable, Prompt, Table};
 use super::template::{self, Placeholder};
 use crate::id::{AttemptId, SessionName, TaskId, Uid};
 use crate::protocol::launch::{LaunchStep, Stdin};
+use crate::reference::{Keys, is_variable};
 use crate::secret::{Redactor, TooMany};
 use crate::task::spec::{REFERENCE, holds_password, looks_secret};
 use crate::task::{Mode, TaskSpec};
@@ -235,9 +236,6 @@ fn hint_of(install: &Option<String>) -> String {
     install.as_ref().map_or_else(String::new, |how| format!("; install it with: {how}"))
 }
 
-/// The daemon's environment: looks up the value of a variable.
-pub type Keys<'a> = &'a dyn Fn(&str) -> Option<String>;
-
 /// Says exactly how to start what `request` asks for with the provider `table`. Of `keys`
 /// only what the table inherits and what the task refers to is taken.
 ///
@@ -405,7 +403,7 @@ impl Environment {
         let mut plain = table.environment.clone();
         let (mut secrets, mut warnings, mut blotted) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (name, value) in request.environment {
-            let reference = value.strip_prefix(REFERENCE).filter(|name| table::is_variable(name));
+            let reference = value.strip_prefix(REFERENCE).filter(|name| is_variable(name));
             // Whoever refers to it says that it is a secret, whatever its name says.
             match reference.map(|from| (from, keys(from))) {
                 None => {
@@ -475,7 +473,7 @@ fn check(argv: &[String], environment: &Environment) -> Result<(), LaunchError> 
     }
     for (name, value) in environment.plain.iter().chain(&environment.secrets) {
         check_one(value, name.len() + 1 + value.len(), || format!("the variable {name}"))?;
-        if !table::is_variable(name) && (name.is_empty() || name.contains(['=', '\0'])) {
+        if !is_variable(name) && (name.is_empty() || name.contains(['=', '\0'])) {
             return Err(LaunchError::Nul("a variable's name".into()));
         }
     }

@@ -5,7 +5,6 @@
 
 mod check;
 mod conversation;
-mod keys;
 mod launch;
 mod probe;
 mod program;
@@ -19,12 +18,13 @@ use std::path::{Path, PathBuf};
 
 pub use check::Remarks;
 pub use conversation::{GO_ON, MAX_PRINTED, printed};
-pub use launch::{Keys, Launch, LaunchError, LaunchRequest, MAX_ARGUMENT_PROMPT, Secrets};
+pub use launch::{Launch, LaunchError, LaunchRequest, MAX_ARGUMENT_PROMPT, Secrets};
 
 use crate::config::problem::{Problem, nearest};
 use crate::config::{self, ProviderLimits};
 use crate::paths::Paths;
 use crate::queue::Limit;
+use crate::reference::Keys;
 use table::{Patch, Table};
 
 /// The tables that come with autodev. A task submitted without a provider gets the first

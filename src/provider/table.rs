@@ -8,9 +8,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::keys::Reference;
 use super::template::{self, Placeholder};
 use crate::config::problem::{Problem, nearest};
+use crate::reference::{Reference, is_variable};
 use crate::secret;
 use crate::task::Mode;
 use crate::task::spec::{holds_password, looks_secret};
@@ -407,13 +407,6 @@ impl ModeTable {
 /// In tables 0 is no limit.
 pub fn limit(number: u32) -> Option<u32> {
     Some(number).filter(|number| *number > 0)
-}
-
-/// Whether a text can be the name of a variable.
-pub fn is_variable(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod events;
 mod failure;
 mod filter;
 mod findings;
+mod follow;
 mod glance;
 mod indexer;
 mod inside;
@@ -57,6 +58,7 @@ use crate::task::{Effect, Mode, Outcome, State, Status, TaskSpec};
 
 pub use backup::{Backup, BackupError, back_up, backups, check_backup, prune};
 pub use findings::RecordingPlace;
+pub use follow::{Changes, Lineage, Mark, TaskRow};
 pub use glance::Glance;
 pub use inside::NewOutput;
 pub use restore::{RestoreError, Restored, Wanted, restore};

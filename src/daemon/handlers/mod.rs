@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::callers::Caller;
 use super::connection::Connection;
-use super::{Daemon, backups, recover, wait};
+use super::{Daemon, backups, recover, redis_copy, wait};
 use crate::protocol::reply::Change;
 use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::store::{Applied, StoreError};
@@ -67,6 +67,7 @@ async fn answer(daemon: &Arc<Daemon>, caller: Caller, request: Request) -> Resul
         Request::Requests { all } => store.requests(all).await.map(Reply::Asked).map_err(fault),
         Request::Answer { request, text } => inside::answer(daemon, request, text).await,
         Request::AddOutput { task, file, name } => inside::add_output(daemon, caller, task, file, name).await,
+        Request::Redis(ask) => redis_copy::on_request(daemon, ask).await,
         Request::Outputs(task) => store.outputs(task).await.map(Reply::Outputs).map_err(fault),
         // Streams; taken by `handle`.
         Request::AwaitAnswer { .. } | Request::Wait(_) | Request::Watch { .. } => {

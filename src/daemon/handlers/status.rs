@@ -11,6 +11,7 @@ use crate::protocol::{Fault, Reply};
 pub(super) async fn status(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
     let tasks = daemon.store.counts().await.map_err(fault)?;
     let limits = daemon.limits();
+    let last_event = daemon.store.last_event().await.map_err(fault)?;
     let slots_used = tasks.iter().filter(|c| c.state.is_active()).map(|c| c.tasks).sum::<u64>();
     Ok(Reply::Status(Box::new(StatusView {
         pid: std::process::id(),
@@ -25,7 +26,8 @@ pub(super) async fn status(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
         tasks,
         sessions: u32::try_from(daemon.roster.len()).unwrap_or(u32::MAX),
         config_error: daemon.settings.problem(),
-        last_event: daemon.store.last_event().await.map_err(fault)?,
+        last_event,
+        redis: daemon.redis_view(last_event).await?,
     })))
 }
 
@@ -39,7 +41,6 @@ pub(super) async fn providers(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
 }
 
 pub(super) async fn reload(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
-    let restart_needed = aside(daemon, |daemon| daemon.settings.reload(&daemon.paths)).await?;
-    daemon.reschedule.notify_one();
+    let restart_needed = aside(daemon, Daemon::reload).await?;
     Ok(Reply::Reloaded { restart_needed })
 }

@@ -1,5 +1,5 @@
-//! Where a key is to be had: never the key itself. Read when a session starts, and dropped
-//! with the launch.
+//! Where a key is to be had: never the key itself. Read when it is needed, and dropped
+//! afterwards.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use super::launch::Keys;
-use super::table::is_variable;
 use crate::process::PidFd;
 use crate::socket;
 
@@ -19,6 +17,9 @@ use crate::socket;
 const MAX_KEY: u64 = 64 * 1024;
 /// A command that takes longer waits for somebody to type a password.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+
+/// The daemon's environment: looks up the value of a variable.
+pub type Keys<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A key's whereabouts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,13 @@ impl Reference {
             false => Ok(key),
         }
     }
+}
+
+/// Whether a text can be the name of a variable.
+pub fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn read(path: &str) -> io::Result<String> {

@@ -1,0 +1,25 @@
+-- What has happened after a place in the history, if the copy is at that place.
+-- epoch, seq, hash; seq, hash, time afterwards; the stream's length; rows; entries
+local epoch, seq, hash = take(), take(), take()
+local known = redis.call('HMGET', base .. ':meta', 'epoch', 'seq', 'hash')
+if known[1] ~= epoch then
+  return 'EPOCH'
+end
+if known[2] ~= seq or known[3] ~= hash then
+  return 'GAP'
+end
+local new_seq, new_hash, now, limit = take(), take(), take(), take()
+for _ = 1, tonumber(take()) do
+  put(base .. ':state:')
+end
+local hints = {}
+for i = 1, tonumber(take()) do
+  hints[i] = entry(limit)
+end
+if new_seq ~= seq then
+  redis.call('HSET', base .. ':meta', 'seq', new_seq, 'hash', new_hash, 'at', now)
+end
+for _, hint in ipairs(hints) do
+  redis.call('PUBLISH', base .. ':changes', hint)
+end
+return 'OK'

@@ -1,0 +1,34 @@
+-- Read before each of the other scripts. A script is all or nothing: who reads between two
+-- of them never sees half of one.
+--
+-- A row is its number, its score, its state, how many strings follow, and those strings:
+-- names and values in turn. An entry is its number, its hint, and the same.
+local base = KEYS[1]
+local at = 0
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+local function fields()
+  local count = tonumber(take())
+  local from = at + 1
+  at = at + count
+  return from, at
+end
+local function put(zset)
+  local id, score, state = take(), take(), take()
+  local key = base .. ':task:' .. id
+  -- An error if somebody else has put something of another kind there.
+  local old = redis.pcall('HGET', key, 'state')
+  redis.call('DEL', key)
+  redis.call('HSET', key, unpack(ARGV, fields()))
+  if type(old) == 'string' and old ~= state then
+    redis.call('ZREM', zset .. old, id)
+  end
+  redis.call('ZADD', zset .. state, score, id)
+end
+local function entry(limit)
+  local seq, hint = take(), take()
+  redis.call('XADD', base .. ':events', 'MAXLEN', '~', limit, seq .. '-0', unpack(ARGV, fields()))
+  return hint
+end

@@ -1,0 +1,68 @@
+//! Builds the copy anew, beside and over what is there: rows are replaced one by one, the
+//! sets at the end, and only then does it count again.
+
+use super::link::Trouble;
+use super::relay::Copy;
+use super::{CHUNK, scripts};
+use crate::id::{TaskId, Uid};
+use crate::store::Mark;
+
+/// Entries of the history that a new stream begins with; who wants older ones asks the
+/// daemon.
+const ENTRIES: i64 = 10_000;
+/// Keys that are looked at in one step for such that are no task's.
+const SCAN: u32 = 1_000;
+
+/// Does it; gives the place in the history that the copy is at afterwards.
+pub(super) async fn run(copy: &mut Copy) -> Result<Mark, Trouble> {
+    let token = Uid::new().to_string();
+    good(copy.link.run(scripts::begin(&copy.base, &token)).await?)?;
+    // Rows may be newer than this; their entries come again.
+    let head = copy.store.head().await?;
+
+    let mut rows = copy.store.task_rows_above(TaskId(0), CHUNK).await?;
+    while let Some(last) = rows.last().map(|row| row.id) {
+        let fill = scripts::fill(&copy.base, &token, &rows, &[], copy.titles);
+        let (filled, next) = tokio::join!(copy.link.run(fill), copy.store.task_rows_above(last, CHUNK));
+        good(filled?)?;
+        rows = next?;
+    }
+
+    let mut at = Mark { seq: (head.seq - ENTRIES).max(0), hash: String::new() };
+    while at.seq < head.seq {
+        let mut events = copy.store.entries(at.seq, CHUNK).await?;
+        events.retain(|event| event.seq <= head.seq);
+        let Some(last) = events.last() else { break };
+        at.seq = last.seq;
+        good(copy.link.run(scripts::fill(&copy.base, &token, &[], &events, copy.titles)).await?)?;
+    }
+
+    sweep(copy, &token).await?;
+    good(copy.link.run(scripts::finish(&copy.base, &token, &copy.epoch, &head)).await?)?;
+    Ok(head)
+}
+
+/// Removes keys that look like a task's and are none.
+async fn sweep(copy: &mut Copy, token: &str) -> Result<(), Trouble> {
+    let mut cursor = 0u64;
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(format!("{}:task:*", copy.base)).arg("COUNT").arg(SCAN);
+        let (next, keys): (u64, Vec<String>) = copy.link.ask(&scan).await?;
+        if !keys.is_empty() {
+            good(copy.link.run(scripts::sweep(&copy.base, token, &keys)).await?)?;
+        }
+        if next == 0 {
+            return Ok(());
+        }
+        cursor = next;
+    }
+}
+
+/// Somebody else may have begun as well, or flushed everything.
+fn good(said: String) -> Result<(), Trouble> {
+    match said.as_str() {
+        "OK" => Ok(()),
+        _ => Err(Trouble::Server("what was built was lost or replaced meanwhile".into())),
+    }
+}

@@ -1,0 +1,484 @@
+//! Follows the history, on a thread of its own: whatever Redis, the network or a password
+//! manager does, nobody else notices.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep};
+
+use super::link::{Link, Trouble};
+use super::target::Target;
+use super::{CHUNK, FORMAT, STREAM, compare, rebuild, scripts};
+use crate::clock::Timestamp;
+use crate::protocol::view::{EventView, RedisReport, RedisState, RedisView};
+use crate::protocol::{Fault, FaultCode};
+use crate::store::{Lineage, Mark, Store};
+
+/// With nothing to copy, how often it is seen whether the copy is still there: somebody may
+/// have flushed it.
+const PROBE: Duration = Duration::from_secs(1);
+/// Before a server that failed is tried again: at first, and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// So many rebuilds in [`OFTEN_WITHIN`] are no accident: somebody else writes the same keys.
+const OFTEN: usize = 5;
+const OFTEN_WITHIN: Duration = Duration::from_secs(60);
+/// After which the next one waits so long.
+const OFTEN_PAUSE: Duration = Duration::from_secs(15);
+/// People who wait for a comparison or a rebuild at once.
+const ASKS: usize = 8;
+
+/// Something a person wants of it.
+enum Ask {
+    Rebuild(oneshot::Sender<Result<(), Fault>>),
+    Verify(oneshot::Sender<Result<RedisReport, Fault>>),
+}
+
+/// A handle on the relay.
+#[derive(Debug)]
+pub struct Relay {
+    target: watch::Sender<Result<Option<Target>, String>>,
+    asks: mpsc::Sender<Ask>,
+    view: View,
+}
+
+impl Relay {
+    /// Starts it. It ends when the handle is dropped. `state` is the instance's state
+    /// directory, which is told to who reads the copy.
+    ///
+    /// # Errors
+    /// When it gets no thread.
+    pub fn start(store: Store, state: &Path, target: Result<Option<Target>, String>) -> io::Result<Relay> {
+        let (target, targets) = watch::channel(target);
+        let (asks, asked) = mpsc::channel(ASKS);
+        let view = View::default();
+        let follower =
+            Follower { store, state: state.to_owned(), targets, asked, view: view.clone(), rebuilds: VecDeque::new() };
+        thread::Builder::new().name("redis".into()).spawn(
+            move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(follower.run()),
+                Err(error) => tracing::error!(%error, "nothing is copied to Redis"),
+            },
+        )?;
+        Ok(Relay { target, asks, view })
+    }
+
+    /// The settings have been read again.
+    pub fn set_target(&self, target: Result<Option<Target>, String>) {
+        self.target.send_if_modified(|now| {
+            let change = *now != target;
+            *now = target;
+            change
+        });
+    }
+
+    /// How it stands, as far as the relay knows by itself.
+    pub fn view(&self) -> RedisView {
+        self.view.lock().clone()
+    }
+
+    /// Builds the copy anew; returns when that is done.
+    ///
+    /// # Errors
+    /// `Conflict` when there is to be no copy, `Unreachable` when the server is down.
+    pub async fn rebuild(&self) -> Result<(), Fault> {
+        self.ask(Ask::Rebuild).await
+    }
+
+    /// Compares all that is in the copy with the database.
+    ///
+    /// # Errors
+    /// As [`Self::rebuild`].
+    pub async fn verify(&self) -> Result<RedisReport, Fault> {
+        self.ask(Ask::Verify).await
+    }
+
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<Result<T, Fault>>) -> Ask) -> Result<T, Fault> {
+        let ended = || Fault::internal("the relay to Redis has ended");
+        let (reply, answer) = oneshot::channel();
+        self.asks.send(ask(reply)).await.map_err(|_| ended())?;
+        answer.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+/// How it stands, for everybody to see.
+#[derive(Clone, Debug, Default)]
+struct View(Arc<Mutex<RedisView>>);
+
+impl View {
+    fn lock(&self) -> MutexGuard<'_, RedisView> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: RedisState, error: Option<String>) {
+        let mut view = self.lock();
+        if view.state != state {
+            view.since = Some(Timestamp::now());
+        }
+        (view.state, view.error) = (state, error);
+    }
+}
+
+struct Follower {
+    store: Store,
+    state: PathBuf,
+    targets: watch::Receiver<Result<Option<Target>, String>>,
+    asked: mpsc::Receiver<Ask>,
+    view: View,
+    /// When the last rebuilds were.
+    rebuilds: VecDeque<Instant>,
+}
+
+/// Following ends because there is something else to do.
+enum Turn {
+    /// The settings have changed.
+    Target,
+    /// Nobody holds the handle any more.
+    End,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        loop {
+            let target = self.targets.borrow_and_update().clone();
+            let turn = match target {
+                Ok(None) => {
+                    *self.view.lock() = RedisView::default();
+                    self.rest(None, || {
+                        Fault::new(FaultCode::Conflict, "there is no copy in Redis")
+                            .hint("'autodev config set redis.url redis+unix:///PATH' makes one")
+                    })
+                    .await
+                }
+                Err(why) => {
+                    *self.view.lock() = RedisView::default();
+                    self.view.set(RedisState::Down, Some(why.clone()));
+                    self.rest(None, || Fault::new(FaultCode::Conflict, format!("nothing is copied to Redis: {why}")))
+                        .await
+                }
+                Ok(Some(target)) => self.keep_following(&target).await,
+            };
+            match turn {
+                Some(Turn::End) => return,
+                Some(Turn::Target) | None => {}
+            }
+        }
+    }
+
+    /// Follows to one target, over as many connections as it takes.
+    async fn keep_following(&mut self, target: &Target) -> Option<Turn> {
+        *self.view.lock() = RedisView { url: Some(target.address.to_string()), ..RedisView::default() };
+        self.view.set(RedisState::Down, Some("not connected yet".into()));
+        let mut wait = RETRY.0;
+        loop {
+            let began = Instant::now();
+            let trouble = match self.follow(target).await {
+                Ok(turn) => return Some(turn),
+                Err(Trouble::Server(why)) => why,
+                Err(Trouble::Copy(why)) => format!("what it has is not what was put there: {why}"),
+                Err(Trouble::Database(why)) => format!("the database cannot be read: {why}"),
+            };
+            let was_up = self.view.lock().state != RedisState::Down;
+            if was_up || self.view.lock().error.as_deref() != Some(trouble.as_str()) {
+                tracing::warn!(server = %target.address, error = trouble, "nothing is copied to Redis until it is back");
+            }
+            self.view.set(RedisState::Down, Some(trouble.clone()));
+            if was_up && began.elapsed() > RETRY.1 {
+                wait = RETRY.0;
+            }
+            let pause = if self.is_rebuilt_too_often() { OFTEN_PAUSE } else { wait };
+            let unreachable =
+                || Fault::new(FaultCode::Unreachable, format!("Redis at {} is down: {trouble}", target.address));
+            if let Some(turn) = self.rest(Some(pause), unreachable).await {
+                return Some(turn);
+            }
+            wait = (wait * 2).min(RETRY.1);
+        }
+    }
+
+    /// Waits for so long, or for ever, with one answer for everybody.
+    async fn rest(&mut self, pause: Option<Duration>, answer: impl Fn() -> Fault) -> Option<Turn> {
+        let over = async {
+            match pause {
+                Some(pause) => sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = &mut over => return None,
+                changed = self.targets.changed() => return Some(turn(changed.is_ok())),
+                ask = self.asked.recv() => match ask {
+                    // Whoever asked may have left.
+                    Some(Ask::Rebuild(reply)) => drop(reply.send(Err(answer()))),
+                    Some(Ask::Verify(reply)) => drop(reply.send(Err(answer()))),
+                    None => return Some(Turn::End),
+                },
+            }
+        }
+    }
+
+    /// Follows over one connection, until something goes wrong with it.
+    async fn follow(&mut self, target: &Target) -> Result<Turn, Trouble> {
+        let lineage = self.store.lineage().await?;
+        let mut link = Link::connect(target).await?;
+        let server = link.server().await;
+        let mut copy = Copy::new(target, &lineage, link, self.store.clone());
+        copy.announce(&self.state).await?;
+        {
+            let mut view = self.view.lock();
+            (view.server, view.warnings, view.keys) = (server.version, server.warnings, Some(copy.base.clone()));
+        }
+        // Listened to before the first look: nothing is missed in between.
+        let mut feed = self.store.feed();
+        let mut at = match copy.place().await? {
+            Ok(at) => at,
+            Err(why) => self.rebuild(&mut copy, why).await?,
+        };
+        loop {
+            at = self.catch_up(&mut copy, at).await?;
+            let asked = tokio::select! {
+                biased;
+                changed = self.targets.changed() => return Ok(turn(changed.is_ok())),
+                ask = self.asked.recv() => match ask {
+                    Some(ask) => ask,
+                    None => return Ok(Turn::End),
+                },
+                something = changed(&mut feed) => match something {
+                    true => continue,
+                    false => return Err(Trouble::Database("it is closed".into())),
+                },
+                () = sleep(PROBE) => {
+                    if copy.apply(&at, &at, &[], &[]).await? != Fit::Good {
+                        at = self.place_again(&mut copy).await?;
+                    }
+                    continue;
+                }
+            };
+            // What fails here fails for whoever asked, too.
+            match asked {
+                Ask::Rebuild(reply) => {
+                    let rebuilt = self.rebuild(&mut copy, "somebody asked for it".into()).await;
+                    drop(reply.send(rebuilt.as_ref().map(drop).map_err(fault)));
+                    at = rebuilt?;
+                }
+                Ask::Verify(reply) => {
+                    let report = self.verify(&mut copy, at).await;
+                    drop(reply.send(report.as_ref().map(|(report, _)| report.clone()).map_err(fault)));
+                    at = report?.1;
+                }
+            }
+        }
+    }
+
+    /// Brings the copy to the end of the history as it is now.
+    pub(super) async fn catch_up(&mut self, copy: &mut Copy, mut at: Mark) -> Result<Mark, Trouble> {
+        loop {
+            let Some(changes) = self.store.changes(at.clone(), CHUNK).await? else {
+                at = self.rebuild(copy, format!("its last entry, {}, is not of this history", at.seq)).await?;
+                continue;
+            };
+            if changes.head - at.seq > STREAM {
+                // The stream would not hold them, and each task's row is as good as all of
+                // its entries.
+                at = self.rebuild(copy, format!("it is {} entries behind", changes.head - at.seq)).await?;
+                continue;
+            }
+            if changes.events.is_empty() {
+                self.reached(&at, RedisState::Following);
+                return Ok(at);
+            }
+            at = match copy.apply(&at, &changes.to, &changes.rows, &changes.events).await {
+                Ok(Fit::Good) => changes.to,
+                Ok(Fit::NoEpoch | Fit::Gap) => self.place_again(copy).await?,
+                Err(Trouble::Copy(why)) => self.rebuild(copy, why).await?,
+                Err(other) => return Err(other),
+            };
+            self.reached(&at, RedisState::Following);
+        }
+    }
+
+    /// The copy is not where it was: where it is now, or else a new one.
+    async fn place_again(&mut self, copy: &mut Copy) -> Result<Mark, Trouble> {
+        match copy.place().await? {
+            Ok(at) => {
+                tracing::info!(seq = at.seq, "Redis has lost the last that was copied; it is copied again");
+                Ok(at)
+            }
+            Err(why) => self.rebuild(copy, why).await,
+        }
+    }
+
+    async fn rebuild(&mut self, copy: &mut Copy, why: String) -> Result<Mark, Trouble> {
+        if self.is_rebuilt_too_often() {
+            return Err(Trouble::Server(format!(
+                "it was built anew {OFTEN} times within a minute, now because {why}: does somebody else write the keys {}?",
+                copy.base
+            )));
+        }
+        self.rebuilds.push_back(Instant::now());
+        tracing::info!(reason = why, "the copy in Redis is built anew");
+        self.view.set(RedisState::Rebuilding, None);
+        {
+            let mut view = self.view.lock();
+            (view.seq, view.rebuilds, view.rebuilt_because) = (None, view.rebuilds + 1, Some(why));
+        }
+        let at = rebuild::run(copy).await?;
+        self.reached(&at, RedisState::Following);
+        Ok(at)
+    }
+
+    fn is_rebuilt_too_often(&mut self) -> bool {
+        while self.rebuilds.front().is_some_and(|at| at.elapsed() > OFTEN_WITHIN) {
+            self.rebuilds.pop_front();
+        }
+        self.rebuilds.len() >= OFTEN
+    }
+
+    fn reached(&self, at: &Mark, state: RedisState) {
+        self.view.set(state, None);
+        self.view.lock().seq = Some(at.seq);
+    }
+
+    async fn verify(&mut self, copy: &mut Copy, mut at: Mark) -> Result<(RedisReport, Mark), Trouble> {
+        let mut comparison = compare::Comparison::default();
+        while comparison.step(copy, &at).await? {
+            at = self.catch_up(copy, at).await?;
+        }
+        Ok((comparison.report(&at), at))
+    }
+}
+
+fn turn(there: bool) -> Turn {
+    if there { Turn::Target } else { Turn::End }
+}
+
+fn fault(trouble: &Trouble) -> Fault {
+    match trouble {
+        Trouble::Server(why) | Trouble::Copy(why) => Fault::new(FaultCode::Unreachable, format!("Redis: {why}")),
+        Trouble::Database(why) => Fault::internal(why),
+    }
+}
+
+/// Waits for an entry of the history: `false` when there will be none any more.
+async fn changed(feed: &mut broadcast::Receiver<Arc<EventView>>) -> bool {
+    if let Err(RecvError::Closed) = feed.recv().await {
+        return false;
+    }
+    // All of them are read at once.
+    while !matches!(
+        feed.try_recv(),
+        Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed)
+    ) {}
+    true
+}
+
+/// Whether a change fits the copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It did, and is in it.
+    Good,
+    /// The copy is not of this life of the database, or not whole.
+    NoEpoch,
+    /// The copy is somewhere else in the history.
+    Gap,
+}
+
+/// The copy of this instance, over one connection.
+pub(super) struct Copy {
+    pub link: Link,
+    pub store: Store,
+    /// What the names of its keys begin with.
+    pub base: String,
+    pub epoch: String,
+    pub titles: bool,
+    instances: String,
+    instance: String,
+}
+
+impl Copy {
+    fn new(target: &Target, lineage: &Lineage, link: Link, store: Store) -> Copy {
+        let id: String = lineage.install.to_string().chars().filter(char::is_ascii_hexdigit).collect();
+        // The end is random, the beginning is the time. Braces keep all of it in one slot of
+        // a cluster.
+        let instance = id[id.len().saturating_sub(INSTANCE)..].to_owned();
+        Copy {
+            base: format!("{}:{{{instance}}}", target.prefix),
+            instances: format!("{}:instances", target.prefix),
+            instance,
+            epoch: lineage.epoch.to_string(),
+            titles: target.titles,
+            link,
+            store,
+        }
+    }
+
+    /// Says whose the keys are.
+    async fn announce(&mut self, state: &Path) -> Result<(), Trouble> {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let about = json!({ "host": host.trim(), "state_directory": state, "connected_at": Timestamp::now() });
+        self.link.ask(redis::cmd("HSET").arg(&self.instances).arg(&self.instance).arg(about.to_string())).await
+    }
+
+    /// How far the copy is; or why there is none of this history.
+    async fn place(&mut self) -> Result<Result<Mark, String>, Trouble> {
+        let mut ask = redis::cmd("HMGET");
+        ask.arg(format!("{}:meta", self.base)).arg(&["epoch", "seq", "hash", "format"]);
+        let known: Result<Vec<Option<String>>, Trouble> = self.link.ask(&ask).await;
+        let known = match known {
+            Ok(known) => known,
+            Err(Trouble::Copy(why)) => return Ok(Err(why)),
+            Err(other) => return Err(other),
+        };
+        let [Some(epoch), Some(seq), Some(hash), Some(format)] = known.as_slice() else {
+            return Ok(Err("there is none".into()));
+        };
+        if *epoch != self.epoch {
+            return Ok(Err("it is of the database before a restore".into()));
+        }
+        if *format != FORMAT.to_string() {
+            return Ok(Err("it is of another version's form".into()));
+        }
+        let at = Mark { seq: seq.parse().unwrap_or(-1), hash: hash.clone() };
+        match self.store.mark(at.seq).await? {
+            Some(mark) if mark == at => Ok(Ok(at)),
+            Some(_) => Ok(Err(format!("its entry {seq} is not this history's"))),
+            None => {
+                let head = self.store.head().await?.seq;
+                tracing::error!(
+                    copied = seq,
+                    head,
+                    "the copy in Redis knows more entries than the database: was an old state directory put back?"
+                );
+                Ok(Err(format!("it is at entry {seq}, and the history ends at {head}: an old one was put back")))
+            }
+        }
+    }
+
+    /// Brings it from one place to another, if it is at the first.
+    pub(super) async fn apply(
+        &mut self,
+        from: &Mark,
+        to: &Mark,
+        rows: &[crate::store::TaskRow],
+        events: &[EventView],
+    ) -> Result<Fit, Trouble> {
+        let call = scripts::apply(&self.base, &self.epoch, from, to, rows, events, self.titles);
+        match self.link.run(call).await?.as_str() {
+            "OK" => Ok(Fit::Good),
+            "EPOCH" => Ok(Fit::NoEpoch),
+            _ => Ok(Fit::Gap),
+        }
+    }
+}
+
+/// Hexadecimal digits that tell instances apart.
+const INSTANCE: usize = 12;
