@@ -3,7 +3,7 @@ CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test lint agents xterm crash power soak fuzz build install uninstall
+.PHONY: demo test lint agents xterm redis crash power soak redis-storm fuzz build install uninstall
 
 demo: build
 	tests/demo.sh $(TARGET)/release
@@ -25,7 +25,11 @@ xterm:
 	tests/npm-install.sh xterm 'the tests with xterm.js' \
 		@xterm/headless@6.1.0-beta.334 @xterm/addon-unicode-graphemes@0.4.0
 
-test: lint agents xterm
+# A Redis server, 5 MiB, for the tests of the copy in Redis; unpacked, not installed.
+redis:
+	tests/redis-install.sh
+
+test: lint agents xterm redis
 	$(CARGO) test
 
 # The long runs of what `make test` does for a moment: RELIABILITY.md. Each prints its seeds.
@@ -43,6 +47,10 @@ power:
 SECONDS_ALL ?= 1800
 soak:
 	AUTODEV_SOAK_SECONDS=$(SECONDS_ALL) $(CARGO) test --release --test soak -- --nocapture
+
+STORMS ?= 50
+redis-storm: redis
+	AUTODEV_REDIS_STORMS=$(STORMS) $(CARGO) test --test redis storm -- --nocapture
 
 # Needs cargo-fuzz: fuzz/README.md.
 SECONDS_EACH ?= 60

@@ -85,7 +85,8 @@ in a session means the instance the session belongs to.
 const SEE_ALSO: &str = r#".SH "SEE ALSO"
 .BR autodev (1),
 .BR autodevd (8),
-.BR autodev.toml (5)
+.BR autodev.toml (5),
+.BR autodev-redis (7)
 "#;
 
 /// The page of one command of `autodev`.
@@ -239,7 +240,8 @@ fn pages_and_tree_agree() {
     }
     for entry in fs::read_dir(directory()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(pages.contains_key(&name), "man/{name} describes what does not exist");
+        // Those of section 7 explain, and are written by hand.
+        assert!(pages.contains_key(&name) || name.ends_with(".7"), "man/{name} describes what does not exist");
     }
 }
 
@@ -280,9 +282,10 @@ fn every_setting_is_in_the_manual() {
 /// The formatter has nothing to complain about. Not every machine has one.
 #[test]
 fn every_page_can_be_shown() {
-    for name in pages().into_keys() {
-        let page = directory().join(&name);
-        match process::Command::new("groff").args(["-man", "-ww", "-z", "-Tutf8"]).arg(page).output() {
+    for entry in fs::read_dir(directory()).unwrap() {
+        let page = entry.unwrap().path();
+        let name = page.display();
+        match process::Command::new("groff").args(["-man", "-ww", "-z", "-Tutf8"]).arg(&page).output() {
             Ok(output) => assert!(output.stderr.is_empty(), "{name}: {}", String::from_utf8_lossy(&output.stderr)),
             Err(error) if error.kind() == ErrorKind::NotFound => return,
             Err(error) => panic!("groff: {error}"),

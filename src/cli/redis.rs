@@ -96,6 +96,11 @@ fn sheet(view: &RedisView, now: Timestamp) -> String {
         let why = view.rebuilt_because.as_deref().unwrap_or_default();
         lines.push(("rebuilt", format!("{} times, last because {why}", view.rebuilds)));
     }
+    if view.quarrel {
+        let why = "it is built anew again and again: another daemon, of a copy of this state directory, or somebody \
+                   else writes the same keys; give one of them another redis.prefix";
+        lines.push(("warning", why.into()));
+    }
     lines.extend(view.warnings.iter().map(|warning| ("warning", warning.clone())));
     lines.into_iter().map(|(name, value)| format!("{name:<9} {}\n", plain(&value))).collect()
 }

@@ -1,6 +1,6 @@
 //! `autodev status`: the whole at a glance.
 
-use super::{Context, Status, redis};
+use super::{Context, Status};
 use crate::client::unexpected;
 use crate::clock::{Timestamp, short};
 use crate::protocol::view::{RedisState, StatusView};
@@ -60,7 +60,7 @@ fn sheet(status: &StatusView, now: Timestamp) -> String {
         lines.insert(3, ("paused", status.paused_providers.join(", ")));
     }
     if status.redis.state != RedisState::Off {
-        lines.push(("redis", redis::line(&status.redis)));
+        lines.push(("redis", super::redis::line(&status.redis)));
     }
     if let Some(error) = &status.config_error {
         lines.push(("problem", error.clone()));

@@ -16,6 +16,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// For an answer. Redis needs milliseconds; more only when it has stalled on its disk.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
 
+const SILENT: &str = "it does not answer";
+
 /// Why following cannot go on as it did.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -35,6 +37,9 @@ impl From<StoreError> for Trouble {
 
 impl From<RedisError> for Trouble {
     fn from(error: RedisError) -> Self {
+        if error.is_timeout() {
+            return Trouble::Server(SILENT.into());
+        }
         // A script has met something that it cannot work on. Everything else may pass.
         let ours = matches!(error.code(), Some("ERR" | "WRONGTYPE")) && !matches!(error.kind(), ErrorKind::Io);
         if ours { Trouble::Copy(error.to_string()) } else { Trouble::Server(error.to_string()) }
@@ -63,8 +68,10 @@ impl Link {
             .set_response_timeout(Some(CALL_LIMIT));
         let connected = timeout(CONNECT_LIMIT, client.get_multiplexed_async_connection_with_config(&settings)).await;
         // Whatever it answers here, it is not about the copy.
-        let connected = connected.map_err(|_| Trouble::Server("it does not answer".into()))?;
-        connected.map(Link).map_err(|error| Trouble::Server(error.to_string()))
+        let connected = connected.map_err(|_| Trouble::Server(SILENT.into()))?;
+        connected
+            .map(Link)
+            .map_err(|error| Trouble::Server(if error.is_timeout() { SILENT.to_owned() } else { error.to_string() }))
     }
 
     /// What is known of the server. One who does not tell is as good as any.
@@ -102,6 +109,6 @@ impl Link {
 async fn limited<T>(call: impl Future<Output = Result<T, RedisError>>) -> Result<T, Trouble> {
     match timeout(CALL_LIMIT, call).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(Trouble::Server("it does not answer".into())),
+        Err(_) => Err(Trouble::Server(SILENT.into())),
     }
 }

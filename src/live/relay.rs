@@ -1,7 +1,6 @@
 //! Follows the history, on a thread of its own: whatever Redis, the network or a password
 //! manager does, nobody else notices.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,11 +26,12 @@ use crate::store::{Lineage, Mark, Store};
 const PROBE: Duration = Duration::from_secs(1);
 /// Before a server that failed is tried again: at first, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// So many rebuilds in [`OFTEN_WITHIN`] are no accident: somebody else writes the same keys.
-const OFTEN: usize = 5;
-const OFTEN_WITHIN: Duration = Duration::from_secs(60);
-/// After which the next one waits so long.
-const OFTEN_PAUSE: Duration = Duration::from_secs(15);
+/// A copy that was good for so long is built anew at once; one that was not waits, at most so
+/// long.
+const CALM: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// So many rebuilds without calm are no accident.
+const OFTEN: u32 = 5;
 /// People who wait for a comparison or a rebuild at once.
 const ASKS: usize = 8;
 
@@ -39,6 +39,16 @@ const ASKS: usize = 8;
 enum Ask {
     Rebuild(oneshot::Sender<Result<(), Fault>>),
     Verify(oneshot::Sender<Result<RedisReport, Fault>>),
+}
+
+impl Ask {
+    fn refuse(self, fault: Fault) {
+        // Whoever asked may have left.
+        match self {
+            Ask::Rebuild(reply) => drop(reply.send(Err(fault))),
+            Ask::Verify(reply) => drop(reply.send(Err(fault))),
+        }
+    }
 }
 
 /// A handle on the relay.
@@ -59,8 +69,16 @@ impl Relay {
         let (target, targets) = watch::channel(target);
         let (asks, asked) = mpsc::channel(ASKS);
         let view = View::default();
-        let follower =
-            Follower { store, state: state.to_owned(), targets, asked, view: view.clone(), rebuilds: VecDeque::new() };
+        let follower = Follower {
+            store,
+            state: state.to_owned(),
+            targets,
+            asked,
+            view: view.clone(),
+            asked_before: None,
+            last_rebuild: None,
+            without_calm: 0,
+        };
         thread::Builder::new().name("redis".into()).spawn(
             move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime.block_on(follower.run()),
@@ -132,8 +150,12 @@ struct Follower {
     targets: watch::Receiver<Result<Option<Target>, String>>,
     asked: mpsc::Receiver<Ask>,
     view: View,
-    /// When the last rebuilds were.
-    rebuilds: VecDeque<Instant>,
+    /// What was asked when the connection turned out to be broken.
+    asked_before: Option<Ask>,
+    /// When the last rebuild was done.
+    last_rebuild: Option<Instant>,
+    /// Rebuilds soon after another.
+    without_calm: u32,
 }
 
 /// Following ends because there is something else to do.
@@ -193,10 +215,18 @@ impl Follower {
             if was_up && began.elapsed() > RETRY.1 {
                 wait = RETRY.0;
             }
-            let pause = if self.is_rebuilt_too_often() { OFTEN_PAUSE } else { wait };
             let unreachable =
                 || Fault::new(FaultCode::Unreachable, format!("Redis at {} is down: {trouble}", target.address));
-            if let Some(turn) = self.rest(Some(pause), unreachable).await {
+            match self.asked_before.take() {
+                // Whoever asked did so while it seemed to be up: it is looked for once more.
+                Some(ask) if was_up => {
+                    self.asked_before = Some(ask);
+                    continue;
+                }
+                Some(ask) => ask.refuse(unreachable()),
+                None => {}
+            }
+            if let Some(turn) = self.rest(Some(wait), unreachable).await {
                 return Some(turn);
             }
             wait = (wait * 2).min(RETRY.1);
@@ -217,9 +247,7 @@ impl Follower {
                 () = &mut over => return None,
                 changed = self.targets.changed() => return Some(turn(changed.is_ok())),
                 ask = self.asked.recv() => match ask {
-                    // Whoever asked may have left.
-                    Some(Ask::Rebuild(reply)) => drop(reply.send(Err(answer()))),
-                    Some(Ask::Verify(reply)) => drop(reply.send(Err(answer()))),
+                    Some(ask) => ask.refuse(answer()),
                     None => return Some(Turn::End),
                 },
             }
@@ -245,6 +273,10 @@ impl Follower {
         };
         loop {
             at = self.catch_up(&mut copy, at).await?;
+            if let Some(asked) = self.asked_before.take() {
+                at = self.answer(&mut copy, at, asked).await?;
+                continue;
+            }
             let asked = tokio::select! {
                 biased;
                 changed = self.targets.changed() => return Ok(turn(changed.is_ok())),
@@ -257,30 +289,43 @@ impl Follower {
                     false => return Err(Trouble::Database("it is closed".into())),
                 },
                 () = sleep(PROBE) => {
+                    if self.last_rebuild.is_none_or(|last| last.elapsed() > CALM) {
+                        self.view.lock().quarrel = false;
+                    }
                     if copy.apply(&at, &at, &[], &[]).await? != Fit::Good {
                         at = self.place_again(&mut copy).await?;
                     }
                     continue;
                 }
             };
-            // What fails here fails for whoever asked, too.
-            match asked {
-                Ask::Rebuild(reply) => {
-                    let rebuilt = self.rebuild(&mut copy, "somebody asked for it".into()).await;
-                    drop(reply.send(rebuilt.as_ref().map(drop).map_err(fault)));
-                    at = rebuilt?;
-                }
-                Ask::Verify(reply) => {
-                    let report = self.verify(&mut copy, at).await;
-                    drop(reply.send(report.as_ref().map(|(report, _)| report.clone()).map_err(fault)));
-                    at = report?.1;
-                }
+            at = self.answer(&mut copy, at, asked).await?;
+        }
+    }
+
+    /// Does what somebody has asked for; where the copy is afterwards.
+    async fn answer(&mut self, copy: &mut Copy, at: Mark, asked: Ask) -> Result<Mark, Trouble> {
+        // A connection that has been idle may be broken.
+        if let Err(trouble) = copy.apply(&at, &at, &[], &[]).await {
+            self.asked_before = Some(asked);
+            return Err(trouble);
+        }
+        // What fails from here on fails for whoever asked, too.
+        match asked {
+            Ask::Rebuild(reply) => {
+                let rebuilt = self.rebuild(copy, "somebody asked for it".into()).await;
+                drop(reply.send(rebuilt.as_ref().map(drop).map_err(fault)));
+                rebuilt
+            }
+            Ask::Verify(reply) => {
+                let report = self.verify(copy, at).await;
+                drop(reply.send(report.as_ref().map(|(report, _)| report.clone()).map_err(fault)));
+                report.map(|(_, at)| at)
             }
         }
     }
 
     /// Brings the copy to the end of the history as it is now.
-    pub(super) async fn catch_up(&mut self, copy: &mut Copy, mut at: Mark) -> Result<Mark, Trouble> {
+    async fn catch_up(&mut self, copy: &mut Copy, mut at: Mark) -> Result<Mark, Trouble> {
         loop {
             let Some(changes) = self.store.changes(at.clone(), CHUNK).await? else {
                 at = self.rebuild(copy, format!("its last entry, {}, is not of this history", at.seq)).await?;
@@ -318,29 +363,24 @@ impl Follower {
     }
 
     async fn rebuild(&mut self, copy: &mut Copy, why: String) -> Result<Mark, Trouble> {
-        if self.is_rebuilt_too_often() {
-            return Err(Trouble::Server(format!(
-                "it was built anew {OFTEN} times within a minute, now because {why}: does somebody else write the keys {}?",
-                copy.base
-            )));
-        }
-        self.rebuilds.push_back(Instant::now());
         tracing::info!(reason = why, "the copy in Redis is built anew");
         self.view.set(RedisState::Rebuilding, None);
+        let soon = self.last_rebuild.is_some_and(|last| last.elapsed() < CALM);
+        self.without_calm = if soon { self.without_calm + 1 } else { 0 };
+        if let Some(last) = self.last_rebuild.filter(|_| soon) {
+            let pause = RETRY.0 * 2u32.saturating_pow(self.without_calm.min(16));
+            tokio::time::sleep_until(last + pause.min(LONGEST_PAUSE)).await;
+        }
         {
             let mut view = self.view.lock();
             (view.seq, view.rebuilds, view.rebuilt_because) = (None, view.rebuilds + 1, Some(why));
         }
-        let at = rebuild::run(copy).await?;
+        let built = rebuild::run(copy).await;
+        self.last_rebuild = Some(Instant::now());
+        let at = built?;
+        self.view.lock().quarrel = self.without_calm >= OFTEN;
         self.reached(&at, RedisState::Following);
         Ok(at)
-    }
-
-    fn is_rebuilt_too_often(&mut self) -> bool {
-        while self.rebuilds.front().is_some_and(|at| at.elapsed() > OFTEN_WITHIN) {
-            self.rebuilds.pop_front();
-        }
-        self.rebuilds.len() >= OFTEN
     }
 
     fn reached(&self, at: &Mark, state: RedisState) {

@@ -563,6 +563,8 @@ pub struct RedisView {
     pub rebuilds: u64,
     /// Why, the last time.
     pub rebuilt_because: Option<String>,
+    /// It was built anew again and again: somebody else writes the same keys.
+    pub quarrel: bool,
     /// What is wrong with the server.
     pub warnings: Vec<String>,
 }

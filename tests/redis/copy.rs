@@ -1,0 +1,125 @@
+//! What is in the copy, and how it can be read.
+
+use std::collections::HashMap;
+
+use crate::common::Instance;
+use crate::server::Server;
+use crate::{configured, instance, keys, right, settle};
+
+const MANUAL: &str = include_str!("../../man/autodev-redis.7");
+
+type Fields = HashMap<String, String>;
+
+#[test]
+fn a_task_is_there_as_it_is() {
+    let Some(server) = Server::start(&[]) else { return };
+    let instance = instance(&server);
+    let first = instance.submit(&["--label", "b", "--label", "a", "--title", "a title", "--priority", "7"], "exit 3");
+    assert_eq!(instance.wait(first), "failed");
+    let held = instance.submit(&["--hold"], "true");
+    settle(&instance);
+    let base = keys(&instance);
+    let task = instance.task(first);
+    let copied: Fields = server.ask(&["HGETALL", &format!("{base}:task:{first}")]);
+    for name in ["uid", "state", "provider", "mode", "dir", "created_at", "updated_at", "started_at", "ended_at"] {
+        assert_eq!(copied[name], task[name].as_str().unwrap(), "{name}");
+    }
+    for (name, value) in [
+        ("id", first.to_string().as_str()),
+        ("outcome", "agent-failed"),
+        ("exit_code", "3"),
+        ("attempt", "1.1"),
+        ("priority", "7"),
+        ("labels", "[\"a\",\"b\"]"),
+        ("full_access", "false"),
+    ] {
+        assert_eq!(copied[name], value, "{name}");
+    }
+    for name in copied.keys() {
+        assert!(MANUAL.contains(name.as_str()), "man/autodev-redis.7 does not name {name}");
+    }
+    // Neither what was asked for nor its beginning.
+    assert!(copied.values().all(|value| !value.contains("title") && !value.contains("exit 3")), "{copied:?}");
+    let failed: Vec<String> = server.ask(&["ZRANGE", &format!("{base}:state:failed"), "0", "-1"]);
+    let waiting: Vec<String> = server.ask(&["ZRANGE", &format!("{base}:state:held"), "0", "-1"]);
+    assert_eq!((failed, waiting), (vec![first.to_string()], vec![held.to_string()]));
+    let whose: Fields = server.ask(&["HGETALL", "autodev:instances"]);
+    let (id, about) = whose.iter().next().unwrap();
+    assert!(base.contains(id.as_str()) && about.contains(instance.state().to_str().unwrap()), "{whose:?}");
+    right(&instance);
+}
+
+#[test]
+fn the_stream_is_the_history_and_can_be_resumed() {
+    let Some(server) = Server::start(&[]) else { return };
+    let instance = instance(&server);
+    instance.submit(&["--wait"], "true");
+    settle(&instance);
+    let base = keys(&instance);
+    let stream = format!("{base}:events");
+    type Entry = (String, Fields);
+    let entries: Vec<Entry> = server.ask(&["XRANGE", &stream, "-", "+"]);
+    let history = instance.json(&["history", "--events", "--limit", "100"]);
+    let mut history: Vec<_> = history.as_array().unwrap().clone();
+    history.sort_by_key(|event| event["seq"].as_i64());
+    assert_eq!(entries.len(), history.len());
+    for ((id, fields), event) in entries.iter().zip(&history) {
+        assert_eq!(*id, format!("{}-0", event["seq"]));
+        assert_eq!(
+            (fields["kind"].as_str(), fields["at"].as_str()),
+            (event["kind"].as_str().unwrap(), event["at"].as_str().unwrap())
+        );
+    }
+    // The same numbers as `watch` goes on from.
+    let (last, _) = entries.last().unwrap();
+    instance.submit(&["--hold"], "true");
+    settle(&instance);
+    let more: Vec<Entry> = server.ask(&["XRANGE", &stream, &format!("({last}"), "+"]);
+    assert_eq!(more.len(), 1);
+    assert_eq!(more[0].1["kind"], "submitted");
+}
+
+#[test]
+fn who_listens_hears_of_changes() {
+    let Some(server) = Server::start(&[]) else { return };
+    let instance = instance(&server);
+    settle(&instance);
+    let base = keys(&instance);
+    let mut client = server.client();
+    let mut listener = client.as_pubsub();
+    listener.set_read_timeout(Some(crate::common::DEADLINE)).unwrap();
+    listener.subscribe(format!("{base}:changes")).unwrap();
+    let task = instance.submit(&["--hold"], "true");
+    let hint: String = listener.get_message().unwrap().get_payload().unwrap();
+    let hint: serde_json::Value = serde_json::from_str(&hint).unwrap();
+    assert_eq!((&hint["task"], &hint["state"], &hint["kind"]), (&task.into(), &"held".into(), &"submitted".into()));
+    // It is there when it is heard of.
+    let state: String = server.ask(&["HGET", &format!("{base}:task:{task}"), "state"]);
+    assert_eq!(state, "held");
+}
+
+#[test]
+fn titles_are_copied_where_they_are_wanted() {
+    let Some(server) = Server::start(&[]) else { return };
+    let instance = configured(&server, "titles = true\nprefix = \"mine\"\n");
+    let task = instance.submit(&["--hold", "--title", "mend the roof"], "true");
+    settle(&instance);
+    let base = keys(&instance);
+    assert!(base.starts_with("mine:{"), "{base}");
+    let title: String = server.ask(&["HGET", &format!("{base}:task:{task}"), "title"]);
+    assert_eq!(title, "mend the roof");
+    right(&instance);
+}
+
+#[test]
+fn it_begins_and_ends_with_the_setting() {
+    let Some(server) = Server::start(&[]) else { return };
+    let instance = Instance::new();
+    assert_eq!(instance.json(&["redis", "status"])["state"], "off");
+    assert!(instance.fails(6, &["redis", "verify"]).contains("redis.url"));
+    instance.ok(&["config", "set", "redis.url", &server.url()]);
+    instance.submit(&["--hold"], "true");
+    right(&instance);
+    instance.ok(&["config", "unset", "redis.url"]);
+    crate::until(&instance, |view| (view["state"] == "off").then_some(()));
+}
