@@ -10,7 +10,12 @@ if known[2] ~= seq or known[3] ~= hash then
 end
 local new_seq, new_hash, now, limit = take(), take(), take(), take()
 for _ = 1, tonumber(take()) do
-  put(base .. ':state:')
+  -- An error if somebody else has put something of another kind there.
+  local old = redis.pcall('HGET', base .. ':task:' .. ARGV[at + 1], 'state')
+  local id, state = put(base .. ':state:')
+  if type(old) == 'string' and old ~= state then
+    redis.call('ZREM', base .. ':state:' .. old, id)
+  end
 end
 local hints = {}
 for i = 1, tonumber(take()) do

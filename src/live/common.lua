@@ -18,14 +18,10 @@ end
 local function put(zset)
   local id, score, state = take(), take(), take()
   local key = base .. ':task:' .. id
-  -- An error if somebody else has put something of another kind there.
-  local old = redis.pcall('HGET', key, 'state')
   redis.call('DEL', key)
   redis.call('HSET', key, unpack(ARGV, fields()))
-  if type(old) == 'string' and old ~= state then
-    redis.call('ZREM', zset .. old, id)
-  end
   redis.call('ZADD', zset .. state, score, id)
+  return id, state
 end
 local function entry(limit)
   local seq, hint = take(), take()

@@ -20,12 +20,18 @@ pub(super) async fn run(copy: &mut Copy) -> Result<Mark, Trouble> {
     // Rows may be newer than this; their entries come again.
     let head = copy.store.head().await?;
 
-    let mut rows = copy.store.task_rows_above(TaskId(0), CHUNK).await?;
-    while let Some(last) = rows.last().map(|row| row.id) {
-        let fill = scripts::fill(&copy.base, &token, &rows, &[], copy.titles);
-        let (filled, next) = tokio::join!(copy.link.run(fill), copy.store.task_rows_above(last, CHUNK));
+    let (store, base, titles) = (copy.store.clone(), copy.base.clone(), copy.titles);
+    let rows = async |above: TaskId| -> Result<_, Trouble> {
+        let rows = store.task_rows_above(above, CHUNK).await?;
+        let last = rows.last().map(|row| row.id);
+        Ok(last.map(|last| (last, scripts::fill(&base, &token, &rows, &[], titles))))
+    };
+    let mut next = rows(TaskId(0)).await?;
+    while let Some((last, fill)) = next {
+        // What comes next is made ready while the server works.
+        let (filled, ready) = tokio::join!(copy.link.run(fill), rows(last));
         good(filled?)?;
-        rows = next?;
+        next = ready?;
     }
 
     let mut at = Mark { seq: (head.seq - ENTRIES).max(0), hash: String::new() };
