@@ -36,7 +36,12 @@ fn main() -> ExitCode {
     if line.daemonize {
         return daemonize(line);
     }
-    daemon::run(Options { ready: line.ready_fd.map(owned), lock: line.lock_fd.map(owned), log: line.log })
+    daemon::run(Options {
+        ready: line.ready_fd.map(owned),
+        lock: line.lock_fd.map(owned),
+        listener: line.listen_fd.map(owned),
+        log: line.log,
+    })
 }
 
 fn owned(fd: RawFd) -> OwnedFd {
@@ -83,7 +88,7 @@ fn fork(line: Autodevd) -> anyhow::Result<ExitCode> {
         daemonize::Outcome::Child(child) => {
             child?;
             drop(reader);
-            Ok(daemon::run(Options { ready: Some(OwnedFd::from(writer)), lock: None, log: line.log }))
+            Ok(daemon::run(Options { ready: Some(OwnedFd::from(writer)), log: line.log, ..Options::default() }))
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod process;
 pub mod reference;
 pub mod secret;
 pub mod socket;
+pub mod unit;
 
 // DOMAIN and POLICY: pure; no clock, file, socket, thread or async.
 pub mod queue;
@@ -36,6 +37,7 @@ pub mod recovery;
 pub mod screen;
 pub mod session;
 pub mod store;
+pub mod systemd;
 
 // PEOPLE: a user's terminal tied to a session, made of the parts.
 pub mod attach;

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Where a program's log goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,15 @@ impl FormatTime for Clock {
 /// `autodev=debug`; a senseless one counts as `info`.
 pub fn start(filter: &str, form: Form) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    if form == Form::Text
+        && is_journal()
+        && let Ok(journal) = tracing_journald::layer()
+    {
+        // As AUTODEV_SESSION, AUTODEV_TASK and so on.
+        let journal = journal.with_field_prefix(Some("AUTODEV".into())).with_syslog_identifier("autodevd".into());
+        drop(tracing_subscriber::registry().with(filter).with(journal).try_init());
+        return;
+    }
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(Clock)
@@ -41,6 +52,14 @@ pub fn start(filter: &str, form: Form) {
     };
     // A second start in one process (tests) keeps the first.
     drop(result);
+}
+
+/// Whether standard error is systemd's journal, which takes fields as they are
+/// (systemd.exec(5), JOURNAL_STREAM).
+fn is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(found) = nix::sys::stat::fstat(io::stderr()) else { return false };
+    stream == format!("{}:{}", found.st_dev, found.st_ino)
 }
 
 /// The last bytes of a log as text.

@@ -23,16 +23,17 @@ const LAYERS: [&[&str]; 6] = [
         "reference",
         "secret",
         "socket",
+        "unit",
     ],
     &["task", "queue"],
     &["protocol"],
-    &["client", "live", "provider", "recording", "recovery", "screen", "session", "store"],
+    &["client", "live", "provider", "recording", "recovery", "screen", "session", "store", "systemd"],
     &["attach"],
     &["cli", "daemon", "keeper"],
 ];
 
 /// Within a layer: who may use whom all the same.
-const ALLOWED: [(&str, &str); 16] = [
+const ALLOWED: [(&str, &str); 17] = [
     ("door", "process"),
     ("door", "socket"),
     ("socket", "durable"),
@@ -40,6 +41,7 @@ const ALLOWED: [(&str, &str); 16] = [
     ("paths", "id"),
     ("paths", "process"),
     ("place", "paths"),
+    ("unit", "paths"),
     ("config", "clock"),
     ("config", "reference"),
     ("reference", "process"),
@@ -52,7 +54,7 @@ const ALLOWED: [(&str, &str); 16] = [
 ];
 
 /// Each of these crates has one home.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 11] = [
     ("bincode", &["src/protocol/codec.rs"]),
     ("rusqlite", &["src/store"]),
     ("portable_pty", &["src/keeper"]),
@@ -60,6 +62,8 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("daemonize", &["bin/autodevd.rs"]),
     ("zstd", &["src/recording"]),
     ("redis", &["src/live"]),
+    ("zbus", &["src/systemd"]),
+    ("sd_notify", &["src/systemd"]),
     ("rustls", &["src/live"]),
     ("regex", &["src/cli/logs"]),
 ];

@@ -5,6 +5,8 @@ use crate::task::Status as State;
 
 /// The awaited task failed.
 pub const FAILED: Status = Status(1);
+/// Nothing of it runs.
+pub const UNREACHABLE: Status = Status(3);
 /// The time to wait was over first.
 pub const PENDING: Status = Status(8);
 /// The awaited task was cancelled.

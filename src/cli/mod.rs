@@ -68,6 +68,7 @@ pub mod resume;
 pub mod retry;
 pub mod screen;
 pub mod send;
+pub mod service;
 pub mod sessions;
 pub mod show;
 pub mod status;
@@ -294,6 +295,8 @@ verbs! {
     Providers = providers,
     /// Start, stop and look at the daemon
     Daemon = daemon,
+    /// Run the daemon as a systemd service of yours
+    Service = service,
     /// Print the code that gives your shell tab completion
     Completions = completions,
 }

@@ -61,6 +61,9 @@ pub(super) fn connect(paths: &Paths, start: Start) -> Result<UnixStream, Fault> 
         }
         may_start(start)?;
         starts += 1;
+        if starts == 1 && start::by_manager(paths)? {
+            continue;
+        }
         match start::start(paths, deadline)? {
             Some(fault) if starts >= MAX_STARTS => return Err(fault),
             _ => {}

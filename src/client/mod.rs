@@ -22,6 +22,7 @@ mod start;
 mod wire;
 
 pub use connect::Start;
+pub use start::program;
 use wire::{Broken, Wire};
 
 /// An answer that takes longer than this will not come: any answer needs one commit or

@@ -17,6 +17,7 @@ use crate::paths::Paths;
 use crate::protocol::ready::Ready;
 use crate::protocol::{Fault, FaultCode};
 use crate::socket;
+use crate::unit::Unit;
 
 /// Within this a daemon is found, asked to bind its socket anew, or started: as long as
 /// the longest recovery may take.
@@ -25,6 +26,33 @@ pub(super) const FIND_LIMIT: Duration = Duration::from_secs(30);
 const PROGRAM: &str = "autodevd";
 /// Longest line a daemon may answer, in bytes.
 const MAX_ANSWER: u64 = 64 * 1024;
+
+/// Has the service manager start the daemon, where the instance's socket unit is enabled:
+/// one of our own beside it would be in its way. `false` where that is not so, or no
+/// manager can be reached from here, as in a job of cron.
+///
+/// # Errors
+/// When it does not start.
+pub(super) fn by_manager(paths: &Paths) -> Result<bool, Fault> {
+    let Some(unit) = Unit::of(paths).filter(Unit::is_enabled) else { return Ok(false) };
+    let mut systemctl = Command::new("systemctl");
+    systemctl.args(["--user", "--quiet", "start", &unit.service()]).stdin(Stdio::null());
+    let own = PathBuf::from(format!("/run/user/{}", nix::unistd::geteuid()));
+    if env::var_os("XDG_RUNTIME_DIR").is_none() && own.is_dir() {
+        systemctl.env("XDG_RUNTIME_DIR", own);
+    }
+    let Ok(output) = systemctl.output() else { return Ok(false) };
+    if output.status.success() {
+        return Ok(true);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("Failed to connect to") {
+        return Ok(false);
+    }
+    let first = said.lines().next().unwrap_or("it does not say why").trim();
+    Err(Fault::new(FaultCode::Unreachable, format!("systemd cannot start the daemon: {first}"))
+        .hint("'autodev service logs' may say why"))
+}
 
 /// Starts a daemon. It serves when this returns `None`; a fault that is returned is one to
 /// try again after: another daemon holds the lock, which was quicker, or somebody has killed
@@ -86,7 +114,7 @@ pub(super) fn start(paths: &Paths, deadline: Instant) -> Result<Option<Fault>, F
 }
 
 /// The daemon's program: beside our own, else wherever the PATH has it.
-pub(super) fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let beside = env::current_exe().ok().and_then(|own| Some(own.parent()?.join(PROGRAM)));
     beside.filter(|path| path.is_file()).unwrap_or_else(|| PROGRAM.into())
 }

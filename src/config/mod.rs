@@ -44,6 +44,8 @@ pub struct Config {
     pub environment: Environment,
     /// The real-time copy in Redis.
     pub redis: Redis,
+    /// Control groups of sessions.
+    pub scope: Scope,
     /// Limits by provider, over those of its table.
     pub providers: BTreeMap<String, ProviderLimits>,
 }
@@ -220,6 +222,26 @@ impl Default for Redis {
             tls_key: String::new(),
             titles: false,
         }
+    }
+}
+
+/// Control groups of sessions, where the user has a service manager.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scope {
+    /// Each session has one.
+    pub enabled: bool,
+    /// Bytes of memory for all of a session's programs, up to 64 TiB; 0 is no limit.
+    pub memory_max: u64,
+    /// Processes and threads, up to a million; 0 is no limit.
+    pub processes: u32,
+    /// Hundredths of one processor, up to 100 000; 0 is no limit.
+    pub cpu_percent: u32,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Scope { enabled: true, memory_max: 0, processes: 0, cpu_percent: 0 }
     }
 }
 

@@ -46,7 +46,7 @@ const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
 /// All settings, by name.
-pub const SETTINGS: [Setting; 30] = [
+pub const SETTINGS: [Setting; 34] = [
     now("agents.allow_submit", Kind::Switch),
     now("attach.history_bytes", Kind::Bytes(64 * KIB, GIB)),
     now("attach.history_lines", Kind::Number(0, 100_000)),
@@ -73,6 +73,10 @@ pub const SETTINGS: [Setting; 30] = [
     now("redis.tls_key", Kind::Text(check_file)),
     now("redis.url", Kind::Veiled(check_url)),
     now("redis.user", Kind::Text(check_user)),
+    now("scope.cpu_percent", Kind::Number(0, 100_000)),
+    now("scope.enabled", Kind::Switch),
+    now("scope.memory_max", Kind::Bytes(0, 64 * 1024 * GIB)),
+    now("scope.processes", Kind::Number(0, 1_000_000)),
     now("submit.on_interrupt", Kind::OneOf(&ON_INTERRUPT)),
     now("submit.provider", Kind::Text(check_provider)),
     now("submit.retries", Kind::Number(0, 100)),

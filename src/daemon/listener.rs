@@ -17,6 +17,7 @@ use crate::door::{self, Who};
 use crate::paths::Paths;
 use crate::protocol::{Fault, FaultCode};
 use crate::socket;
+use crate::systemd::Passed;
 
 /// With no file descriptor left, this long passes before the next accept: the kernel
 /// keeps the connection waiting and gives no event when one becomes free.
@@ -43,6 +44,17 @@ pub(crate) fn bind(paths: &Paths) -> io::Result<(UnixListener, PathBuf)> {
         tracing::warn!(directory = %paths.runtime.display(), %error, spare = %spare.display(), "no socket can be bound there");
         there(&spare).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", spare.display())))
     })
+}
+
+/// Takes the socket that the service manager has bound.
+pub(crate) fn take(paths: &Paths, passed: Passed) -> io::Result<(UnixListener, PathBuf)> {
+    // Its directory is as private as one of ours would be.
+    if let Some(directory) = passed.path.parent() {
+        socket::private_directory(directory)?;
+    }
+    // Sessions bind theirs here.
+    socket::private_directory(&paths.runtime)?;
+    Ok((UnixListener::from_std(passed.listener)?, passed.path))
 }
 
 /// Accepts connections until the daemon leaves. `rebind` (SIGUSR1) binds the socket anew:

@@ -17,6 +17,7 @@ mod places;
 mod recover;
 mod redis_copy;
 mod scheduler;
+mod scopes;
 mod settings;
 mod start;
 mod wait;
@@ -103,6 +104,8 @@ pub(crate) struct Daemon {
     pub refusals: Mutex<HashSet<(Option<Uid>, &'static str)>>,
     /// The copy in Redis.
     pub redis: redis_copy::RedisCopy,
+    /// Control groups for sessions.
+    pub scopes: scopes::Scopes,
     /// Held while a backup is made.
     pub backing_up: tokio::sync::Mutex<()>,
     /// A session has left the roster.

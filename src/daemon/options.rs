@@ -47,4 +47,7 @@ pub struct Autodevd {
     /// This descriptor holds the instance's lock: given by a daemon that starts anew
     #[arg(long, value_name = "FD", hide = true)]
     pub lock_fd: Option<RawFd>,
+    /// This descriptor is the service manager's socket: given in the same way
+    #[arg(long, value_name = "FD", hide = true)]
+    pub listen_fd: Option<RawFd>,
 }

@@ -23,6 +23,7 @@ use crate::provider::{GO_ON, LaunchError, LaunchRequest, Registry, Remarks};
 use crate::queue::{Closed, Limits};
 use crate::recording::input::MAX_INPUT;
 use crate::store::{Claim, StoredSession};
+use crate::systemd;
 use crate::task::spec::DEFAULT_SIZE;
 use crate::task::{Mode, Outcome, TaskSpec};
 
@@ -99,6 +100,17 @@ impl Settings {
     /// Room for the backups in the state directory.
     pub fn backup_bytes(&self) -> u64 {
         self.read().config.backup.max_bytes
+    }
+
+    /// What a session's control group may take; `None` when it is to have none.
+    pub fn scope(&self) -> Option<systemd::Limits> {
+        let scope = &self.read().config.scope;
+        let limit = |value: u64| Some(value).filter(|value| *value > 0);
+        scope.enabled.then(|| systemd::Limits {
+            memory: limit(scope.memory_max),
+            processes: limit(scope.processes.into()),
+            cpu_percent: limit(scope.cpu_percent.into()),
+        })
     }
 
     /// Where the copy in Redis is to be.

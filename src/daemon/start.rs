@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 use super::admission::Switch;
 use super::archive::Archiver;
 use super::redis_copy::RedisCopy;
+use super::scopes::Scopes;
 use super::settings::Settings;
 use super::{Daemon, Leave, backups, listener, lock_file, recover, scheduler};
 use crate::clock::Timestamp;
@@ -32,6 +34,7 @@ use crate::protocol::ready::Ready;
 use crate::session::{Order, Roster};
 use crate::socket;
 use crate::store::Store;
+use crate::systemd;
 use crate::task::{Actor, Event};
 
 /// Another daemon serves this instance: nothing to do. (EX_TEMPFAIL; a unit lists it in
@@ -51,6 +54,8 @@ pub struct Options {
     pub ready: Option<OwnedFd>,
     /// The instance's lock, as the daemon left it that this process was before.
     pub lock: Option<OwnedFd>,
+    /// The service manager's socket, as the same daemon has left it.
+    pub listener: Option<OwnedFd>,
     /// Log filter, over the configured one.
     pub log: Option<String>,
 }
@@ -69,8 +74,8 @@ fn failure(why: impl std::fmt::Display) -> Failure {
 /// Runs the daemon until it is told to leave.
 pub fn run(options: Options) -> ExitCode {
     let mut ready = options.ready.map(File::from);
-    match serve(options.log.as_deref(), options.lock, &mut ready) {
-        Ok(Some(lock)) => restart(options.log.as_deref(), lock),
+    match serve(options.log.as_deref(), options.lock, options.listener, &mut ready) {
+        Ok(Some(left)) => restart(options.log.as_deref(), &left),
         Ok(None) => ExitCode::SUCCESS,
         Err(Failure { code, why }) => {
             let kind = if code == EXIT_HELD { FaultCode::Conflict } else { FaultCode::Internal };
@@ -92,8 +97,25 @@ fn say(ready: &mut Option<File>, what: &Ready) {
     }
 }
 
-/// Serves until it is told to leave. To start anew it leaves the lock on a descriptor.
-fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> Result<Option<RawFd>, Failure> {
+/// What a daemon that starts anew leaves to itself, by descriptor.
+struct Left {
+    lock: RawFd,
+    listener: Option<RawFd>,
+}
+
+/// Serves until it is told to leave. To start anew it leaves what must not be let go of.
+fn serve(
+    log: Option<&str>,
+    lock: Option<OwnedFd>,
+    listener: Option<OwnedFd>,
+    ready: &mut Option<File>,
+) -> Result<Option<Left>, Failure> {
+    // Before anything else is opened.
+    let passed = match listener {
+        Some(listener) => systemd::Passed::of(listener).map(Some),
+        None => systemd::passed(),
+    };
+    let passed = passed.map_err(failure)?;
     if let Some(why) = door::inside_session() {
         return Err(failure(format!(
             "a daemon is never started inside a session: {why}; start it from a shell of your own"
@@ -117,34 +139,53 @@ fn serve(log: Option<&str>, lock: Option<OwnedFd>, ready: &mut Option<File>) -> 
     let inherited = lock.and_then(|lock| FileLock::inherit(lock, &paths.daemon_lock()).ok().flatten());
     let taken = inherited.map_or_else(|| FileLock::take(&paths.daemon_lock()), |lock| Ok(Some(lock)));
     let Some(lock) = taken.map_err(failure)? else {
+        if let Some(passed) = &passed {
+            passed.send_away();
+        }
         return Err(Failure { code: EXIT_HELD, why: lock_file::held(&paths) });
     };
     let store = Store::open(&paths, lock_file::last_generation(&lock)).map_err(failure)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failure)?;
-    let (daemon, leave) = runtime.block_on(async {
+    let (daemon, leave, passed) = runtime.block_on(async {
         // Before anybody can know us by the lock file: who finds no socket sends one.
         let signals = Signals::take().map_err(failure)?;
-        let (listener, path) = listener::bind(&paths).map_err(failure)?;
+        let kept = passed.as_ref().map(|passed| passed.listener.try_clone()).transpose().map_err(failure)?;
+        let (listener, path) = match passed {
+            Some(passed) => listener::take(&paths, passed).map_err(failure)?,
+            None => listener::bind(&paths).map_err(failure)?,
+        };
         lock_file::write(&lock, &path, store.generation()).map_err(failure)?;
         let daemon = assemble(paths, settings, store, path, lock, before.bits(), core).await?;
         let leave = live(&daemon, listener, signals, ready).await;
         daemon.store.close().await;
-        Ok::<_, Failure>((daemon, leave))
+        Ok::<_, Failure>((daemon, leave, kept))
     })?;
     // Ends what still looks after a client or a session.
     runtime.shutdown_timeout(LEAVE_LIMIT);
     // The socket goes before the lock: whoever takes the lock next binds its own.
-    drop(fs::remove_file(daemon.socket_path()));
+    // The service manager's stays: it is for whoever comes next.
+    let of_manager = passed.as_ref().and_then(|passed| passed.local_addr().ok());
+    let socket = daemon.socket_path();
+    if of_manager.is_none_or(|address| address.as_pathname() != Some(&socket)) {
+        drop(fs::remove_file(socket));
+    }
     Ok(match leave? {
         Leave::Failed => return Err(failure("it cannot do its work any more; its log says why")),
         Leave::Restart => {
             // As it was found, for who comes next to find it.
             umask(before);
             process::allow_core_files(core);
-            Some(daemon.lock.bequeath().map_err(failure)?)
+            let listener = passed.map(|passed| bequeath(passed.into())).transpose().map_err(failure)?;
+            Some(Left { lock: daemon.lock.bequeath().map_err(failure)?, listener })
         }
         Leave::Stop | Leave::StopAll => None,
     })
+}
+
+/// Leaves a descriptor to the program that this process becomes next.
+fn bequeath(descriptor: OwnedFd) -> io::Result<RawFd> {
+    fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(descriptor.into_raw_fd())
 }
 
 /// What the system tells us.
@@ -190,6 +231,7 @@ async fn assemble(
         rests_until: Mutex::new(None),
         refusals: Mutex::default(),
         redis: RedisCopy::default(),
+        scopes: Scopes::default(),
         backing_up: tokio::sync::Mutex::new(()),
         session_left: Notify::new(),
         leaving: watch::Sender::new(None),
@@ -215,6 +257,12 @@ async fn live(
     let socket = daemon.socket_path();
     tracing::info!(version = BUILD, pid = std::process::id(), socket = %socket.display(), "ready");
     say(ready, &Ready { ready: true, socket: Some(socket), ..Ready::default() });
+    systemd::ready(&format!("serves {}", daemon.paths.state.display()));
+    let watched = tokio::spawn(systemd::watchdog({
+        let daemon = Arc::clone(daemon);
+        // That this runs at all says that the daemon's thread does; the rest is the database.
+        async move || daemon.store.last_event().await.is_ok()
+    }));
     loop {
         tokio::select! {
             _ = terminate.recv() => daemon.leave(Leave::Stop),
@@ -227,6 +275,8 @@ async fn live(
             () = daemon.is_leaving() => break,
         }
     }
+    // What follows has its own limit of time.
+    watched.abort();
     // All of them listen to `leaving`: after them nothing new is started or accepted, and
     // every session is in the roster.
     for ended in [accepting.await, scheduling.await, due.await, backing_up.await] {
@@ -243,6 +293,9 @@ async fn live(
     }
     let how = daemon.leaving.borrow().unwrap_or(Leave::Stop);
     tracing::info!(?how, sessions = daemon.roster.len(), "leaving");
+    if matches!(how, Leave::Stop | Leave::StopAll) {
+        systemd::stopping();
+    }
     if how == Leave::StopAll {
         end_all(daemon).await;
     }
@@ -317,7 +370,7 @@ async fn end_all(daemon: &Arc<Daemon>) {
 /// Becomes the binary that lies at our path now, perhaps a newer one. What was said on
 /// our command line about the start itself (a descriptor, the background) has been done.
 /// The instance's lock stays with this process all the time: nobody else gets in between.
-fn restart(log: Option<&str>, lock: RawFd) -> ExitCode {
+fn restart(log: Option<&str>, left: &Left) -> ExitCode {
     // A client that finds the lock held and no socket sends a signal, which has no handler
     // until the new program has made one.
     for signal in [nix::sys::signal::SIGUSR1, nix::sys::signal::SIGHUP] {
@@ -329,7 +382,9 @@ fn restart(log: Option<&str>, lock: RawFd) -> ExitCode {
             // After an upgrade the kernel marks the old file's name.
             let name = exe.to_string_lossy().trim_end_matches(" (deleted)").to_owned();
             let log = log.map(|log| format!("--log={log}"));
-            let exec = |program: &str| Command::new(program).arg(format!("--lock-fd={lock}")).args(&log).exec();
+            let listener = left.listener.map(|listener| format!("--listen-fd={listener}"));
+            let lock = format!("--lock-fd={}", left.lock);
+            let exec = |program: &str| Command::new(program).arg(&lock).args(&listener).args(&log).exec();
             let error = exec(&name);
             drop(writeln!(io::stderr(), "autodevd: {name}: {error}; this version goes on"));
             exec("/proc/self/exe")

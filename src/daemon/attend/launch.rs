@@ -85,7 +85,9 @@ impl Attendant {
         };
         crash::point("ready");
         self.met(&hello);
-        if self.commit_start(&mut link, launch.argv, &launch.spec).await {
+        let scoped = self.scoped();
+        let (committed, ()) = tokio::join!(self.commit_start(&mut link, launch.argv, &launch.spec), scoped);
+        if committed {
             if !launch.blotted.is_empty() {
                 drop(link.send(&ToKeeper::Blot(launch.blotted)).await);
             }
@@ -95,6 +97,18 @@ impl Attendant {
             self.go(&mut link).await;
         }
         self.attend(Some(link)).await;
+    }
+
+    /// Moves the keeper into a control group of its own, before it starts anything: later
+    /// only the keeper itself would be moved.
+    fn scoped(&self) -> impl Future<Output = ()> + use<> {
+        let (daemon, name, uid) = (Arc::clone(&self.daemon), self.name.clone(), self.uid);
+        let keeper = self.keeper.as_ref().map(|keeper| keeper.pid);
+        async move {
+            if let (Some(limits), Some(keeper)) = (daemon.settings.scope(), keeper) {
+                daemon.scopes.place(&daemon.paths, &name, uid, keeper, limits).await;
+            }
+        }
     }
 
     /// What is to blame for a launch that failed: the task, or a machine that has no room

@@ -1,0 +1,249 @@
+//! `autodev service`: the daemon as a service of the user.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{Context, Status, daemon, exit, inside};
+use crate::client;
+use crate::durable;
+use crate::protocol::{Fault, FaultCode, Request};
+use crate::unit::{self, Unit};
+
+/// Arguments of `autodev service`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+const EXAMPLES: &str = "\
+The service starts the daemon at login, or at boot if lingering is on, and again should it
+fail. It is not needed: without it the first command that needs a daemon starts one.
+Sessions outlive the service: stopping, restarting and upgrading it leaves them alone.
+
+Keys that settings refer to as env:NAME are looked for in the service's environment, which
+is not that of your shell: use file:/PATH, or 'systemctl --user import-environment NAME'.
+
+Examples:
+  See what would be installed:
+    autodev service install --print
+  autodev service install
+  autodev service logs -f";
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Write the units, enable and start them
+    Install {
+        /// Only print the units
+        #[arg(long)]
+        print: bool,
+    },
+    /// Stop and disable the service, and remove its units; sessions run on
+    Uninstall,
+    /// Say how the service stands: exit status 0 if it runs, else 3
+    Status,
+    /// Print its log
+    Logs {
+        /// Lines to print
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+        lines: usize,
+        /// Go on printing what comes
+        #[arg(short, long)]
+        follow: bool,
+    },
+}
+
+/// Variables that say where an instance is and where programs are found.
+const PASSED_ON: [&str; 6] =
+    ["AUTODEV_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "PATH", "SSL_CERT_FILE"];
+
+/// Runs the verb.
+///
+/// # Errors
+/// Without systemd, or when it refuses.
+pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
+    let unit = Unit::of(&ctx.paths).ok_or_else(|| Fault::usage("HOME is not set: there is no place for units"))?;
+    if matches!(args.what, What::Install { print: false } | What::Uninstall) {
+        inside::only_people(ctx, "service", &Request::Reload)?;
+    }
+    match args.what {
+        What::Install { print: true } => print(ctx, &unit),
+        What::Install { print: false } => install(ctx, &unit),
+        What::Uninstall => uninstall(ctx, &unit),
+        What::Status => status(ctx, &unit),
+        What::Logs { lines, follow } => logs(ctx, &unit, lines, follow),
+    }
+}
+
+/// The units with this machine's paths.
+fn texts(unit: &Unit) -> Result<[(PathBuf, String); 2], Fault> {
+    let program = client::program();
+    let program = fs::canonicalize(&program).map_err(|error| {
+        Fault::not_found(format!("{}: {error}", program.display())).hint("install 'autodevd' beside 'autodev'")
+    })?;
+    let environment: Vec<(String, String)> = PASSED_ON
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), env::var(name).ok().filter(|value| !value.is_empty())?)))
+        .collect();
+    Ok([(unit.service_file(), unit.service_text(&program, &environment)), (unit.socket_file(), unit.socket_text())])
+}
+
+fn print(ctx: &Context, unit: &Unit) -> Result<Status, Fault> {
+    let texts = texts(unit)?;
+    if ctx.output.is_json() {
+        let units = texts.map(|(path, text)| json!({ "path": path, "text": text }));
+        ctx.output.json(&units)?;
+    } else {
+        let texts = texts.map(|(path, text)| format!("# {}\n{text}", path.display()));
+        ctx.output.text(&texts.join("\n"))?;
+    }
+    Ok(Status::OK)
+}
+
+fn install(ctx: &Context, unit: &Unit) -> Result<Status, Fault> {
+    // Nothing is written where nobody would read it.
+    systemctl(&["show-environment"])?;
+    let cannot =
+        |path: &Path, error: &io::Error| Fault::internal(format!("{} cannot be written: {error}", path.display()));
+    durable::directory(&unit.directory).map_err(|error| cannot(&unit.directory, &error))?;
+    for (path, text) in texts(unit)? {
+        fs::write(&path, text).map_err(|error| cannot(&path, &error))?;
+        ctx.output.note(&format!("wrote {}", path.display()));
+    }
+    systemctl(&["daemon-reload"])?;
+    // One that somebody has started by hand would keep the service from starting.
+    if ctx.daemon_runs() && property(unit, "ActiveState")? != "active" {
+        daemon::end(ctx)?;
+        ctx.output.note("the daemon that ran is now started by the service; sessions go on");
+    }
+    systemctl(&["enable", "--quiet", &unit.service(), &unit.socket()])?;
+    systemctl(&["start", &unit.socket()])?;
+    systemctl(&["restart", &unit.service()])?;
+    linger(ctx);
+    said(ctx, unit, "installed")
+}
+
+/// Says what becomes of everything at the last logout.
+fn linger(ctx: &Context) {
+    if unit::lingers() == Some(false) {
+        ctx.output.note("note: at your last logout systemd ends the service and all sessions with it;");
+        ctx.output.note("      'loginctl enable-linger' lets them run on, and starts the service at boot");
+    }
+}
+
+fn uninstall(ctx: &Context, unit: &Unit) -> Result<Status, Fault> {
+    if !unit.service_file().exists() && !unit.socket_file().exists() {
+        return Err(Fault::not_found(format!("there is no {}", unit.service_file().display())));
+    }
+    systemctl(&["disable", "--now", "--quiet", &unit.socket(), &unit.service()])?;
+    for path in [unit.socket_file(), unit.service_file()] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Fault::internal(format!("{} cannot be removed: {error}", path.display())));
+            }
+            _ => ctx.output.note(&format!("removed {}", path.display())),
+        }
+    }
+    systemctl(&["daemon-reload"])?;
+    said(ctx, unit, "uninstalled")
+}
+
+fn said(ctx: &Context, unit: &Unit, what: &str) -> Result<Status, Fault> {
+    if ctx.output.is_json() {
+        ctx.output.json(&json!({ "unit": unit.service(), "done": what }))?;
+    } else if !ctx.output.is_quiet() {
+        ctx.output.line(&format!("{} is {what}", unit.service()))?;
+    }
+    Ok(Status::OK)
+}
+
+fn status(ctx: &Context, unit: &Unit) -> Result<Status, Fault> {
+    let installed = unit.service_file().exists();
+    let names = ["ActiveState", "SubState", "MainPID", "UnitFileState", "NRestarts", "StatusText"];
+    let mut values = Vec::new();
+    for name in names {
+        values.push(property(unit, name)?);
+    }
+    let [active, sub, pid, enabled, restarts, text] = values.as_slice() else {
+        return Err(Fault::internal("systemctl has not answered"));
+    };
+    let socket = systemctl(&["show", "--property", "ActiveState", "--value", &unit.socket()])?;
+    let runs = active == "active";
+    let out = &ctx.output;
+    if out.is_json() {
+        out.json(&json!({
+            "unit": unit.service(),
+            "installed": installed,
+            "active": active,
+            "sub": sub,
+            "enabled": enabled == "enabled",
+            "pid": pid.parse::<u32>().ok().filter(|pid| *pid > 0),
+            "restarts": restarts.parse::<u32>().unwrap_or(0),
+            "socket": socket,
+            "lingers": unit::lingers(),
+        }))?;
+    } else if out.is_quiet() {
+        out.line(active)?;
+    } else {
+        let lingers = match unit::lingers() {
+            Some(true) => "yes: it runs on after the last logout",
+            Some(false) => "no: at the last logout it ends, and all sessions; 'loginctl enable-linger'",
+            None => "not known",
+        };
+        let is = if installed { "" } else { " (not installed: 'autodev service install')" };
+        let mut lines = vec![
+            ("unit", format!("{}{is}", unit.service())),
+            ("state", format!("{active} ({sub})")),
+            ("enabled", if enabled.is_empty() { "no".into() } else { enabled.clone() }),
+            ("socket", socket),
+            ("lingers", lingers.into()),
+        ];
+        if runs {
+            lines.push(("pid", format!("{pid}, started again {restarts} times; {text}")));
+        }
+        out.text(&lines.into_iter().map(|(name, value)| format!("{name:<9} {value}\n")).collect::<String>())?;
+    }
+    Ok(if runs { Status::OK } else { exit::UNREACHABLE })
+}
+
+fn property(unit: &Unit, name: &str) -> Result<String, Fault> {
+    systemctl(&["show", "--property", name, "--value", &unit.service()])
+}
+
+fn logs(ctx: &Context, unit: &Unit, lines: usize, follow: bool) -> Result<Status, Fault> {
+    let mut journalctl = Command::new("journalctl");
+    journalctl.args(["--user", "--unit", &unit.service(), "--lines", &lines.to_string()]);
+    if follow {
+        journalctl.arg("--follow");
+    }
+    if ctx.output.is_json() {
+        journalctl.args(["--output", "json"]);
+    } else if !ctx.output.terminal {
+        journalctl.arg("--no-pager");
+    }
+    let error = journalctl.exec();
+    Err(Fault::new(FaultCode::Unreachable, format!("journalctl cannot be run: {error}"))
+        .hint("'autodev daemon logs' shows the log of a daemon that is no service"))
+}
+
+/// Asks the user's service manager; what it says.
+fn systemctl(words: &[&str]) -> Result<String, Fault> {
+    let output = Command::new("systemctl").arg("--user").args(words).stdin(Stdio::null()).output();
+    let hint = "without systemd, 'autodevd --daemonize' or any 'autodev' command starts the daemon";
+    let output = output
+        .map_err(|error| Fault::new(FaultCode::Unreachable, format!("systemctl cannot be run: {error}")).hint(hint))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let fault = Fault::new(FaultCode::Unreachable, format!("systemctl --user {}: {said}", words.join(" ")));
+    Err(fault.hint(if said.contains("connect to") { hint } else { "'autodev service logs' may say more" }))
+}

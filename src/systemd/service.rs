@@ -1,0 +1,41 @@
+//! Words to the service manager (sd_notify(3)). Nobody may be listening.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// The daemon serves. It is said again after a restart in place.
+pub fn ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// The daemon is about to leave.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// All is well; to be said again within the time that [`interval`] gives.
+fn alive() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+/// Says that all is well for as long as `is_well` says so: half of the time that the
+/// service manager waits is between two of them. For ever where nobody waits.
+pub async fn watchdog(mut is_well: impl AsyncFnMut() -> bool) {
+    let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else {
+        return std::future::pending().await;
+    };
+    let interval: Duration = limit / 2;
+    loop {
+        if is_well().await {
+            alive();
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+fn tell(what: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(what) {
+        tracing::debug!(%error, "the service manager cannot be told");
+    }
+}

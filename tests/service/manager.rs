@@ -1,0 +1,193 @@
+//! A real service manager of the user's, in namespaces of its own.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::{DEADLINE, Instance, appears};
+
+const SYSTEMD: &str = "/usr/lib/systemd/systemd";
+
+/// Control groups of the second version, nothing that says that this is not a machine run
+/// by systemd, and the manager.
+const BEGIN: &str = "
+set -e
+umount -l /sys/fs/cgroup
+mount -t cgroup2 none /sys/fs/cgroup
+mount -t tmpfs none /run/systemd
+mkdir -p /run/systemd/system /sys/fs/cgroup/autodev-test
+echo $$ > /sys/fs/cgroup/autodev-test/cgroup.procs
+/usr/lib/systemd/systemd --user --log-target=null &
+wait
+";
+
+struct Manager {
+    instance: Instance,
+    child: Child,
+    /// Its process as we see it.
+    pid: String,
+}
+
+impl Manager {
+    /// `None` where none can be started, which is said.
+    fn start() -> Option<Manager> {
+        let root = nix::unistd::geteuid().is_root();
+        if !root || !Path::new(SYSTEMD).exists() {
+            eprintln!("skipped: a service manager of a test's own needs root and {SYSTEMD}");
+            return None;
+        }
+        let instance = Instance::new();
+        let runtime = instance.home().join("run");
+        fs::DirBuilder::new().mode(0o700).create(&runtime).unwrap();
+        fs::create_dir(runtime.join("systemd")).unwrap();
+        let log = fs::File::create(instance.home().join("manager.log")).unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--pid", "--fork", "--mount-proc", "--cgroup", "--kill-child", "sh", "-c", BEGIN]);
+        command.env_clear().envs(Self::environment(&instance));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let mut child = command.spawn().unwrap();
+        let ready = runtime.join("systemd/private");
+        let began = Instant::now();
+        while !ready.exists() {
+            if let Some(status) = child.try_wait().unwrap() {
+                let log = fs::read_to_string(instance.home().join("manager.log")).unwrap();
+                eprintln!("skipped: a service manager cannot be started here: {status}: {log}");
+                return None;
+            }
+            assert!(began.elapsed() < DEADLINE, "the service manager does not start");
+            thread::sleep(Duration::from_millis(10));
+        }
+        let below = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
+        Some(Manager { instance, child, pid: below.trim().to_owned() })
+    }
+
+    fn environment(instance: &Instance) -> Vec<(&'static str, String)> {
+        let home = instance.home().display().to_string();
+        let bin = PathBuf::from(env!("CARGO_BIN_EXE_autodev")).parent().unwrap().display().to_string();
+        vec![
+            ("PATH", format!("{bin}:{}", std::env::var("PATH").unwrap())),
+            ("HOME", home.clone()),
+            ("XDG_RUNTIME_DIR", format!("{home}/run")),
+            ("LANG", "C.UTF-8".into()),
+            ("SHELL", "/bin/sh".into()),
+        ]
+    }
+
+    /// Runs a command of a user on that machine.
+    fn run(&self, words: &[&str]) -> Output {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.pid, "--mount", "--pid", "--cgroup", "--"]).args(words);
+        command.env_clear().envs(Self::environment(&self.instance)).current_dir(self.instance.work());
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    #[track_caller]
+    fn ok(&self, line: &str) -> String {
+        let words: Vec<&str> = line.split(' ').collect();
+        let output = self.run(&words);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{line}: {}\n{out}\n{err}", output.status);
+        out.trim().to_owned()
+    }
+
+    /// A task that runs until the file it returns is removed.
+    fn task(&self, name: &str) -> (String, PathBuf) {
+        let file = self.instance.home().join(name);
+        let begun = self.instance.home().join(format!("{name}.begun"));
+        fs::write(&file, "").unwrap();
+        let script = format!("touch {}; while test -e {}; do sleep 0.05; done", begun.display(), file.display());
+        let words = ["autodev", "submit", "-q", "--provider", "shell", "--", "sh", "-c", &script];
+        let output = self.run(&words);
+        assert!(output.status.success(), "{output:?}");
+        appears(&begun);
+        (String::from_utf8(output.stdout).unwrap().trim().to_owned(), file)
+    }
+
+    fn keeper(&self, task: &str) -> String {
+        let session = self.ok("autodev sessions --json");
+        let sessions: serde_json::Value = serde_json::from_str(&session).unwrap();
+        let found = sessions.as_array().unwrap().iter().find(|one| one["task"].as_i64() == task.parse().ok()).unwrap();
+        let pid = found["keeper_pid"].as_u64().or_else(|| found["keeper"]["pid"].as_u64());
+        pid.unwrap_or_else(|| panic!("{found:#}")).to_string()
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = self.run(&["systemctl", "--user", "status", "--no-pager", "--all"]);
+            eprintln!("{}", String::from_utf8_lossy(&log.stdout));
+        }
+        drop(self.run(&["autodev", "daemon", "stop", "--kill-sessions"]));
+        // All that is in the namespace ends with its first process.
+        drop(Command::new("kill").args(["-9", &self.pid]).status());
+        drop(self.child.wait());
+        drop(fs::remove_dir("/sys/fs/cgroup/unified/autodev-test"));
+    }
+}
+
+#[test]
+fn sessions_outlive_everything_that_is_done_to_the_service() {
+    let Some(manager) = Manager::start() else { return };
+    manager.ok("autodev service install");
+    assert_eq!(manager.ok("systemctl --user is-active autodevd.service"), "active");
+    assert_eq!(manager.ok("systemctl --user is-enabled autodevd.socket"), "enabled");
+    assert_eq!(manager.ok("autodev service status -q"), "active");
+    let (task, file) = manager.task("first");
+    // In a group of its own, and what it started as well.
+    let keeper = manager.keeper(&task);
+    let group = manager.ok(&format!("cat /proc/{keeper}/cgroup"));
+    assert!(group.contains(&format!("/autodev-{task}.1-")) && group.contains(".scope"), "{group}");
+    let scope = group.rsplit('/').next().unwrap();
+    assert!(manager.ok(&format!("systemctl --user status --no-pager {scope}")).contains("sleep"));
+
+    manager.ok("systemctl --user restart autodevd.service");
+    assert!(manager.ok(&format!("autodev show {task} --json")).contains("\"running\""));
+    manager.ok("systemctl --user reload autodevd.service");
+    manager.ok("systemctl --user stop autodevd.service");
+    assert_eq!(manager.run(&["systemctl", "--user", "is-active", "autodevd.service"]).status.code(), Some(3));
+    // Whoever needs it asks for it, and gets the service.
+    manager.ok("autodev status");
+    assert_eq!(manager.ok("systemctl --user is-active autodevd.service"), "active");
+    assert_eq!(manager.keeper(&task), keeper);
+
+    // Killed, it comes back by itself.
+    let pid = manager.ok("autodev daemon status -q");
+    manager.ok(&format!("kill -9 {pid}"));
+    let began = Instant::now();
+    while manager.ok("systemctl --user show --property NRestarts --value autodevd.service") == "0" {
+        assert!(began.elapsed() < DEADLINE, "it does not come back");
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_ne!(manager.ok("autodev daemon status -q"), pid);
+    // Told to leave, it stays away until somebody needs it.
+    manager.ok("autodev daemon stop");
+    assert_eq!(manager.run(&["systemctl", "--user", "is-active", "autodevd.service"]).status.code(), Some(3));
+    fs::remove_file(file).unwrap();
+    manager.ok(&format!("autodev wait {task} --timeout 60s"));
+    manager.ok("autodev service uninstall");
+    assert_eq!(manager.run(&["autodev", "service", "status"]).status.code(), Some(3));
+}
+
+#[test]
+fn a_daemon_beside_the_service_keeps_it_from_starting_once() {
+    let Some(manager) = Manager::start() else { return };
+    // Started by hand, before the service was there.
+    let (task, file) = manager.task("before");
+    let pid = manager.ok("autodev daemon status -q");
+    manager.ok("autodev service install");
+    assert_ne!(manager.ok("autodev daemon status -q"), pid);
+    assert_eq!(manager.ok("systemctl --user is-active autodevd.service"), "active");
+    // The other way round: it leaves, says why, and is not started again and again.
+    manager.ok("systemctl --user stop autodevd.service autodevd.socket");
+    manager.ok("autodevd --daemonize");
+    manager.run(&["systemctl", "--user", "start", "autodevd.service"]);
+    let shown = manager.ok("systemctl --user show --property ExecMainStatus --property NRestarts autodevd.service");
+    assert!(shown.contains("ExecMainStatus=75") && shown.contains("NRestarts=0"), "{shown}");
+    manager.ok("autodev status");
+    fs::remove_file(file).unwrap();
+    manager.ok(&format!("autodev wait {task} --timeout 60s"));
+}
