@@ -361,3 +361,49 @@ fn the_verb_refuses_with_the_right_status() {
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!((json["ok"].as_bool(), json["problems"].as_array().unwrap().len()), (Some(false), 2));
 }
+
+/// What editors and other programs are told of the settings; UPDATE_MAN writes it anew, with
+/// the manual.
+#[test]
+fn the_shipped_schema_is_what_the_program_says() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/autodev.schema.json");
+    let said = Home::new().says(&["config", "schema"]);
+    if std::env::var_os("UPDATE_MAN").is_some() {
+        fs::write(&file, &said).unwrap();
+    }
+    assert!(fs::read_to_string(&file).unwrap_or_default() == said, "run 'UPDATE_MAN=1 cargo test --test config'");
+}
+
+#[test]
+fn the_file_can_be_edited_as_a_whole() {
+    let home = Home::with("# mine\n[queue]\nslots = 3\n");
+    let edit = |script: &str| home.autodev(&["config", "edit"], &[("VISUAL", script), ("PATH", "/usr/bin:/bin")]);
+    let output = edit("sed -i 's/slots = 3/slots = 5/'");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(home.text(), "# mine\n[queue]\nslots = 5\n");
+    // Something wrong is told, kept where it was written, and does not count.
+    let output = edit("sed -i 's/slots/slotz/'");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("did you mean 'slots'") && said.contains("is kept in"), "{said}");
+    assert_eq!(home.text(), "# mine\n[queue]\nslots = 5\n");
+    let kept = said.split("is kept in ").nth(1).unwrap().trim();
+    assert!(fs::read_to_string(kept).unwrap().contains("slotz"));
+    fs::remove_file(kept).unwrap();
+    // Nothing changed is nothing written.
+    assert!(edit("true").status.success());
+}
+
+#[test]
+fn a_file_that_is_not_there_begins_with_all_settings_commented_out() {
+    let home = Home::new();
+    let edit = |script: &str| home.autodev(&["config", "edit"], &[("VISUAL", script), ("PATH", "/usr/bin:/bin")]);
+    assert!(edit("true").status.success());
+    assert!(!home.paths().config_file().exists());
+    let output = edit("sed -i 's/^# slots = 4/slots = 9/'");
+    assert!(output.status.success(), "{output:?}");
+    let loaded = home.load(&[]).unwrap().config;
+    let mut expected = Config::default();
+    expected.queue.slots = 9;
+    assert_eq!(loaded, expected);
+}

@@ -1,12 +1,11 @@
 //! What the verbs that do something to several tasks have in common.
 
 use std::collections::HashSet;
-use std::io::{self, BufRead, IsTerminal, Write};
 
 use serde_json::json;
 
 use super::select::note_unknown_provider;
-use super::{Context, Status};
+use super::{Context, Status, confirm};
 use crate::client::{Client, unexpected};
 use crate::protocol::reply::Acted;
 use crate::protocol::request::{Act, Action, Select};
@@ -103,14 +102,10 @@ pub fn one(ctx: &Context, client: &mut Client, request: &Request) -> Result<Stat
 }
 
 fn confirmed(verb: &str, count: usize) -> Result<bool, Fault> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !confirm::can_ask() {
         return Err(Fault::usage(format!("this would {verb} {count} tasks")).hint("add --yes if that is meant"));
     }
-    let failed = |e: io::Error| Fault::internal(format!("cannot ask: {e}"));
-    write!(io::stderr(), "{verb} {count} tasks? [y/N] ").map_err(failed)?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(failed)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    confirm::yes(&format!("{verb} {count} tasks?"))
 }
 
 fn tell(ctx: &Context, select: &Select, acted: Vec<Acted>, way: Way) -> Result<Status, Fault> {

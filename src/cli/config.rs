@@ -1,6 +1,9 @@
 //! `autodev config`: shows, checks and changes settings.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
 
 use clap::Subcommand;
 use clap_complete::CompletionCandidate;
@@ -8,8 +11,9 @@ use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 use serde_json::json;
 
+use super::editor::Draft;
 use super::table::{Column, Table};
-use super::{Context, Status, inside};
+use super::{Context, Status, confirm, inside};
 use crate::client::{Client, Start, unexpected};
 use crate::config::problem::{Place, Problem};
 use crate::config::{self, Config, ConfigError, Loaded, Origin, SETTINGS, Setting};
@@ -66,8 +70,12 @@ enum What {
         #[arg(value_name = "KEY", add = keys())]
         key: String,
     },
+    /// Open the user's file in your editor; what is wrong is told before it counts
+    Edit,
     /// Print the path of the user's file
     Path,
+    /// Print a JSON Schema of the file, for editors that complete and check
+    Schema,
     /// Say what is wrong with the settings and the provider tables, if anything
     Check,
 }
@@ -91,7 +99,7 @@ fn keys() -> ArgValueCandidates {
 /// No such setting, no such value, a file that cannot be read or written, or what the
 /// daemon refuses.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
-    if matches!(args.what, What::Set { .. } | What::Unset { .. }) {
+    if matches!(args.what, What::Set { .. } | What::Unset { .. } | What::Edit) {
         inside::only_people(ctx, "config", &Request::Reload)?;
     }
     match args.what {
@@ -114,7 +122,75 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
             }
             Ok(Status::OK)
         }
+        What::Edit => edit(ctx),
+        What::Schema => ctx.output.json(&config::schema()).map(|()| Status::OK),
         What::Check => check(ctx),
+    }
+}
+
+/// Has the user write the file anew, until it is right or they give up.
+fn edit(ctx: &Context) -> Result<Status, Fault> {
+    let file = ctx.paths.config_file();
+    let before = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => config::template(),
+        Err(error) => return Err(Fault::internal(format!("{} cannot be read: {error}", file.display()))),
+    };
+    let mut text = before.clone();
+    loop {
+        let draft = Draft::write_as(&text, "toml")?;
+        if draft.text == before {
+            draft.remove();
+            ctx.output.note("nothing was changed");
+            return Ok(Status::OK);
+        }
+        let wrong = match config::write(&ctx.paths, &draft.text) {
+            Ok(()) => {
+                draft.remove();
+                return reloaded(ctx, &file);
+            }
+            Err(wrong) => refused(wrong),
+        };
+        if !confirm::can_ask() {
+            return Err(draft.keep(wrong));
+        }
+        ctx.output.note(&wrong.message);
+        if !confirm::yes("edit it again?")? {
+            return Err(draft.keep(wrong));
+        }
+        text.clone_from(&draft.text);
+        draft.remove();
+    }
+}
+
+/// Tells a daemon that runs of the new file, and the person what it cannot take up.
+fn reloaded(ctx: &Context, file: &Path) -> Result<Status, Fault> {
+    let restart = reload(ctx)?;
+    for key in &restart {
+        ctx.output.note(&format!("note: {key} takes effect after 'autodev daemon restart'; agents go on meanwhile"));
+    }
+    if ctx.output.is_json() {
+        ctx.output.json(&json!({ "path": file, "restart_needed": restart }))?;
+    } else if !ctx.output.is_quiet() {
+        ctx.output.line(&format!("changed {}", file.display()))?;
+    }
+    Ok(Status::OK)
+}
+
+/// Has a daemon that runs read the settings again: what it can take up only when it is
+/// started again. None is started for it.
+pub(super) fn reload(ctx: &Context) -> Result<Vec<String>, Fault> {
+    if !ctx.daemon_runs() {
+        return Ok(Vec::new());
+    }
+    let told = Client::connect(&ctx.paths, Start::Never).and_then(|mut client| client.call(&Request::Reload));
+    match told {
+        Ok(Reply::Reloaded { restart_needed }) => Ok(restart_needed),
+        Ok(other) => Err(unexpected(&other)),
+        Err(fault) => {
+            let message = format!("the daemon did not take the settings up: {}", fault.message);
+            Err(Fault { message, ..fault })
+        }
     }
 }
 
@@ -224,19 +300,7 @@ fn warn_of_unknown_providers(ctx: &Context, config: &Config, meant: impl Fn(&str
 
 /// Tells the person and a daemon that runs. None is started for it.
 fn changed(ctx: &Context, key: &str, value: Option<&str>) -> Result<Status, Fault> {
-    let restart = if ctx.daemon_runs() {
-        let told = Client::connect(&ctx.paths, Start::Never).and_then(|mut client| client.call(&Request::Reload));
-        match told {
-            Ok(Reply::Reloaded { restart_needed }) => restart_needed,
-            Ok(other) => return Err(unexpected(&other)),
-            Err(fault) => {
-                let message = format!("the file is changed, but the daemon did not take it up: {}", fault.message);
-                return Err(Fault { message, ..fault });
-            }
-        }
-    } else {
-        Vec::new()
-    };
+    let restart = reload(ctx)?;
     if let Ok(loaded) = config::load(&ctx.paths) {
         if let Origin::Variable(name) = loaded.origin(key) {
             ctx.output.note(&format!("note: {name} is set in this shell, and wins"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Context, Status};
+use super::{Context, Status, config};
 use crate::client::{Client, Start, find, unexpected};
 use crate::clock::{Timestamp, short};
 use crate::door;
@@ -50,6 +50,8 @@ enum What {
     },
     /// Stop it and start the program that is installed now; sessions go on running
     Restart,
+    /// Have it read the settings again, and say what takes effect only after a restart
+    Reload,
     /// Say whether it runs: exit status 0, or 3 if it does not
     Status,
     /// Print the end of its log
@@ -79,6 +81,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         What::Start => tell(ctx, &mut ctx.client()?),
         What::Stop { kill_sessions } => stop(ctx, kill_sessions),
         What::Restart => restart(ctx),
+        What::Reload => reload(ctx),
         What::Status => tell(ctx, &mut running(ctx)?),
         What::Logs { lines, path } => logs(ctx, lines, path),
     }
@@ -146,6 +149,21 @@ fn restart(ctx: &Context) -> Result<Status, Fault> {
         order(&mut running(ctx)?, &Ask::Restart)?;
     }
     tell(ctx, &mut ctx.client()?)
+}
+
+fn reload(ctx: &Context) -> Result<Status, Fault> {
+    // Without one there is nobody to read them.
+    drop(running(ctx)?);
+    let restart = config::reload(ctx)?;
+    if ctx.output.is_json() {
+        ctx.output.json(&json!({ "restart_needed": restart }))?;
+    } else if !ctx.output.is_quiet() {
+        ctx.output.line("the settings are read again")?;
+        for key in restart {
+            ctx.output.line(&format!("{key} takes effect after 'autodev daemon restart'; agents go on meanwhile"))?;
+        }
+    }
+    Ok(Status::OK)
 }
 
 fn order(client: &mut Client, ask: &Ask) -> Result<(), Fault> {

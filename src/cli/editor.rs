@@ -28,13 +28,22 @@ impl Draft {
     /// # Errors
     /// When there is no editor, or it fails.
     pub fn write(text: &str) -> Result<Draft, Fault> {
-        let set = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
-        Draft::write_with(&set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| DEFAULT.into()), text)
+        Draft::write_as(text, "md")
     }
 
-    fn write_with(editor: &str, text: &str) -> Result<Draft, Fault> {
+    /// The same for a text in some format, by the end of its file's name.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_as(text: &str, format: &str) -> Result<Draft, Fault> {
+        let set = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| DEFAULT.into());
+        Draft::write_with(&editor, text, format)
+    }
+
+    fn write_with(editor: &str, text: &str, format: &str) -> Result<Draft, Fault> {
         let failed = |what: &str, error: io::Error| Fault::internal(format!("{what}: {error}"));
-        let path = env::temp_dir().join(format!("autodev-{}.md", Uid::new()));
+        let path = env::temp_dir().join(format!("autodev-{}.{format}", Uid::new()));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         file.and_then(|mut file| file.write_all(text.as_bytes()))
             .map_err(|e| failed(&format!("{} cannot be written", path.display()), e))?;
@@ -81,7 +90,7 @@ mod tests {
 
     /// Where the text is kept that an editor leaves which then fails.
     fn kept(editor: &str) -> Option<PathBuf> {
-        let fault = Draft::write_with(editor, "before\n").unwrap_err();
+        let fault = Draft::write_with(editor, "before\n", "md").unwrap_err();
         assert!(fault.message.contains("nothing was done"), "{fault}");
         fault.hint.map(|hint| PathBuf::from(hint.strip_prefix("your text is kept in ").unwrap()))
     }

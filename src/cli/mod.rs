@@ -19,6 +19,7 @@ mod act;
 pub mod backup;
 mod batch;
 pub mod complete;
+pub mod confirm;
 mod editor;
 mod end;
 pub mod environment;

@@ -1,9 +1,8 @@
 //! `autodev restore`: puts a backup in the place of a damaged database.
 
-use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
-use super::{Context, Status, daemon, inside};
+use super::{Context, Status, confirm, daemon, inside};
 use crate::client::{offline, unexpected};
 use crate::protocol::view::RestoredView;
 use crate::protocol::{Fault, Reply, Request};
@@ -85,14 +84,10 @@ fn confirmed(runs: bool) -> Result<bool, Fault> {
     } else {
         "the database is replaced"
     };
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !confirm::can_ask() {
         return Err(Fault::usage(format!("with this {what}")).hint("add --yes if that is meant"));
     }
-    let failed = |error: io::Error| Fault::internal(format!("cannot ask: {error}"));
-    write!(io::stderr(), "{what}; the present one is kept. Go on? [y/N] ").map_err(failed)?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(failed)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    confirm::yes(&format!("{what}; the present one is kept. Go on?"))
 }
 
 /// Tasks that are named; more are counted.

@@ -52,6 +52,20 @@ pub fn unset(paths: &Paths, key: &str) -> Result<bool, ConfigError> {
     })
 }
 
+/// Puts a text in the place of the user's whole file, once it is known to be good.
+///
+/// # Errors
+/// All that is wrong with it, or that it cannot be written. Nothing is changed then.
+pub fn write(paths: &Paths, text: &str) -> Result<(), ConfigError> {
+    change(paths, |document| {
+        *document = text.parse().map_err(|error: toml_edit::TomlError| {
+            let message = error.message().trim().replace('\n', ", ");
+            Problem::at(&paths.config_file(), text, error.span(), message)
+        })?;
+        Ok(())
+    })
+}
+
 fn typed(message: String) -> Problem {
     Problem { message, place: Place::Typed, hint: None }
 }

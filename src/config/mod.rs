@@ -5,6 +5,7 @@ mod address;
 mod edit;
 mod load;
 pub mod problem;
+mod schema;
 mod setting;
 
 use std::collections::BTreeMap;
@@ -15,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Span;
 
 pub use address::{Endpoint, RedisAddress};
-pub use edit::{named, set, unset};
+pub use edit::{named, set, unset, write};
 pub use load::{ConfigError, Loaded, Origin, load, load_from};
+pub use schema::{schema, template};
 pub use setting::{BAD_PROVIDER_NAME, SETTINGS, Setting, control_key, is_provider_name};
 
 /// The text that documents every setting; as a file it changes nothing.

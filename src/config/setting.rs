@@ -1,5 +1,6 @@
 //! The list of settings: names, what values they take, in which range.
 
+use serde_json::json;
 use toml::Value;
 
 use super::address::RedisAddress;
@@ -147,6 +148,22 @@ impl Setting {
     /// What stands there may be a secret by mistake, and is not to be shown.
     pub(super) fn is_veiled(&self) -> bool {
         matches!(self.kind, Kind::Veiled(_))
+    }
+
+    /// What values it takes, as a JSON Schema says it.
+    pub(super) fn schema(&self) -> serde_json::Value {
+        match &self.kind {
+            Kind::Number(from, to) => json!({ "type": "integer", "minimum": from, "maximum": to }),
+            Kind::Bytes(from, to) => json!({ "anyOf": [
+                { "type": "integer", "minimum": from, "maximum": to },
+                { "type": "string", "pattern": "^[0-9]+ *([KMGkmg](i?[Bb])?|[Bb])?$" },
+            ] }),
+            Kind::Switch => json!({ "type": "boolean" }),
+            Kind::Length => json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string" }] }),
+            Kind::Variables => json!({ "type": "array", "items": { "type": "string" } }),
+            Kind::OneOf(words) => json!({ "enum": words }),
+            Kind::Text(_) | Kind::Veiled(_) => json!({ "type": "string" }),
+        }
     }
 
     /// Reads a value as it is typed or stands in the environment, without quotes.
