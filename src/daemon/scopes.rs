@@ -3,6 +3,7 @@
 use crate::id::{SessionName, Uid};
 use crate::paths::Paths;
 use crate::systemd::{Limits, Manager, MoveError};
+use crate::unit;
 
 /// The connection to the service manager, once there is one.
 #[derive(Debug, Default)]
@@ -12,7 +13,7 @@ impl Scopes {
     /// Moves a keeper that has started nothing yet. It is all the same to the session
     /// whether that succeeds.
     pub async fn place(&self, paths: &Paths, session: &SessionName, uid: Uid, keeper: u32, limits: Limits) {
-        if !Manager::is_there() {
+        if !outlives_us() {
             return;
         }
         if let Err(error) = self.try_place(paths, session, uid, keeper, limits).await {
@@ -40,6 +41,14 @@ impl Scopes {
         let name = name(paths, session, uid);
         manager.move_into_scope(&name, &format!("autodev session {session}"), keeper, limits).await
     }
+}
+
+/// Whether a scope of the service manager's lives as long as the session would without it.
+/// The manager ends at the user's last logout, unless it lingers, and its scopes with it; a
+/// daemon that was started from a login's own terminal outlives that. (systemd.exec(5),
+/// MANAGERPID: who is below the manager ends with it anyway.)
+fn outlives_us() -> bool {
+    Manager::is_there() && (std::env::var_os("MANAGERPID").is_some() || unit::lingers() == Some(true))
 }
 
 /// The scope's name: that of the session, and what tells instances and sessions of the same

@@ -55,6 +55,22 @@ pub(super) struct Server {
     pub warnings: Vec<String>,
 }
 
+/// Whether a server can be used, and what is wrong with how it is set up. Blocking.
+///
+/// # Errors
+/// Why it cannot be used.
+pub fn examine(target: &Target) -> Result<Vec<String>, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let asked = runtime.map_err(|error| error.to_string())?.block_on(async {
+        let mut link = Link::connect(target).await?;
+        let () = link.ask(&redis::cmd("PING")).await?;
+        Ok(link.server().await.warnings)
+    });
+    asked.map_err(|trouble| match trouble {
+        Trouble::Server(why) | Trouble::Copy(why) | Trouble::Database(why) => why,
+    })
+}
+
 /// A connection.
 #[derive(Clone)]
 pub(super) struct Link(MultiplexedConnection);

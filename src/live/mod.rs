@@ -13,6 +13,7 @@ mod relay;
 mod scripts;
 mod target;
 
+pub use link::examine;
 pub use relay::Relay;
 pub use target::Target;
 

@@ -139,6 +139,12 @@ impl Registry {
         self.entries.iter().find(here).map(|entry| entry.name.as_str())
     }
 
+    /// The agents, in order, and whether each is installed.
+    pub fn installed(&self, environment: &BTreeMap<String, String>) -> Vec<(&str, bool)> {
+        let agents = self.entries.iter().filter(|entry| entry.is_agent());
+        agents.map(|entry| (entry.name.as_str(), entry.program(environment).is_some())).collect()
+    }
+
     /// The limits in force, by provider and by provider for each directory: `settings`
     /// over the tables.
     pub fn limits(

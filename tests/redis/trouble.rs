@@ -26,7 +26,14 @@ fn a_server_that_is_not_there_yet() {
     assert_eq!(view.status.code(), Some(1));
     assert!(text.contains("\"down\""), "{text}");
     assert!(instance.fails(3, &["redis", "verify"]).contains("down"));
+    let doctor = |level: &str| {
+        let checks = instance.json(&["doctor"]);
+        let check = checks.as_array().unwrap().iter().find(|check| check["name"] == "redis").unwrap().clone();
+        assert_eq!(check["level"], level, "{check:#}");
+    };
+    doctor("warning");
     server.run();
+    doctor("ok");
     right(&instance);
 }
 

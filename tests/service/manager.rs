@@ -144,6 +144,9 @@ fn sessions_outlive_everything_that_is_done_to_the_service() {
     let scope = group.rsplit('/').next().unwrap();
     assert!(manager.ok(&format!("systemctl --user status --no-pager {scope}")).contains("sleep"));
 
+    let doctor = manager.ok("autodev doctor");
+    assert!(doctor.contains("1 of 1 sessions have a control group of their own"), "{doctor}");
+
     manager.ok("systemctl --user restart autodevd.service");
     assert!(manager.ok(&format!("autodev show {task} --json")).contains("\"running\""));
     manager.ok("systemctl --user reload autodevd.service");

@@ -42,7 +42,7 @@ fn wrong_words_change_nothing() {
             (2, &["config", "set", "queue.slots", "0"], &["1 to 1000"]),
             (2, &["config", "set", "queue.slots", "many"], &["number"]),
             (2, &["config", "set", "queue.slotz", "1"], &["did you mean 'queue.slots'"]),
-            (2, &["config", "get", "nope"], &["config show"]),
+            (2, &["config", "get", "gibberish"], &["config show"]),
             (4, &["config", "unset", "queue.slots"], &["does not set"]),
         ],
     );

@@ -1,6 +1,8 @@
 //! `autodev doctor`: whether all is as it should be, and what to do where it is not. It
 //! needs no daemon, and disturbs none.
 
+mod around;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
@@ -57,6 +59,7 @@ pub(super) fn examine(paths: &Paths, deep: bool) -> Vec<CheckView> {
     }
     checks.push(backups(paths, deep));
     checks.push(keepers(paths));
+    checks.extend([around::daemon(paths), around::service(paths), around::agents(paths), around::redis(paths)]);
     checks.push(leftovers(paths));
     checks
 }

@@ -1,0 +1,103 @@
+//! What lies around the instance: its socket, the service manager, agents, Redis.
+
+use std::time::Duration;
+
+use super::super::settings::Settings;
+use super::{bad, few, fine, odd};
+use crate::live::{self, Target};
+use crate::lock::FileLock;
+use crate::paths::{LockFile, Paths};
+use crate::protocol::view::CheckView;
+use crate::recovery::gather;
+use crate::socket;
+use crate::systemd::Manager;
+use crate::unit::{self, Unit};
+
+/// A daemon accepts within this, or is stuck.
+const ACCEPT_LIMIT: Duration = Duration::from_secs(2);
+
+/// Whether the daemon that serves can be reached.
+pub(super) fn daemon(paths: &Paths) -> CheckView {
+    if !FileLock::is_held(&paths.daemon_lock()).unwrap_or(false) {
+        return fine("daemon", "none runs; the next command that needs one starts it");
+    }
+    let file = std::fs::read(paths.daemon_lock()).ok().and_then(|text| serde_json::from_slice::<LockFile>(&text).ok());
+    let Some(file) = file else { return fine("daemon", "one is just starting") };
+    match socket::connect(&file.socket, ACCEPT_LIMIT) {
+        Ok(_) => fine("daemon", format!("process {} serves at {}", file.process.pid, file.socket.display())),
+        Err(error) => odd(
+            "daemon",
+            format!("process {} serves, but {} cannot be reached: {error}", file.process.pid, file.socket.display()),
+            "autodev status; it has the socket bound anew, and 'autodev daemon logs' may say more",
+        ),
+    }
+}
+
+/// What becomes of everything at the last logout, and whether sessions have control groups
+/// of their own.
+pub(super) fn service(paths: &Paths) -> CheckView {
+    let found = gather(paths).unwrap_or_default();
+    let installed = Unit::of(paths).filter(|unit| unit.service_file().exists());
+    let enabled = installed.as_ref().is_some_and(Unit::is_enabled);
+    let alone = found.values().filter_map(|session| session.keeper.as_ref()).filter(|keeper| {
+        let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", keeper.process.pid)).unwrap_or_default();
+        groups.lines().any(|line| line.rsplit('/').next().is_some_and(|scope| scope.starts_with("autodev-")))
+    });
+    let (alone, all) = (alone.count(), found.values().filter(|session| session.keeper.is_some()).count());
+    let groups = match (Manager::is_there(), all) {
+        (_, 0) => String::new(),
+        (true, all) => format!("; {alone} of {all} sessions have a control group of their own"),
+        (false, _) => {
+            "; no service manager is reached from here, so sessions have no control groups of their own".into()
+        }
+    };
+    match (installed, unit::lingers()) {
+        (Some(unit), Some(false)) => odd(
+            "service",
+            format!("{} ends at your last logout, and all sessions with it{groups}", unit.service()),
+            "loginctl enable-linger",
+        ),
+        (Some(unit), _) if !enabled => odd(
+            "service",
+            format!("{} is installed and not enabled{groups}", unit.service()),
+            "autodev service install",
+        ),
+        (Some(unit), _) => fine("service", format!("{} is installed{groups}", unit.service())),
+        (None, _) => fine("service", format!("it is not installed, and need not be{groups}")),
+    }
+}
+
+/// Which agents can be run.
+pub(super) fn agents(paths: &Paths) -> CheckView {
+    let settings = Settings::load(paths);
+    let path = std::env::var("PATH").ok().map(|path| ("PATH".to_owned(), path));
+    let registry = settings.registry();
+    let agents = registry.installed(&path.into_iter().collect());
+    let named = |installed: bool| -> Vec<String> {
+        agents.iter().filter(|(_, there)| *there == installed).map(|(name, _)| (*name).to_owned()).collect()
+    };
+    let (there, missing) = (named(true), named(false));
+    match there.as_slice() {
+        // Nothing is wrong with running commands only.
+        [] => fine("agents", format!("none of {} is on the PATH: 'autodev providers' has more", missing.join(", "))),
+        there => fine("agents", format!("{} can be run", there.join(", "))),
+    }
+}
+
+/// Whether the copy in Redis can be made.
+pub(super) fn redis(paths: &Paths) -> CheckView {
+    let target = match Target::of(&Settings::load(paths).redis()) {
+        Ok(None) => return fine("redis", "no copy is wanted"),
+        Ok(Some(target)) => target,
+        Err(why) => return bad("redis", why, "autodev config edit"),
+    };
+    match live::examine(&target) {
+        Ok(warnings) if warnings.is_empty() => fine("redis", format!("{} answers", target.address)),
+        Ok(warnings) => odd("redis", few(&warnings), "autodev redis status"),
+        Err(why) => odd(
+            "redis",
+            format!("{} cannot be used: {why}", target.address),
+            "nothing waits for it; see that the server runs, or 'autodev config unset redis.url'",
+        ),
+    }
+}
