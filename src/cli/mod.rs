@@ -72,6 +72,7 @@ pub mod send;
 pub mod service;
 pub mod sessions;
 pub mod show;
+pub mod stats;
 pub mod status;
 pub mod submit;
 pub mod target;
@@ -292,6 +293,8 @@ verbs! {
     Redis = redis,
     /// Show, check and change settings
     Config = config,
+    /// Show how often, how well and how fast tasks have run
+    Stats = stats,
     /// List the agents autodev can run, and which are installed
     Providers = providers,
     /// Start, stop and look at the daemon

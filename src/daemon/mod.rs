@@ -20,6 +20,7 @@ mod scheduler;
 mod scopes;
 mod settings;
 mod start;
+mod tally;
 mod wait;
 
 use std::collections::HashSet;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::view::{
-    BackupView, Brief, CheckView, EventView, OutputView, ProviderView, RecoveryView, RedisReport, RedisView,
-    RequestView, RestoredView, SessionView, StatusView, TaskDetail, TaskView, VerifyReport,
+    BackupView, Brief, CheckView, DatabaseView, EventView, OutputView, ProviderView, RecoveryView, RedisReport,
+    RedisView, RequestView, RestoredView, SessionView, StatsView, StatusView, TaskDetail, TaskView, VerifyReport,
 };
 use crate::id::{TaskId, Uid};
 use crate::task::Status;
@@ -66,6 +66,10 @@ pub enum Reply {
     Redis(Box<RedisView>),
     /// Whether it is as it should be.
     RedisReport(Box<RedisReport>),
+    /// How often, how well and how fast.
+    Stats(Box<StatsView>),
+    /// How large the database is.
+    Database(Box<DatabaseView>),
 }
 
 /// A stored task.

@@ -139,6 +139,28 @@ pub enum Request {
     Outputs(TaskId),
     /// About the copy in Redis. Answer: `Redis`, or `RedisReport` for [`RedisAsk::Verify`].
     Redis(RedisAsk),
+    /// How often, how well and how fast. Answer: `Stats`.
+    Stats {
+        /// Tasks that have ended since then.
+        since: Timestamp,
+        /// Taken apart so.
+        by: Option<StatsBy>,
+    },
+    /// How large the database is. Answer: `Database`.
+    Database,
+}
+
+/// What statistics are taken apart by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StatsBy {
+    /// Provider.
+    Provider,
+    /// Model asked for.
+    Model,
+    /// Role.
+    Role,
+    /// Day on which the task ended.
+    Day,
 }
 
 /// What is wanted of the copy in Redis.
@@ -182,6 +204,7 @@ impl Request {
             Request::Answer { .. } => "answer",
             Request::AddOutput { .. } | Request::Outputs(_) => "outputs",
             Request::Redis(_) => "redis",
+            Request::Stats { .. } | Request::Database => "stats",
         }
     }
 
@@ -202,6 +225,8 @@ impl Request {
             | Request::Requests { .. }
             | Request::Outputs(_)
             | Request::Redis(_)
+            | Request::Stats { .. }
+            | Request::Database
             | Request::Admission { .. }
             | Request::Sessions { .. }
             | Request::Session { .. }

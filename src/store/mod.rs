@@ -33,6 +33,7 @@ mod search;
 mod sessions;
 mod settings;
 mod show;
+mod stats;
 mod submit;
 mod texts;
 mod tx;
@@ -62,6 +63,7 @@ pub use follow::{Changes, Lineage, Mark, TaskRow};
 pub use glance::Glance;
 pub use inside::NewOutput;
 pub use restore::{RestoreError, Restored, Wanted, restore};
+pub use stats::{EndedCursor, EndedTask, Extent, FailedAttempt};
 
 use failure::Failure;
 use readers::{Ask, Question, Reader};

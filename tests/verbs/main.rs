@@ -30,6 +30,7 @@ mod retry;
 mod send;
 mod sessions;
 mod show;
+mod stats;
 mod status;
 mod submit;
 mod wait;

@@ -5,6 +5,7 @@ mod act;
 mod inside;
 mod open;
 mod sessions;
+mod stats;
 mod status;
 mod submit;
 
@@ -68,6 +69,8 @@ async fn answer(daemon: &Arc<Daemon>, caller: Caller, request: Request) -> Resul
         Request::Answer { request, text } => inside::answer(daemon, request, text).await,
         Request::AddOutput { task, file, name } => inside::add_output(daemon, caller, task, file, name).await,
         Request::Redis(ask) => redis_copy::on_request(daemon, ask).await,
+        Request::Stats { since, by } => stats::stats(daemon, since, by).await,
+        Request::Database => stats::database(daemon).await,
         Request::Outputs(task) => store.outputs(task).await.map(Reply::Outputs).map_err(fault),
         // Streams; taken by `handle`.
         Request::AwaitAnswer { .. } | Request::Wait(_) | Request::Watch { .. } => {

@@ -5,7 +5,7 @@ use crate::protocol::reply::TaskPage;
 use crate::protocol::request::{EventsQuery, ListQuery, Select};
 use crate::protocol::view::{Brief, Count, EventView, TaskDetail, VerifyReport};
 use crate::queue::{LaneId, Limits};
-use crate::store::{Store, StoreError, events, list, show};
+use crate::store::{EndedCursor, EndedTask, Extent, FailedAttempt, Store, StoreError, events, list, show, stats};
 
 /// Events that one question of [`Store::verify`] checks: others get in between.
 const VERIFY_CHUNK: u32 = 5_000;
@@ -103,6 +103,32 @@ impl Store {
     /// `NotFound`; `Limit` when a search in the selection finds too many.
     pub async fn select(&self, select: Select) -> Result<Vec<TaskId>, StoreError> {
         self.read(move |r| list::select(&mut r.conn, &select)).await
+    }
+
+    /// Up to `most` tasks that have ended after a place, oldest first, each with its failed
+    /// attempts.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn ended(
+        &self,
+        after: EndedCursor,
+        most: u32,
+    ) -> Result<(Vec<EndedTask>, Vec<FailedAttempt>), StoreError> {
+        self.read(move |r| {
+            let tasks = stats::ended(&r.conn, after, most)?;
+            let ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
+            Ok((tasks, stats::failures(&r.conn, &ids)?))
+        })
+        .await
+    }
+
+    /// How large the database is, in rows.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn extent(&self) -> Result<Extent, StoreError> {
+        self.read(|r| stats::extent(&r.conn)).await
     }
 
     /// The lane of a task's directory; for tests and reasons.
