@@ -48,6 +48,7 @@ pub mod edit;
 pub mod export;
 pub mod history;
 pub mod hold;
+pub mod init;
 mod inside;
 pub mod kill;
 pub mod list;
@@ -78,6 +79,7 @@ pub mod submit;
 pub mod target;
 pub mod wait;
 pub mod watch;
+mod welcome;
 pub mod why;
 
 pub use output::Output;
@@ -194,7 +196,7 @@ macro_rules! verbs {
         }
 
         fn add_verbs(root: clap::Command, wanted: impl Fn(&str) -> bool) -> clap::Command {
-            let mut root = root.subcommand_required(true).arg_required_else_help(true);
+            let mut root = root;
             $(if wanted(stringify!($module)) {
                 const ABOUT: &str = concat!($($doc),+).trim_ascii();
                 root = root.subcommand(clap::Command::new(stringify!($module)).about(ABOUT).defer(|verb| {
@@ -291,6 +293,8 @@ verbs! {
     Outputs = outputs,
     /// Look after the copy in Redis
     Redis = redis,
+    /// Ask a few questions and write the settings
+    Init = init,
     /// Show, check and change settings
     Config = config,
     /// Show how often, how well and how fast tasks have run
@@ -318,7 +322,10 @@ pub fn main() -> ExitCode {
     match Paths::from_env() {
         Ok(paths) => {
             let ctx = Context { paths, output, no_start: global.no_start };
-            let result = run(&ctx, command);
+            let result = match command {
+                Some(command) => run(&ctx, command),
+                None => welcome::run(&ctx),
+            };
             ctx.output.finish(result)
         }
         Err(error) => output.finish(Err(Fault::usage(error.to_string()))),
@@ -326,7 +333,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Reads the command line.
-fn parse() -> Result<(Global, Command), clap::Error> {
+fn parse() -> Result<(Global, Option<Command>), clap::Error> {
     let mut words: Vec<_> = std::env::args_os().collect();
     // As others have it.
     if words.get(1).is_some_and(|word| word == "help") {
@@ -338,10 +345,10 @@ fn parse() -> Result<(Global, Command), clap::Error> {
     let verb = word.and_then(|word| word.to_str()).filter(|word| Command::exists(word));
     let mut matches = tree(|name| verb.is_none_or(|verb| verb == name)).try_get_matches_from(&words)?;
     let global = Global::from_arg_matches(&matches)?;
-    let Some((name, mut matches)) = matches.remove_subcommand() else {
-        return Err(clap::Error::new(ErrorKind::MissingSubcommand));
-    };
-    Ok((global, Command::of(&name, &mut matches)?))
+    match matches.remove_subcommand() {
+        None => Ok((global, None)),
+        Some((name, mut matches)) => Ok((global, Some(Command::of(&name, &mut matches)?))),
+    }
 }
 
 /// Prints help, the version, or what is wrong with the command line.

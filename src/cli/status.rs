@@ -1,6 +1,6 @@
 //! `autodev status`: the whole at a glance.
 
-use super::{Context, Status};
+use super::{Context, Status, table};
 use crate::client::unexpected;
 use crate::clock::{Timestamp, short};
 use crate::protocol::view::{RedisState, StatusView};
@@ -38,7 +38,7 @@ pub fn run(ctx: &Context, _args: Args) -> Result<Status, Fault> {
     Ok(Status::OK)
 }
 
-fn sheet(status: &StatusView, now: Timestamp) -> String {
+pub(super) fn sheet(status: &StatusView, now: Timestamp) -> String {
     let queue = match status.closed {
         None => "open".to_owned(),
         Some(Closed::Paused) => "paused: 'autodev resume' starts it again".into(),
@@ -59,6 +59,17 @@ fn sheet(status: &StatusView, now: Timestamp) -> String {
     if !status.paused_providers.is_empty() {
         lines.insert(3, ("paused", status.paused_providers.join(", ")));
     }
+    if !status.waiting.is_empty() {
+        let each: Vec<String> =
+            status.waiting.iter().map(|count| format!("{} {}", count.tasks, count.reason)).collect();
+        lines.push(("waiting", format!("next in the queue: {}", each.join(", "))));
+    }
+    if status.requests > 0 {
+        lines.push(("asked", format!("{} questions wait for an answer: 'autodev requests'", status.requests)));
+    }
+    if let Some(free) = status.disk_free {
+        lines.push(("disk", format!("{} free", table::size(free))));
+    }
     if status.redis.state != RedisState::Off {
         lines.push(("redis", super::redis::line(&status.redis)));
     }
@@ -71,7 +82,8 @@ fn sheet(status: &StatusView, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::view::{Count, RedisView};
+    use crate::protocol::view::{Count, RedisView, WaitingCount};
+    use crate::queue::ReasonCode;
     use crate::task::Status as State;
 
     #[test]
@@ -91,14 +103,21 @@ mod tests {
             config_error: None,
             last_event: 3,
             redis: RedisView::default(),
+            disk_free: Some(3 << 30),
+            requests: 0,
+            waiting: Vec::new(),
         };
         let text = sheet(&status, Timestamp(61_000));
         assert!(text.contains("0.1.0, pid 7, up 1m 1s") && text.contains("1 of 4 used"), "{text}");
         assert!(text.contains("1 running") && !text.contains("queued"), "{text}");
+        assert!(text.contains("3.0 GiB free") && !text.contains("waiting"), "{text}");
+        status.waiting = vec![WaitingCount { reason: ReasonCode::Dependency, tasks: 2 }];
+        status.requests = 1;
         status.closed = Some(Closed::Draining);
         status.paused_providers = vec!["claude".into()];
         status.config_error = Some("line 3: no such setting".into());
         let text = sheet(&status, Timestamp(0));
         assert!(text.contains("draining") && text.contains("claude") && text.contains("line 3"), "{text}");
+        assert!(text.contains("2 Dependency") && text.contains("1 questions"), "{text}");
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Span, Timestamp};
 use crate::id::{AttemptId, SessionName, TaskId, Uid};
-use crate::queue::{Closed, Reason};
+use crate::queue::{Closed, Reason, ReasonCode};
 use crate::task::{Dependency, Mode, OnInterrupt, Outcome, Status, Stop};
 
 /// A task in a list or alone.
@@ -387,6 +387,26 @@ pub struct StatusView {
     pub last_event: i64,
     /// The copy in Redis.
     pub redis: RedisView,
+    /// Bytes free on the disk of the state directory, where that can be asked.
+    pub disk_free: Option<u64>,
+    /// Questions that nobody has answered.
+    pub requests: u64,
+    /// Why the next tasks in the queue wait: of the first [`StatusView::LOOKED_AT`].
+    pub waiting: Vec<WaitingCount>,
+}
+
+impl StatusView {
+    /// Waiting tasks whose reasons are looked at: each costs a look into the database.
+    pub const LOOKED_AT: u32 = 20;
+}
+
+/// Tasks that wait for the same reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingCount {
+    /// Why.
+    pub reason: ReasonCode,
+    /// How many.
+    pub tasks: u64,
 }
 
 /// What a start of the daemon would do about one session.

@@ -182,6 +182,17 @@ pub(super) fn request(conn: &Connection, id: i64) -> Result<RequestView, Failure
     })
 }
 
+/// How many questions nobody has answered, of tasks that have not ended.
+pub(super) fn open_requests(conn: &Connection) -> Result<u64, Failure> {
+    let count: i64 = conn
+        .prepare_cached(
+            "SELECT count(*) FROM requests AS r INDEXED BY requests_open JOIN tasks AS t ON t.id = r.task
+              WHERE r.answered_at IS NULL AND t.ended_at IS NULL",
+        )?
+        .query_row([], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 /// The newest questions, those of all tasks or of one, oldest first; without `all` those
 /// that somebody waits for.
 pub(super) fn requests(conn: &Connection, task: Option<TaskId>, all: bool) -> Result<Vec<RequestView>, Failure> {

@@ -89,6 +89,14 @@ impl Store {
         self.read(move |r| inside::request(&r.conn, request)).await
     }
 
+    /// How many questions nobody has answered.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn open_requests(&self) -> Result<u64, StoreError> {
+        self.read(|r| inside::open_requests(&r.conn)).await
+    }
+
     /// The newest questions, oldest first; without `all` those that somebody waits for.
     ///
     /// # Errors
