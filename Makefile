@@ -1,6 +1,8 @@
 # Two commands matter: `make demo` shows the main job, `make test` runs every test.
 CARGO ?= cargo
 PREFIX ?= $(HOME)/.local
+# Where systemd looks for units of packages, below each data directory.
+UNITS = $(PREFIX)/share/systemd/user
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: demo test lint agents xterm redis crash power soak redis-storm fuzz build install uninstall
@@ -75,7 +77,22 @@ install: build
 		section=$${page##*.} && \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$$section/$${page##*/} || exit 1; \
 	done
+	for shell in bash zsh fish; do \
+		$(TARGET)/release/autodev completions $$shell > $(TARGET)/completions.$$shell || exit 1; \
+	done
+	install -D -m 644 $(TARGET)/completions.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/autodev
+	install -D -m 644 $(TARGET)/completions.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_autodev
+	install -D -m 644 $(TARGET)/completions.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/autodev.fish
+	mkdir -p $(DESTDIR)$(UNITS)
+	sed 's|^ExecStart=.*|ExecStart=$(PREFIX)/bin/autodevd|' config/autodevd.service > $(DESTDIR)$(UNITS)/autodevd.service
+	install -m 644 config/autodevd.socket $(DESTDIR)$(UNITS)/autodevd.socket
+	install -D -m 644 config/redis.conf $(DESTDIR)$(PREFIX)/share/autodev/redis.conf
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,autodev autodevd)
 	for page in man/*; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/autodev
+	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_autodev
+	rm -f $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/autodev.fish
+	rm -f $(addprefix $(DESTDIR)$(UNITS)/,autodevd.service autodevd.socket)
+	rm -rf $(DESTDIR)$(PREFIX)/share/autodev

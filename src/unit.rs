@@ -60,7 +60,7 @@ impl Unit {
     /// The socket is enabled: whoever needs the daemon asks the service manager for it.
     pub fn is_enabled(&self) -> bool {
         let link = self.directory.join("sockets.target.wants").join(self.socket());
-        fs::symlink_metadata(link).is_ok() && self.socket_file().is_file()
+        fs::metadata(link).is_ok_and(|found| found.is_file())
     }
 
     /// The service for this program, with these variables.

@@ -52,6 +52,16 @@ fn every_verb_has_help_with_examples() {
 }
 
 #[test]
+fn every_verb_is_in_one_group_of_the_help() {
+    let command = autodev::cli::command();
+    let mut verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let mut grouped: Vec<&str> = autodev::cli::GROUPS.iter().flat_map(|(_, verbs)| verbs.iter().copied()).collect();
+    verbs.sort_unstable();
+    grouped.sort_unstable();
+    assert_eq!(verbs, grouped);
+}
+
+#[test]
 fn help_can_be_asked_for_as_elsewhere() {
     let home = Home::new();
     for (words, same) in [(&["help"][..], &["--help"][..]), (&["help", "attach"], &["attach", "--help"])] {

@@ -165,11 +165,45 @@ pub fn command() -> clap::Command {
     tree(|_| true)
 }
 
+/// The verbs by what they are for, as the help lists them.
+pub const GROUPS: [(&str, &[&str]); 7] = [
+    ("Give work", &["submit", "edit", "priority", "hold", "release", "cancel", "kill", "retry", "resubmit", "recover"]),
+    ("Look", &["list", "show", "status", "why", "history", "stats", "wait", "watch"]),
+    ("Sessions", &["attach", "open", "sessions", "send", "screen", "detach", "rename"]),
+    ("What was printed and left", &["logs", "replay", "export", "outputs"]),
+    ("Questions", &["requests", "answer", "note", "ask"]),
+    ("The queue as a whole", &["pause", "resume", "drain"]),
+    (
+        "This machine",
+        &["init", "config", "providers", "doctor", "daemon", "service", "backup", "restore", "redis", "completions"],
+    ),
+];
+
+/// How the help is laid out: verbs in groups instead of one long list.
+const HELP: &str = "{about}\n\n{usage-heading} {usage}{after-help}\n\nOptions of all verbs:\n{options}";
+
 /// The tree with the verbs that are `wanted`.
 fn tree(wanted: impl Fn(&str) -> bool) -> clap::Command {
     let root = clap::Command::new("autodev").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true);
     // Last, for the options bring the text of their own struct.
-    add_verbs(Global::augment_args(root), wanted).about(ABOUT).long_about(None::<&str>)
+    let root = add_verbs(Global::augment_args(root), wanted).about(ABOUT).long_about(None::<&str>);
+    let grouped = grouped(&root);
+    root.help_template(HELP).after_help(grouped)
+}
+
+/// The verbs in groups, each with what it does.
+fn grouped(root: &clap::Command) -> String {
+    let about = |name: &&str| {
+        let verb = root.find_subcommand(name)?;
+        Some(format!("  {name:<12} {}\n", verb.get_about().map(ToString::to_string).unwrap_or_default()))
+    };
+    let groups = GROUPS.iter().map(|(title, verbs)| {
+        let verbs: String = verbs.iter().filter_map(about).collect();
+        format!("{title}:\n{verbs}\n")
+    });
+    let mut text: String = groups.collect();
+    text.push_str("'autodev VERB --help' says more about one, with examples; 'man autodev' says the rest.");
+    text
 }
 
 /// Declares the verbs. As clap's own derive would, but only the verb that is used is built:

@@ -16,6 +16,7 @@ mod edit;
 mod grep;
 mod history;
 mod hold;
+mod init;
 mod kill;
 mod list;
 mod logs;
