@@ -122,7 +122,7 @@ fn sheet(view: &StatsView) -> String {
     ends.retain(|(count, _)| *count > 0);
     let ends: Vec<String> = ends.into_iter().map(|(count, name)| format!("{count} {name}")).collect();
     let mut lines = vec![
-        ("since", format!("{}, which is {}", view.since.local(), short(length))),
+        ("since", format!("{} ({})", view.since.local(), short(length))),
         ("tasks", if ends.is_empty() { "none has ended".into() } else { ends.join(", ") }),
     ];
     if all.tasks > 0 {
