@@ -98,6 +98,7 @@ fn every_setting_can_be_set_in_the_file_and_by_variable() {
             "recording.max_bytes" => "1 GiB",
             "attach.history_bytes" => "1 MiB",
             "redis.password" => "env:SECRET",
+            "metrics.listen" => "127.0.0.1:9464",
             "scope.enabled" => "false",
             "redis.titles" | "redis.tls" => "true",
             "redis.tls_ca" | "redis.tls_cert" | "redis.tls_key" => "/etc/some.pem",

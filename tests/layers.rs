@@ -54,7 +54,7 @@ const ALLOWED: [(&str, &str); 17] = [
 ];
 
 /// Each of these crates has one home.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 13] = [
     ("bincode", &["src/protocol/codec.rs"]),
     ("rusqlite", &["src/store"]),
     ("portable_pty", &["src/keeper"]),
@@ -63,6 +63,8 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("zstd", &["src/recording"]),
     ("redis", &["src/live"]),
     ("zbus", &["src/systemd"]),
+    ("prometheus_client", &["src/daemon/metrics.rs"]),
+    ("hyper", &["src/daemon/exporter.rs"]),
     ("sd_notify", &["src/systemd"]),
     ("rustls", &["src/live"]),
     ("regex", &["src/cli/logs"]),

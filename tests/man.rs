@@ -86,7 +86,8 @@ const SEE_ALSO: &str = r#".SH "SEE ALSO"
 .BR autodev (1),
 .BR autodevd (8),
 .BR autodev.toml (5),
-.BR autodev-redis (7)
+.BR autodev-redis (7),
+.BR autodev-metrics (7)
 "#;
 
 /// The page of one command of `autodev`.

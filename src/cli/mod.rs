@@ -46,6 +46,7 @@ pub mod doctor;
 pub mod drain;
 pub mod edit;
 pub mod export;
+pub mod health;
 pub mod history;
 pub mod hold;
 pub mod init;
@@ -53,6 +54,7 @@ mod inside;
 pub mod kill;
 pub mod list;
 pub mod logs;
+pub mod metrics;
 pub mod note;
 pub mod open;
 pub mod pause;
@@ -175,7 +177,20 @@ pub const GROUPS: [(&str, &[&str]); 7] = [
     ("The queue as a whole", &["pause", "resume", "drain"]),
     (
         "This machine",
-        &["init", "config", "providers", "doctor", "daemon", "service", "backup", "restore", "redis", "completions"],
+        &[
+            "init",
+            "config",
+            "providers",
+            "doctor",
+            "health",
+            "metrics",
+            "daemon",
+            "service",
+            "backup",
+            "restore",
+            "redis",
+            "completions",
+        ],
     ),
 ];
 
@@ -315,6 +330,10 @@ verbs! {
     Restore = restore,
     /// Look whether all is as it should be, and say what to do where it is not
     Doctor = doctor,
+    /// Say whether the daemon does its work, for monitors
+    Health = health,
+    /// Print all figures, as Prometheus reads them
+    Metrics = metrics,
     /// Write something down about a task
     Note = note,
     /// Ask a person something on behalf of a task

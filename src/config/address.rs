@@ -1,6 +1,7 @@
-//! Where a Redis server is: the address that `redis.url` says.
+//! Addresses that settings say: where a Redis server is, and where figures are served.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// The port of a Redis server where none is said.
@@ -113,6 +114,40 @@ fn tcp(rest: &str, tls: bool) -> Result<RedisAddress, String> {
 
 fn database(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "has a database that is no number".to_owned())
+}
+
+/// Where figures are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricsAddress {
+    /// A loopback address: nobody from outside.
+    Tcp(SocketAddr),
+    /// A socket of this machine.
+    Unix(PathBuf),
+}
+
+impl MetricsAddress {
+    /// Reads `127.0.0.1:PORT`, `[::1]:PORT`, `localhost:PORT` or `unix:/PATH`; nothing is
+    /// nowhere.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Option<MetricsAddress>, String> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path.starts_with('/') {
+                true => Ok(Some(MetricsAddress::Unix(path.into()))),
+                false => Err(format!("'{path}' is not an absolute path")),
+            };
+        }
+        let numbers = text.replacen("localhost:", "127.0.0.1:", 1);
+        match numbers.parse::<SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => Ok(Some(MetricsAddress::Tcp(address))),
+            Ok(_) => Err(format!("{text} can be reached from outside: only a loopback address is served")),
+            Err(_) => Err(format!("'{text}' is neither 127.0.0.1:PORT nor unix:/PATH")),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Span;
 
-pub use address::{Endpoint, RedisAddress};
+pub use address::{Endpoint, MetricsAddress, RedisAddress};
 pub use edit::{named, set, unset, write};
 pub use load::{ConfigError, Loaded, Origin, load, load_from};
 pub use schema::{schema, template};
@@ -46,6 +46,8 @@ pub struct Config {
     pub environment: Environment,
     /// The real-time copy in Redis.
     pub redis: Redis,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
     /// Control groups of sessions.
     pub scope: Scope,
     /// Limits by provider, over those of its table.
@@ -225,6 +227,14 @@ impl Default for Redis {
             titles: false,
         }
     }
+}
+
+/// Figures for Prometheus.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Where they are served, as [`MetricsAddress::parse`] reads it; empty is nowhere.
+    pub listen: String,
 }
 
 /// Control groups of sessions, where the user has a service manager.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use toml::Value;
 
-use super::address::RedisAddress;
+use super::address::{MetricsAddress, RedisAddress};
 use super::problem::nearest;
 use crate::clock::Span;
 use crate::reference::Reference;
@@ -47,7 +47,7 @@ const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
 /// All settings, by name.
-pub const SETTINGS: [Setting; 34] = [
+pub const SETTINGS: [Setting; 35] = [
     now("agents.allow_submit", Kind::Switch),
     now("attach.history_bytes", Kind::Bytes(64 * KIB, GIB)),
     now("attach.history_lines", Kind::Number(0, 100_000)),
@@ -60,6 +60,7 @@ pub const SETTINGS: [Setting; 34] = [
     later("daemon.log", Kind::Text(check_filter)),
     later("daemon.log_json", Kind::Switch),
     now("environment.allow", Kind::Variables),
+    now("metrics.listen", Kind::Text(check_listen)),
     now("providers.*.per_directory", Kind::Number(0, 1_000)),
     now("providers.*.slots", Kind::Number(0, 1_000)),
     now("queue.slots", Kind::Number(1, 1_000)),
@@ -295,6 +296,10 @@ fn check_url(url: &str) -> Result<(), String> {
     if url.is_empty() { Ok(()) } else { RedisAddress::parse(url).map(drop) }
 }
 
+fn check_listen(text: &str) -> Result<(), String> {
+    MetricsAddress::parse(text).map(drop)
+}
+
 fn check_reference(text: &str) -> Result<(), String> {
     if text.is_empty() { Ok(()) } else { Reference::parse(text).map(drop) }
 }
@@ -395,6 +400,9 @@ mod tests {
             ("redis.password", "hunter2"),
             ("redis.tls_ca", "ca.pem"),
             ("redis.user", "a b"),
+            ("metrics.listen", "0.0.0.0:9464"),
+            ("metrics.listen", "9464"),
+            ("metrics.listen", "unix:relative"),
         ] {
             assert!(setting(key).read(text).is_err(), "{key} {text}");
         }

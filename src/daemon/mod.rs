@@ -8,9 +8,11 @@ mod backups;
 mod callers;
 mod connection;
 mod doctor;
+mod exporter;
 mod handlers;
 mod listener;
 mod lock_file;
+mod metrics;
 pub mod offline;
 pub mod options;
 mod places;
@@ -127,7 +129,7 @@ impl Daemon {
 
     /// Whether less room is left on the state directory's disk than is to be kept free. What
     /// cannot be asked is not low.
-    fn is_disk_low(&self) -> bool {
+    pub fn is_disk_low(&self) -> bool {
         process::free_bytes(&self.paths.state).is_ok_and(|free| free < self.settings.disk_reserve())
     }
 

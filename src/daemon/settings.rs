@@ -8,10 +8,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::Daemon;
 use super::attend::Launch;
-use crate::config::{self, Config, ProviderLimits};
+use crate::config::{self, Config, MetricsAddress, ProviderLimits};
 use crate::id::{SessionName, Uid};
 use crate::logging::Form;
 use crate::paths::Paths;
@@ -113,14 +114,19 @@ impl Settings {
         })
     }
 
+    /// Where figures are served, if anywhere.
+    pub fn metrics(&self) -> Option<MetricsAddress> {
+        MetricsAddress::parse(&self.read().config.metrics.listen).ok().flatten()
+    }
+
     /// Where the copy in Redis is to be.
     pub fn redis(&self) -> config::Redis {
         self.read().config.redis.clone()
     }
 
     /// Waits until the settings have been read again.
-    pub async fn changed(&self) {
-        self.1.notified().await;
+    pub fn changed(&self) -> Notified<'_> {
+        self.1.notified()
     }
 
     pub fn problem(&self) -> Option<String> {

@@ -20,7 +20,7 @@ use super::archive::Archiver;
 use super::redis_copy::RedisCopy;
 use super::scopes::Scopes;
 use super::settings::Settings;
-use super::{Daemon, Leave, backups, listener, lock_file, recover, scheduler};
+use super::{Daemon, Leave, backups, exporter, listener, lock_file, recover, scheduler};
 use crate::clock::Timestamp;
 use crate::door;
 use crate::lock::FileLock;
@@ -253,6 +253,7 @@ async fn live(
     let accepting = part(daemon, "for clients", listener::run(Arc::clone(daemon), listener, rebind));
     let scheduling = part(daemon, "that starts tasks", scheduler::run(Arc::clone(daemon)));
     let due = part(daemon, "that keeps due dates", scheduler::run_due(Arc::clone(daemon)));
+    let exporting = part(daemon, "that serves figures", exporter::run(Arc::clone(daemon)));
     let backing_up = part(daemon, "that makes backups", backups::run(Arc::clone(daemon)));
     let socket = daemon.socket_path();
     tracing::info!(version = BUILD, pid = std::process::id(), socket = %socket.display(), "ready");
@@ -279,7 +280,7 @@ async fn live(
     watched.abort();
     // All of them listen to `leaving`: after them nothing new is started or accepted, and
     // every session is in the roster.
-    for ended in [accepting.await, scheduling.await, due.await, backing_up.await] {
+    for ended in [accepting.await, scheduling.await, due.await, backing_up.await, exporting.await] {
         if let Err(error) = ended {
             tracing::error!(%error, "a part of the daemon had failed");
         }

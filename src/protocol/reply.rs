@@ -70,6 +70,10 @@ pub enum Reply {
     Stats(Box<StatsView>),
     /// How large the database is.
     Database(Box<DatabaseView>),
+    /// A text.
+    Text(String),
+    /// What keeps the daemon from its work; nothing where all is well.
+    Health(Vec<String>),
 }
 
 /// A stored task.

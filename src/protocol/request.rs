@@ -148,6 +148,10 @@ pub enum Request {
     },
     /// How large the database is. Answer: `Database`.
     Database,
+    /// All figures, as Prometheus reads them. Answer: `Text`.
+    Metrics,
+    /// Does the daemon do its work? Answer: `Health`.
+    Health,
 }
 
 /// What statistics are taken apart by.
@@ -205,6 +209,8 @@ impl Request {
             Request::AddOutput { .. } | Request::Outputs(_) => "outputs",
             Request::Redis(_) => "redis",
             Request::Stats { .. } | Request::Database => "stats",
+            Request::Metrics => "metrics",
+            Request::Health => "health",
         }
     }
 
@@ -227,6 +233,8 @@ impl Request {
             | Request::Redis(_)
             | Request::Stats { .. }
             | Request::Database
+            | Request::Metrics
+            | Request::Health
             | Request::Admission { .. }
             | Request::Sessions { .. }
             | Request::Session { .. }

@@ -20,6 +20,7 @@ mod init;
 mod kill;
 mod list;
 mod logs;
+mod metrics;
 mod open;
 mod pause;
 mod priority;

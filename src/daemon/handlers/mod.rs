@@ -2,11 +2,11 @@
 //! when the store has committed.
 
 mod act;
+pub(super) mod figures;
 mod inside;
 mod open;
 mod sessions;
-mod stats;
-mod status;
+mod settings;
 mod submit;
 
 use std::io;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::callers::Caller;
 use super::connection::Connection;
-use super::{Daemon, backups, recover, redis_copy, wait};
+use super::{Daemon, backups, metrics, recover, redis_copy, wait};
 use crate::protocol::reply::Change;
 use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::store::{Applied, StoreError};
@@ -44,7 +44,7 @@ async fn answer(daemon: &Arc<Daemon>, caller: Caller, request: Request) -> Resul
             store.resubmit(task, key).await.map(Reply::Submitted).map_err(|e| named(e, &format!("task {task}")))
         }
         Request::Select(select) => store.select(select).await.map(Reply::Selected).map_err(fault),
-        Request::Status => status::status(daemon).await,
+        Request::Status => figures::status(daemon).await.map(|view| Reply::Status(Box::new(view))),
         Request::List(query) => store.list(query, daemon.limits()).await.map(Reply::Tasks).map_err(fault),
         Request::Show(task) => store.show(task, daemon.limits()).await.map(|t| Reply::Task(Box::new(t))).map_err(fault),
         Request::Events(query) => store.events(query).await.map(Reply::Events).map_err(fault),
@@ -61,16 +61,20 @@ async fn answer(daemon: &Arc<Daemon>, caller: Caller, request: Request) -> Resul
         Request::Sessions { all, before, limit } => sessions::list(daemon, all, before, limit).await,
         Request::Session { target } => sessions::one(daemon, target).await,
         Request::Rename { session, name } => sessions::rename(daemon, session, name).await,
-        Request::Providers => status::providers(daemon).await,
-        Request::Reload => status::reload(daemon).await,
+        Request::Providers => settings::providers(daemon).await,
+        Request::Reload => settings::reload(daemon).await,
         Request::Note { task, text } => inside::note(daemon, caller, task, text).await,
         Request::Ask { task, question } => inside::ask(daemon, caller, task, question).await,
         Request::Requests { all } => store.requests(all).await.map(Reply::Asked).map_err(fault),
         Request::Answer { request, text } => inside::answer(daemon, request, text).await,
         Request::AddOutput { task, file, name } => inside::add_output(daemon, caller, task, file, name).await,
         Request::Redis(ask) => redis_copy::on_request(daemon, ask).await,
-        Request::Stats { since, by } => stats::stats(daemon, since, by).await,
-        Request::Database => stats::database(daemon).await,
+        Request::Stats { since, by } => {
+            figures::stats(daemon, since, by).await.map(|view| Reply::Stats(Box::new(view)))
+        }
+        Request::Database => figures::database(daemon).await.map(|view| Reply::Database(Box::new(view))),
+        Request::Metrics => metrics::text(daemon).await.map(Reply::Text),
+        Request::Health => metrics::troubles(daemon).await.map(Reply::Health),
         Request::Outputs(task) => store.outputs(task).await.map(Reply::Outputs).map_err(fault),
         // Streams; taken by `handle`.
         Request::AwaitAnswer { .. } | Request::Wait(_) | Request::Watch { .. } => {

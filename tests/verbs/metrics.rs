@@ -1,0 +1,86 @@
+//! `autodev metrics` and `autodev health`, and both over HTTP.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use crate::common::{DEADLINE, Instance, appears};
+
+const MANUAL: &str = include_str!("../../man/autodev-metrics.7");
+
+fn value(text: &str, figure: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {figure} in\n{text}")).parse().unwrap()
+}
+
+#[test]
+fn figures_are_what_is_so_and_in_the_manual() {
+    let instance = Instance::new();
+    instance.wait(instance.submit(&[], "true"));
+    instance.wait(instance.submit(&[], "exit 1"));
+    instance.submit(&["--hold"], "true");
+    let begun = instance.fifo("begun");
+    instance.submit(&[], &format!("echo > {}; sleep 1000", begun.path()));
+    begun.read();
+    instance.ok(&["backup"]);
+    let text = instance.ok(&["metrics"]);
+    assert_eq!(value(&text, "autodev_tasks{state=\"passed\"}"), 1.0);
+    assert_eq!(value(&text, "autodev_tasks{state=\"held\"}"), 1.0);
+    assert_eq!(value(&text, "autodev_slots_used"), 1.0);
+    assert_eq!(value(&text, "autodev_sessions"), 1.0);
+    assert_eq!(value(&text, "autodev_attempts_failed_last_hour{outcome=\"agent-failed\"}"), 1.0);
+    assert!(value(&text, "autodev_session_memory_bytes{session=\"4.1\",tool=\"shell\"}") > 100_000.0);
+    assert!(value(&text, "autodev_daemon_memory_bytes") > 1_000_000.0);
+    assert!(text.ends_with("# EOF\n"));
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        assert!(MANUAL.contains(name), "man/autodev-metrics.7 does not name {name}");
+    }
+}
+
+fn get(mut stream: impl Read + Write, path: &str) -> (u16, String) {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: autodev\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let status = text.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, text.split_once("\r\n\r\n").unwrap().1.to_owned())
+}
+
+#[test]
+fn they_are_served_where_the_settings_say() {
+    let instance = Instance::new();
+    instance.ok(&["daemon", "start"]);
+    let socket = instance.home().join("figures");
+    instance.ok(&["config", "set", "metrics.listen", &format!("unix:{}", socket.display())]);
+    appears(&socket);
+    let unix = |path: &str| get(UnixStream::connect(&socket).unwrap(), path);
+    let (status, text) = unix("/metrics");
+    assert_eq!(status, 200);
+    assert!(text.contains("autodev_uptime_seconds"), "{text}");
+    assert_eq!(unix("/health"), (200, "well\n".into()));
+    assert_eq!(unix("/other").0, 404);
+    // Elsewhere, from now on, and no longer there.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    instance.ok(&["config", "set", "metrics.listen", &port.to_string()]);
+    let began = Instant::now();
+    let stream = loop {
+        match TcpStream::connect(port) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(began.elapsed() < DEADLINE, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(get(stream, "/health").0, 200);
+    assert!(UnixStream::connect(&socket).is_err());
+    // What is wrong shows.
+    instance.ok(&["config", "set", "daemon.disk_reserve", "1024 GiB"]);
+    assert_eq!(get(TcpStream::connect(port).unwrap(), "/health").0, 503);
+    let health = instance.run(&["health", "--json"]);
+    assert_eq!(health.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&health.stdout).contains("disk"));
+    instance.ok(&["config", "unset", "daemon.disk_reserve"]);
+    assert_eq!(instance.ok(&["health"]), "well\n");
+    instance.ok(&["daemon", "stop"]);
+    instance.fails(3, &["health"]);
+}
