@@ -236,7 +236,6 @@ fn in_a_session_the_command_line_finds_its_own_instance() {
 
 #[test]
 fn programs_find_the_world_as_it_was_when_the_daemon_was_started() {
-    use std::os::unix::fs::DirBuilderExt;
     use std::os::unix::process::CommandExt;
     let instance = Instance::new();
     let mut daemon = instance.program("autodevd");
@@ -263,7 +262,7 @@ fn programs_find_the_world_as_it_was_when_the_daemon_was_started() {
 fn a_log_that_cannot_be_written_ends_nothing() {
     let instance = Instance::new();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    std::fs::DirBuilder::new().mode(0o700).create(instance.state()).unwrap();
+    autodev::socket::private_directory(&instance.state()).unwrap();
     let mut daemon = instance.program("autodevd").stderr(full).spawn().unwrap();
     // Else the first command might start one that is quicker.
     common::appears(&instance.state().join("daemon.lock"));
