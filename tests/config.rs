@@ -408,3 +408,39 @@ fn a_file_that_is_not_there_begins_with_all_settings_commented_out() {
     expected.queue.slots = 9;
     assert_eq!(loaded, expected);
 }
+
+#[test]
+fn a_project_says_what_its_tasks_are() {
+    let home = Home::with("[submit]\nretries = 1\n");
+    let project = home.0.path().join("project");
+    fs::create_dir_all(project.join(".autodev")).unwrap();
+    let file = project.join(config::PROJECT_FILE);
+    fs::write(&file, "[submit]\nretries = 4\ntimeout = \"2h\"\n").unwrap();
+    let run = |words: &[&str], environment: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_autodev"));
+        command.args(words).env_clear().env("AUTODEV_HOME", home.0.path()).env("PATH", "/usr/bin:/bin");
+        command.envs(environment.iter().copied()).current_dir(&project).output().unwrap()
+    };
+    let get = |key: &str, environment: &[(&str, &str)]| {
+        String::from_utf8(run(&["config", "get", key], environment).stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(get("submit.retries", &[]), "4");
+    assert_eq!(get("submit.retries", &[("AUTODEV_SUBMIT_RETRIES", "7")]), "7");
+    let shown = String::from_utf8(run(&["config", "show", "--origin"], &[]).stdout).unwrap();
+    assert!(shown.contains(&format!("submit.timeout\t\"2h\"\t{}:3", file.canonicalize().unwrap().display())), "{shown}");
+    // In its directory, wherever the command is given.
+    let submit = |dir: &Path| {
+        let dir = dir.to_str().unwrap();
+        let output = home.autodev(&["submit", "--hold", "-q", "--provider", "shell", "--dir", dir, "true"], &[]);
+        let task = String::from_utf8(output.stdout).unwrap();
+        let shown = home.says(&["show", task.trim(), "--json"]);
+        serde_json::from_str::<serde_json::Value>(&shown).unwrap()["task"]["retries"].as_u64().unwrap()
+    };
+    assert_eq!((submit(&project), submit(home.0.path())), (4, 1));
+    drop(home.autodev(&["daemon", "stop"], &[]));
+    // What is the user's own affair.
+    fs::write(&file, "[queue]\nslots = 100\n").unwrap();
+    let output = run(&["config", "check"], &[]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("config.toml:2:") && said.contains("[submit] only"), "{said}");
+}

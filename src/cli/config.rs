@@ -31,7 +31,9 @@ pub struct Args {
 
 const EXAMPLES: &str = "\
 A setting is, in this order, what its variable says (queue.slots is AUTODEV_QUEUE_SLOTS),
-what the user's file says, or its default.
+what the project's file says, what the user's file says, or its default. A project's file,
+.autodev/config.toml in its repository, sets [submit] only: what its tasks are when they do
+not say.
 
 Examples:
   Run six attempts at once, from now on:
@@ -195,7 +197,7 @@ pub(super) fn reload(ctx: &Context) -> Result<Vec<String>, Fault> {
 }
 
 fn load(ctx: &Context) -> Result<Loaded, Fault> {
-    config::load(&ctx.paths).map_err(|error| {
+    config::load_in(&ctx.paths, Path::new(".")).map_err(|error| {
         let of_variable = |problem: &Problem| matches!(problem.place, Place::Variable(_));
         let hint = match error.problems.iter().all(of_variable) {
             true => "unset the variable, or give it another value",
@@ -328,7 +330,7 @@ fn changed(ctx: &Context, key: &str, value: Option<&str>) -> Result<Status, Faul
 }
 
 fn check(ctx: &Context) -> Result<Status, Fault> {
-    let mut problems = match config::load(&ctx.paths) {
+    let mut problems = match config::load_in(&ctx.paths, Path::new(".")) {
         Ok(loaded) => {
             warn_of_unknown_providers(ctx, &loaded.config, |_| true);
             Vec::new()

@@ -4,6 +4,7 @@
 //! Verbs write through [`Context::output`] and reach the daemon through
 //! [`Context::client`]; nothing here opens the database.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -130,7 +131,18 @@ impl Context {
     /// # Errors
     /// `Usage` with the place of what is wrong.
     pub fn config(&self) -> Result<Config, Fault> {
-        let loaded = settings::load(&self.paths);
+        Self::checked(settings::load(&self.paths))
+    }
+
+    /// The settings for tasks in a directory, `.` where none is named.
+    ///
+    /// # Errors
+    /// As [`Self::config`].
+    pub fn config_in(&self, directory: Option<&Path>) -> Result<Config, Fault> {
+        Self::checked(settings::load_in(&self.paths, directory.unwrap_or(Path::new("."))))
+    }
+
+    fn checked(loaded: Result<settings::Loaded, settings::ConfigError>) -> Result<Config, Fault> {
         loaded.map(|loaded| loaded.config).map_err(|e| {
             Fault::usage(format!("the settings are wrong: {e}"))
                 .hint("'autodev config check' shows what is wrong with them")

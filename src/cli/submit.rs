@@ -145,7 +145,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     if args.attach && !attach::has_terminal() {
         return Err(Fault::usage("--attach needs a terminal").hint("'--wait' waits for the end without one"));
     }
-    let config = ctx.config()?;
+    let config = ctx.config_in(args.dir.as_deref())?;
     let environment = environment::choose(&config.environment.allow, &args.env, std::env::vars_os())?;
     let paths = ctx.paths.clone();
     let find = move |environment: &_| Registry::load(&paths).default_agent(environment).map(str::to_owned);

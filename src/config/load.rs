@@ -13,7 +13,7 @@ use toml::Value;
 use toml_edit::{Document, Item, TableLike};
 
 use super::problem::{Place, Problem, nearest};
-use super::{Config, SETTINGS, Setting, is_provider_name, setting};
+use super::{Config, SETTINGS, Setting, is_provider_name, project, setting};
 use crate::paths::Paths;
 
 /// Largest file that is read, in bytes; a file with every setting has 5 000.
@@ -83,6 +83,27 @@ pub fn load(paths: &Paths) -> Result<Loaded, ConfigError> {
     load_from(&paths.config_file(), std::env::vars_os())
 }
 
+/// The settings in force for tasks in a directory: those of its project come before the
+/// user's.
+///
+/// # Errors
+/// All that is wrong with the files and the environment.
+pub fn load_in(paths: &Paths, directory: &Path) -> Result<Loaded, ConfigError> {
+    let file = paths.config_file();
+    let text = read(&file)?;
+    let mut found = Found::default();
+    if let Some(text) = &text {
+        found.take_file(&file, text);
+    }
+    if let Some(project) = project::file(directory)
+        && let Some(text) = read(&project)?
+    {
+        found.take_project(&project, &text);
+    }
+    found.take_environment(std::env::vars_os());
+    found.finish(&file, text.as_deref().unwrap_or_default())
+}
+
 /// [`load`] with a file and an environment of one's own.
 ///
 /// # Errors
@@ -147,6 +168,21 @@ impl Found {
                 self.problems.push(Problem::at(file, text, error.span(), message));
             }
         }
+    }
+
+    /// Takes what a project may set, over what is there.
+    fn take_project(&mut self, file: &Path, text: &str) {
+        let mut found = Found::default();
+        found.take_file(file, text);
+        for key in found.values.keys().filter(|key| key[0] != project::GROUP) {
+            let key = key.join(".");
+            let span = found.spans.get(&key).cloned();
+            let message = format!("'{key}' is the user's own affair: a project sets [{}] only", project::GROUP);
+            self.problems.push(Problem::at(file, text, span, message));
+        }
+        self.problems.append(&mut found.problems);
+        self.values.append(&mut found.values);
+        self.origins.append(&mut found.origins);
     }
 
     /// Takes everything below `above`. TOML's reader bounds how deep tables lie.

@@ -1,10 +1,12 @@
 //! Settings: every one has a name, a default and a reason (config/autodev.toml documents
-//! them all). Precedence: `AUTODEV_*` environment, the user's file, the default.
+//! them all). Precedence: `AUTODEV_*` environment, the project's file (what tasks are only),
+//! the user's file, the default.
 
 mod address;
 mod edit;
 mod load;
 pub mod problem;
+mod project;
 mod schema;
 mod setting;
 
@@ -17,7 +19,8 @@ use crate::clock::Span;
 
 pub use address::{Endpoint, MetricsAddress, RedisAddress};
 pub use edit::{named, set, unset, write};
-pub use load::{ConfigError, Loaded, Origin, load, load_from};
+pub use load::{ConfigError, Loaded, Origin, load, load_from, load_in};
+pub use project::PROJECT_FILE;
 pub use schema::{schema, template};
 pub use setting::{BAD_PROVIDER_NAME, SETTINGS, Setting, control_key, is_provider_name};
 
