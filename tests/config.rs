@@ -427,7 +427,10 @@ fn a_project_says_what_its_tasks_are() {
     assert_eq!(get("submit.retries", &[]), "4");
     assert_eq!(get("submit.retries", &[("AUTODEV_SUBMIT_RETRIES", "7")]), "7");
     let shown = String::from_utf8(run(&["config", "show", "--origin"], &[]).stdout).unwrap();
-    assert!(shown.contains(&format!("submit.timeout\t\"2h\"\t{}:3", file.canonicalize().unwrap().display())), "{shown}");
+    assert!(
+        shown.contains(&format!("submit.timeout\t\"2h\"\t{}:3", file.canonicalize().unwrap().display())),
+        "{shown}"
+    );
     // In its directory, wherever the command is given.
     let submit = |dir: &Path| {
         let dir = dir.to_str().unwrap();

@@ -92,9 +92,8 @@ impl Page {
         self.each("build", "The daemon", None, [(vec![("version", BUILD.to_owned())], 1.0)]);
         let up = now.since(status.since).as_secs_f64();
         self.one("uptime", "How long the daemon runs", Some(Unit::Seconds), up);
-        let page = 4096.0;
-        let memory = process::stat(std::process::id()).map_or(0.0, |stat| stat.resident_pages as f64 * page);
-        self.one("daemon_memory", "Resident memory of the daemon", Some(Unit::Bytes), memory);
+        let memory = process::stat(std::process::id()).map_or(0, |stat| stat.resident_pages * process::page_size());
+        self.one("daemon_memory", "Resident memory of the daemon", Some(Unit::Bytes), memory as f64);
         self.one("history_entries", "Number of the last entry of the history", None, status.last_event as f64);
         self.one(
             "config_ok",

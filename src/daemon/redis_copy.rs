@@ -8,7 +8,7 @@ use super::handlers::fault;
 use crate::clock::{Span, Timestamp};
 use crate::live::{Relay, Target};
 use crate::protocol::request::RedisAsk;
-use crate::protocol::view::{RedisReport, RedisView};
+use crate::protocol::view::RedisView;
 use crate::protocol::{Fault, Reply};
 
 /// Holds the relay, once there is one.
@@ -65,7 +65,7 @@ pub(super) async fn on_request(daemon: &Arc<Daemon>, ask: RedisAsk) -> Result<Re
         }
         (RedisAsk::Verify, Some(relay)) => relay.verify().await?,
     };
-    Ok(Reply::RedisReport(Box::<RedisReport>::new(report)))
+    Ok(Reply::RedisReport(Box::new(report)))
 }
 
 async fn view(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::copy::Copy;
 use super::fields;
 use super::link::Trouble;
-use super::relay::Copy;
 use super::{CHUNK, FORMAT};
 use crate::id::TaskId;
 use crate::protocol::view::{RedisDifference, RedisReport};
@@ -219,6 +219,7 @@ impl Comparison {
             ("seq", Some(at.seq.to_string())),
             ("hash", Some(at.hash.clone())),
             ("format", Some(FORMAT.to_string())),
+            ("server", Some(copy.run.clone())),
             ("rebuild", None),
         ] {
             if found.get(name) != value.as_ref() {

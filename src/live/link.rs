@@ -49,6 +49,8 @@ impl From<RedisError> for Trouble {
 /// What is known of the server.
 #[derive(Debug, Default)]
 pub(super) struct Server {
+    /// What tells one start of it from another. Empty where it does not tell.
+    pub run: String,
     /// Its version.
     pub version: Option<String>,
     /// What is wrong with how it is set up.
@@ -103,7 +105,8 @@ impl Link {
             warnings
                 .push(format!("its maxmemory-policy is {policy}: it may drop tasks without a word; use noeviction"));
         }
-        Server { version: values.get("redis_version").map(|version| (*version).to_owned()), warnings }
+        let run = values.get("run_id").copied().unwrap_or_default().to_owned();
+        Server { run, version: values.get("redis_version").map(|version| (*version).to_owned()), warnings }
     }
 
     /// One command.

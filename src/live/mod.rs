@@ -6,6 +6,7 @@
 //! time, so that the copy itself says where to go on. Nothing about it is in the database.
 
 mod compare;
+mod copy;
 mod fields;
 mod link;
 mod rebuild;

@@ -1,8 +1,8 @@
 //! Builds the copy anew, beside and over what is there: rows are replaced one by one, the
 //! sets at the end, and only then does it count again.
 
+use super::copy::Copy;
 use super::link::Trouble;
-use super::relay::Copy;
 use super::{CHUNK, scripts};
 use crate::id::{TaskId, Uid};
 use crate::store::Mark;
@@ -44,7 +44,7 @@ pub(super) async fn run(copy: &mut Copy) -> Result<Mark, Trouble> {
     }
 
     sweep(copy, &token).await?;
-    good(copy.link.run(scripts::finish(&copy.base, &token, &copy.epoch, &head)).await?)?;
+    good(copy.link.run(scripts::finish(&copy.base, &token, &copy.epoch, &copy.run, &head)).await?)?;
     Ok(head)
 }
 

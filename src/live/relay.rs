@@ -1,25 +1,24 @@
 //! Follows the history, on a thread of its own: whatever Redis, the network or a password
 //! manager does, nobody else notices.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
+use super::copy::{Copy, Fit};
 use super::link::{Link, Trouble};
 use super::target::Target;
-use super::{CHUNK, FORMAT, STREAM, compare, rebuild, scripts};
+use super::{CHUNK, STREAM, compare, rebuild};
 use crate::clock::Timestamp;
 use crate::protocol::view::{EventView, RedisReport, RedisState, RedisView};
 use crate::protocol::{Fault, FaultCode};
-use crate::store::{Lineage, Mark, Store};
+use crate::store::{Mark, Store};
 
 /// With nothing to copy, how often it is seen whether the copy is still there: somebody may
 /// have flushed it.
@@ -259,7 +258,7 @@ impl Follower {
         let lineage = self.store.lineage().await?;
         let mut link = Link::connect(target).await?;
         let server = link.server().await;
-        let mut copy = Copy::new(target, &lineage, link, self.store.clone());
+        let mut copy = Copy::new(target, &lineage, server.run, link, self.store.clone());
         copy.announce(&self.state).await?;
         {
             let mut view = self.view.lock();
@@ -420,105 +419,3 @@ async fn changed(feed: &mut broadcast::Receiver<Arc<EventView>>) -> bool {
     ) {}
     true
 }
-
-/// Whether a change fits the copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fit {
-    /// It did, and is in it.
-    Good,
-    /// The copy is not of this life of the database, or not whole.
-    NoEpoch,
-    /// The copy is somewhere else in the history.
-    Gap,
-}
-
-/// The copy of this instance, over one connection.
-pub(super) struct Copy {
-    pub link: Link,
-    pub store: Store,
-    /// What the names of its keys begin with.
-    pub base: String,
-    pub epoch: String,
-    pub titles: bool,
-    instances: String,
-    instance: String,
-}
-
-impl Copy {
-    fn new(target: &Target, lineage: &Lineage, link: Link, store: Store) -> Copy {
-        let id: String = lineage.install.to_string().chars().filter(char::is_ascii_hexdigit).collect();
-        // The end is random, the beginning is the time. Braces keep all of it in one slot of
-        // a cluster.
-        let instance = id[id.len().saturating_sub(INSTANCE)..].to_owned();
-        Copy {
-            base: format!("{}:{{{instance}}}", target.prefix),
-            instances: format!("{}:instances", target.prefix),
-            instance,
-            epoch: lineage.epoch.to_string(),
-            titles: target.titles,
-            link,
-            store,
-        }
-    }
-
-    /// Says whose the keys are.
-    async fn announce(&mut self, state: &Path) -> Result<(), Trouble> {
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let about = json!({ "host": host.trim(), "state_directory": state, "connected_at": Timestamp::now() });
-        self.link.ask(redis::cmd("HSET").arg(&self.instances).arg(&self.instance).arg(about.to_string())).await
-    }
-
-    /// How far the copy is; or why there is none of this history.
-    async fn place(&mut self) -> Result<Result<Mark, String>, Trouble> {
-        let mut ask = redis::cmd("HMGET");
-        ask.arg(format!("{}:meta", self.base)).arg(&["epoch", "seq", "hash", "format"]);
-        let known: Result<Vec<Option<String>>, Trouble> = self.link.ask(&ask).await;
-        let known = match known {
-            Ok(known) => known,
-            Err(Trouble::Copy(why)) => return Ok(Err(why)),
-            Err(other) => return Err(other),
-        };
-        let [Some(epoch), Some(seq), Some(hash), Some(format)] = known.as_slice() else {
-            return Ok(Err("there is none".into()));
-        };
-        if *epoch != self.epoch {
-            return Ok(Err("it is of the database before a restore".into()));
-        }
-        if *format != FORMAT.to_string() {
-            return Ok(Err("it is of another version's form".into()));
-        }
-        let at = Mark { seq: seq.parse().unwrap_or(-1), hash: hash.clone() };
-        match self.store.mark(at.seq).await? {
-            Some(mark) if mark == at => Ok(Ok(at)),
-            Some(_) => Ok(Err(format!("its entry {seq} is not this history's"))),
-            None => {
-                let head = self.store.head().await?.seq;
-                tracing::error!(
-                    copied = seq,
-                    head,
-                    "the copy in Redis knows more entries than the database: was an old state directory put back?"
-                );
-                Ok(Err(format!("it is at entry {seq}, and the history ends at {head}: an old one was put back")))
-            }
-        }
-    }
-
-    /// Brings it from one place to another, if it is at the first.
-    pub(super) async fn apply(
-        &mut self,
-        from: &Mark,
-        to: &Mark,
-        rows: &[crate::store::TaskRow],
-        events: &[EventView],
-    ) -> Result<Fit, Trouble> {
-        let call = scripts::apply(&self.base, &self.epoch, from, to, rows, events, self.titles);
-        match self.link.run(call).await?.as_str() {
-            "OK" => Ok(Fit::Good),
-            "EPOCH" => Ok(Fit::NoEpoch),
-            _ => Ok(Fit::Gap),
-        }
-    }
-}
-
-/// Hexadecimal digits that tell instances apart.
-const INSTANCE: usize = 12;

@@ -76,9 +76,9 @@ pub(super) fn sweep<'a>(base: &str, token: &str, keys: &[String]) -> ScriptInvoc
 }
 
 /// It is whole, and at this place of the history.
-pub(super) fn finish<'a>(base: &str, token: &str, epoch: &str, at: &Mark) -> ScriptInvocation<'a> {
+pub(super) fn finish<'a>(base: &str, token: &str, epoch: &str, run: &str, at: &Mark) -> ScriptInvocation<'a> {
     let mut call = FINISH.key(base);
-    call.arg(token).arg(epoch).arg(at.seq).arg(&at.hash).arg(Timestamp::now().to_string()).arg(FORMAT);
+    call.arg(token).arg(epoch).arg(at.seq).arg(&at.hash).arg(Timestamp::now().to_string()).arg(FORMAT).arg(run);
     put_states(&mut call);
     call
 }

@@ -21,7 +21,7 @@ pub struct Usage {
 /// Looks at all processes once and sums them up for each keeper. Blocking.
 pub fn of_keepers(keepers: &[u32]) -> HashMap<u32, Usage> {
     let ticks = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100)).unwrap_or(100).max(1);
-    let page = u64::try_from(sysconf(SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096)).unwrap_or(4096);
+    let page = process::page_size();
     let family = process::Family::look().unwrap_or_default();
     let mut result = HashMap::new();
     for keeper in keepers {

@@ -122,12 +122,14 @@ impl Server {
         self.connect().unwrap()
     }
 
-    /// Cuts off the end of the log of changes; the server must not run.
-    pub fn cut_log(&self, bytes: u64) {
-        let files = fs::read_dir(self.directory().join("appendonlydir")).unwrap().flatten();
-        let log = files.map(|file| file.path()).find(|path| path.to_string_lossy().ends_with(".incr.aof")).unwrap();
+    /// Cuts off the end of the log of changes, if there is one yet; the server must not run.
+    pub fn cut_log(&self, bytes: u64) -> bool {
+        let files = fs::read_dir(self.directory().join("appendonlydir")).into_iter().flatten().flatten();
+        let log = files.map(|file| file.path()).find(|path| path.to_string_lossy().ends_with(".incr.aof"));
+        let Some(log) = log else { return false };
         let log = File::options().write(true).open(log).unwrap();
         log.set_len(log.metadata().unwrap().len().saturating_sub(bytes)).unwrap();
+        true
     }
 }
 

@@ -65,8 +65,8 @@ fn a_server_that_is_killed_and_comes_back() {
     instance.submit(&["--wait"], "true");
     server.run();
     right(&instance);
-    // Its log had all that was copied: there was no need for more.
-    assert_eq!(rebuilt(&instance), (1, "there is none".into()));
+    // What a server has after it has died is not relied on.
+    assert_eq!(rebuilt(&instance), (2, "the server was started anew since".into()));
 }
 
 #[test]
@@ -98,16 +98,15 @@ fn a_log_that_was_cut() {
     }
     settle(&instance);
     server.kill();
-    server.cut_log(1_500);
+    assert!(server.cut_log(1_500));
     server.run();
     // Nothing new has happened: it is seen by what it says of itself.
     right(&instance);
     server.kill();
-    server.cut_log(1_500);
+    assert!(server.cut_log(1_500));
     server.run();
     instance.submit(&["--hold"], "true");
     right(&instance);
-    assert_eq!(rebuilt(&instance).0, 1);
 }
 
 #[test]
@@ -154,7 +153,7 @@ fn another_server_takes_over() {
     fs::remove_file(first.socket()).unwrap();
     std::os::unix::fs::symlink(second.socket(), first.socket()).unwrap();
     right(&instance);
-    assert_eq!(rebuilt(&instance).0, 1);
+    assert!(rebuilt(&instance).1.contains("started anew"));
 }
 
 #[test]
