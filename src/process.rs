@@ -123,6 +123,8 @@ pub struct Stat {
     pub session: u32,
     /// User and system time used, in clock ticks.
     pub cpu_ticks: u64,
+    /// The same of its children that have ended and that it has waited for, and of theirs.
+    pub children_ticks: u64,
     /// Start time in clock ticks since boot.
     pub start: u64,
     /// Resident memory in pages.
@@ -130,7 +132,8 @@ pub struct Stat {
 }
 
 impl Stat {
-    fn lives(&self) -> bool {
+    /// It has not ended.
+    pub fn lives(&self) -> bool {
         !matches!(self.state, 'Z' | 'X' | 'x')
     }
 }
@@ -162,6 +165,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
         parent: u32::try_from(number(4)?).ok()?,
         session: u32::try_from(number(6)?).ok()?,
         cpu_ticks: number(14)? + number(15)?,
+        children_ticks: number(16)? + number(17)?,
         start: number(22)?,
         resident_pages: number(24)?,
     })
@@ -187,6 +191,12 @@ pub fn boot_id() -> io::Result<String> {
 pub fn page_size() -> u64 {
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
     size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
+}
+
+/// Where a process is now.
+pub fn current_directory(pid: u32) -> Option<String> {
+    let target = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+    Some(target.to_string_lossy().into_owned())
 }
 
 /// Bytes that an unprivileged process may still write where `path` lies.
@@ -375,13 +385,11 @@ mod tests {
 
     #[test]
     fn names_with_parentheses_do_not_confuse() {
-        let text = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 2 3 4 50 60 0 0 20 0 1 0 999 1000 77 18446744073709551615";
+        let text = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 2 3 4 50 60 3 4 20 0 1 0 999 1000 77 18446744073709551615";
         let stat = parse_stat(text).unwrap();
         assert_eq!(stat.name, "a) b (c)");
-        assert_eq!(
-            (stat.state, stat.parent, stat.session, stat.cpu_ticks, stat.start, stat.resident_pages),
-            ('S', 1, 7, 110, 999, 77)
-        );
+        assert_eq!((stat.state, stat.parent, stat.session, stat.start, stat.resident_pages), ('S', 1, 7, 999, 77));
+        assert_eq!((stat.cpu_ticks, stat.children_ticks), (110, 7));
         assert!(parse_stat("7 (x").is_none());
     }
 

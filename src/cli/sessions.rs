@@ -98,7 +98,7 @@ fn with_live(ctx: &Context, fault: Fault) -> Fault {
     }
 }
 
-fn columns() -> [Column; 11] {
+fn columns() -> [Column; 12] {
     [
         Column::new("NAME"),
         Column::new("STATE"),
@@ -110,6 +110,7 @@ fn columns() -> [Column; 11] {
         Column::new("PID").right().optional(),
         Column::new("CPU").right().optional(),
         Column::new("MEMORY").right().optional(),
+        Column::new("PEAK").right().optional(),
         Column::new("DIRECTORY").gives_way(),
     ]
 }
@@ -131,6 +132,7 @@ fn row(session: &SessionView, now: Timestamp) -> Vec<Cell> {
         or_blank(session.pid.map(|pid| pid.to_string())),
         or_blank(session.cpu_ms.map(|ms| short(Duration::from_millis(ms)))),
         or_blank(session.memory_bytes.map(memory)),
+        or_blank(session.peak_memory_bytes.map(memory)),
         session.current_directory.clone().into(),
     ]
 }

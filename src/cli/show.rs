@@ -1,5 +1,7 @@
 //! `autodev show`: everything about one task.
 
+use std::time::Duration;
+
 use super::table::{Column, Table, plain, size};
 use super::{Context, Output, Status};
 use crate::client::{Client, unexpected};
@@ -143,6 +145,8 @@ fn attempts(out: &Output, attempts: &[AttemptView], now: Timestamp) -> String {
         Column::new("RESULT"),
         Column::new("EXIT").right(),
         Column::new("OUTPUT").right(),
+        Column::new("CPU").right().optional(),
+        Column::new("PEAK MEMORY").right().optional(),
         Column::new("ERROR").gives_way().optional(),
     ]);
     for attempt in attempts {
@@ -155,6 +159,8 @@ fn attempts(out: &Output, attempts: &[AttemptView], now: Timestamp) -> String {
             attempt.outcome.map_or_else(|| "under way".to_owned(), |o| o.to_string()).into(),
             attempt.exit_code.map(|c| c.to_string()).unwrap_or_default().into(),
             attempt.recording.as_ref().map(|r| size(r.bytes)).unwrap_or_default().into(),
+            attempt.cpu_ms.map(|ms| short(Duration::from_millis(ms))).unwrap_or_default().into(),
+            attempt.peak_memory_bytes.map(size).unwrap_or_default().into(),
             attempt.error.clone().unwrap_or_default().into(),
         ]);
     }

@@ -50,7 +50,8 @@ enum By {
 const EXAMPLES: &str = "\
 Success is how many of a hundred tasks have passed, of those that were not cancelled.
 Waiting is the time from the submit until the first attempt; running is that of all
-attempts together. p95 is what 95 of 100 tasks stay below.
+attempts together. p95 is what 95 of 100 tasks stay below. CPU is the processor time of all
+tasks together, MEMORY the most that one of them has used at once.
 
 Examples:
   autodev stats
@@ -129,6 +130,12 @@ fn sheet(view: &StatsView) -> String {
         lines.push(("success", format!("{}, with {} attempts", success(all), all.attempts)));
         lines.push(("waiting", spread(&all.waiting)));
         lines.push(("running", spread(&all.running)));
+        if all.peak_memory_bytes > 0 {
+            lines.push((
+                "used",
+                format!("{} of processor time, at most {} at once", ms(all.cpu_ms), table::size(all.peak_memory_bytes)),
+            ));
+        }
         let hours = (length.as_secs_f64() / 3600.0).max(1.0 / 3600.0);
         #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
         let rate = all.tasks as f64 / hours;
@@ -162,6 +169,8 @@ fn groups(ctx: &Context, view: &StatsView) -> String {
         Column::new("RUN P50").right(),
         Column::new("P95").right(),
         Column::new("P99").right(),
+        Column::new("CPU").right(),
+        Column::new("MEMORY").right(),
     ];
     let mut table = Table::new(&columns);
     for group in &view.groups {
@@ -176,6 +185,8 @@ fn groups(ctx: &Context, view: &StatsView) -> String {
             ms(group.running.p50_ms).into(),
             ms(group.running.p95_ms).into(),
             ms(group.running.p99_ms).into(),
+            ms(group.cpu_ms).into(),
+            table::size(group.peak_memory_bytes).into(),
         ]);
     }
     format!("\n{}", table.render(&ctx.output))
@@ -194,7 +205,7 @@ fn errors(view: &StatsView) -> String {
 fn csv(view: &StatsView) -> String {
     let mut text = String::from(
         "name,tasks,attempts,passed,failed,error,cancelled,timeout,waiting_p50_ms,waiting_p95_ms,waiting_p99_ms,\
-         waiting_max_ms,running_p50_ms,running_p95_ms,running_p99_ms,running_max_ms\n",
+         waiting_max_ms,running_p50_ms,running_p95_ms,running_p99_ms,running_max_ms,cpu_ms,peak_memory_bytes\n",
     );
     for group in std::iter::once(&view.all).chain(&view.groups) {
         let name = if group.name.contains([',', '"', '\n']) {
@@ -219,6 +230,8 @@ fn csv(view: &StatsView) -> String {
             running.p95_ms,
             running.p99_ms,
             running.max_ms,
+            group.cpu_ms,
+            group.peak_memory_bytes,
         ];
         let figures: Vec<String> = figures.iter().map(u64::to_string).collect();
         text += &format!("{name},{}\n", figures.join(","));
@@ -247,6 +260,7 @@ fn database(ctx: &Context, view: &DatabaseView) -> Result<Status, Fault> {
         ("log", size(view.wal_bytes)),
         ("tasks", view.tasks.to_string()),
         ("sessions", view.sessions.to_string()),
+        ("said", format!("{} notes, questions and files kept", view.said)),
         ("entries", format!("{}, the last with hash {}", view.events, view.head)),
         ("search", format!("{} entries are not indexed yet", view.unindexed)),
         ("backup", backup),
@@ -280,6 +294,6 @@ mod tests {
         let text = csv(&view);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[1].starts_with(",0,") && lines[2].starts_with("\"a, \"\"b\"\"\",2,"), "{text}");
-        assert_eq!(lines[0].split(',').count(), 16);
+        assert_eq!(lines[0].split(',').count(), 18);
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn sheet(status: &StatusView, now: Timestamp) -> String {
     if !status.waiting.is_empty() {
         let each: Vec<String> =
             status.waiting.iter().map(|count| format!("{} {}", count.tasks, count.reason)).collect();
-        lines.push(("waiting", format!("next in the queue: {}", each.join(", "))));
+        lines.push(("waiting", each.join(", ")));
     }
     if status.requests > 0 {
         lines.push(("asked", format!("{} questions wait for an answer: 'autodev requests'", status.requests)));

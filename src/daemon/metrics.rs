@@ -143,6 +143,8 @@ impl Page {
         self.each("session_cpu", "Processor time of a session's processes", Some(Unit::Seconds), cpu);
         let memory = sessions.iter().filter_map(|one| Some((labels(one), one.memory_bytes? as f64)));
         self.each("session_memory", "Resident memory of a session's processes", Some(Unit::Bytes), memory);
+        let peak = sessions.iter().filter_map(|one| Some((labels(one), one.peak_memory_bytes? as f64)));
+        self.each("session_memory_peak", "The most of it at a time", Some(Unit::Bytes), peak);
         let processes = sessions.iter().filter_map(|one| Some((labels(one), f64::from(one.processes?))));
         self.each("session_processes", "A session's processes", None, processes);
     }

@@ -103,6 +103,8 @@ impl Sum {
             _ => group.error += 1,
         }
         let span = |ms: i64| u64::try_from(ms).unwrap_or(0);
+        group.cpu_ms += task.cpu_ms.map_or(0, span);
+        group.peak_memory_bytes = group.peak_memory_bytes.max(task.peak_memory.map_or(0, span));
         self.waiting.extend(task.claimed_at.map(|claimed| span(claimed.0 - task.created_at.0)));
         self.running.extend(task.ran_ms.map(span));
     }
@@ -140,6 +142,8 @@ mod tests {
             ended_at: Timestamp(ended),
             ran_ms: Some(ran),
             attempts: 1,
+            cpu_ms: Some(ran / 2),
+            peak_memory: Some(waited),
         }
     }
 
@@ -171,6 +175,7 @@ mod tests {
         assert_eq!((view.all.tasks, view.all.passed, view.all.cancelled), (4, 1, 1));
         assert_eq!(view.all.success_percent(), Some(33));
         assert_eq!((view.all.waiting.p50_ms, view.all.running.max_ms), (20, 400));
+        assert_eq!((view.all.cpu_ms, view.all.peak_memory_bytes), (500, 40));
         let names: Vec<_> = view.groups.iter().map(|group| (group.name.as_str(), group.tasks)).collect();
         assert_eq!(names, [("claude", 2), ("shell", 2)]);
         assert_eq!(view.parts.iter().map(|part| part.tasks).sum::<u64>(), 4);

@@ -157,6 +157,10 @@ impl Keeper {
                 let text = self.output.blotted(&text).into_owned();
                 self.clients[index].send(&FromKeeper::Redacted(text));
             }
+            (_, ToKeeper::Measure) => {
+                let usage = self.meter.look();
+                self.clients[index].send(&FromKeeper::Usage(usage));
+            }
             (_, ToKeeper::Screen { ansi }) => self.send_screen(index, ansi),
             (_, ToKeeper::Send { paste, enter, bytes }) => {
                 self.send_request(index, Send::new(bytes, paste, enter), now)

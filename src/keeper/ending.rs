@@ -101,6 +101,7 @@ impl Keeper {
                 self.started_at.get_or_insert_with(Timestamp::now);
                 self.stage = Stage::Running { pid, start, step };
                 self.running.run(now);
+                self.meter.begin(now);
                 crash::point("keeper:started");
                 self.tell_controllers(&FromKeeper::Started { pid, start });
                 // With the first step, and not again.
@@ -230,6 +231,7 @@ impl Keeper {
             recording_sha256: String::new(),
             recording_lost: 0,
             leftovers: u32::try_from(ending.leftovers).unwrap_or(u32::MAX),
+            used: self.meter.used(self.running.total(Instant::now())),
             boot_id: self.birth.process.boot_id.clone(),
         };
         self.stage = Stage::Recording;

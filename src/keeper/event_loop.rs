@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use super::birth::{self, Birth};
 use super::client::{Client, READ};
 use super::ending::{Ending, Stopping};
+use super::meter::Meter;
 use super::orders::Orders;
 use super::output::Output;
 use super::poller::Poller;
@@ -84,6 +85,8 @@ pub struct Keeper {
     pub(super) frozen: bool,
     /// How long the program has run.
     pub(super) running: Stopwatch,
+    /// What it uses.
+    pub(super) meter: Meter,
     /// The exit was acknowledged, or is nobody's business: gone at the latest then.
     pub(super) leave_at: Option<Instant>,
     listener: Option<UnixListener>,
@@ -127,6 +130,7 @@ impl Keeper {
             shutdown: false,
             frozen: false,
             running: Stopwatch::default(),
+            meter: Meter::default(),
             leave_at: None,
             listener: Some(listener),
             accept_at: None,

@@ -16,6 +16,7 @@ mod client;
 mod clients;
 mod ending;
 mod event_loop;
+mod meter;
 mod orders;
 mod output;
 mod poller;

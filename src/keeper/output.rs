@@ -175,6 +175,7 @@ impl Keeper {
             // Somebody may wait for the echo of a key.
             self.write_clients();
             self.keep(&bytes[..filled]);
+            self.meter.output(now);
         }
         self.output.buffer = bytes;
         filled > 0

@@ -410,6 +410,7 @@ mod tests {
             recording_sha256: String::new(),
             recording_lost: 0,
             leftovers: 0,
+            used: None,
             boot_id: String::new(),
         }
     }

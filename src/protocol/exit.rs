@@ -38,6 +38,9 @@ pub struct ExitRecord {
     pub recording_lost: u64,
     /// Processes that were left over and had to be ended.
     pub leftovers: u32,
+    /// What its processes have used. Not known of older keepers, and where nothing was started.
+    #[serde(default)]
+    pub used: Option<Used>,
     /// The boot this happened in.
     pub boot_id: String,
 }
@@ -70,6 +73,21 @@ impl ExitRecord {
             })),
         }
     }
+}
+
+/// What the processes of a session have used from its beginning to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// How long its programs have run, in milliseconds, without the time in which they were
+    /// frozen or the machine slept.
+    pub ran_ms: u64,
+    /// Processor time, in milliseconds.
+    pub cpu_ms: u64,
+    /// The most resident memory at a time, in bytes, as far as anybody has looked; at least
+    /// that of the largest process.
+    pub peak_memory_bytes: u64,
+    /// The most processes at a time, as far as anybody has looked.
+    pub peak_processes: u32,
 }
 
 /// Exit status of a keeper that could not become ready because the machine has no room.

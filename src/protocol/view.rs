@@ -150,6 +150,12 @@ pub struct AttemptView {
     pub conversation: Option<String>,
     /// It went on with the conversation of an attempt before it.
     pub resumed: bool,
+    /// Processor time its processes have used, in milliseconds; once it has ended.
+    pub cpu_ms: Option<u64>,
+    /// The most resident memory at a time, in bytes; once it has ended.
+    pub peak_memory_bytes: Option<u64>,
+    /// The most processes at a time; once it has ended.
+    pub peak_processes: Option<u32>,
 }
 
 /// Where a session's recorded output is. Only paths are stored; the bytes are in files.
@@ -312,12 +318,16 @@ pub struct SessionView {
     pub columns: u16,
     /// Rows of its screen.
     pub rows: u16,
-    /// Processor time used by its processes, in milliseconds.
+    /// Processor time its processes have used, in milliseconds.
     pub cpu_ms: Option<u64>,
-    /// Resident memory of its processes, in bytes.
+    /// Resident memory of its processes, in bytes, while it lives.
     pub memory_bytes: Option<u64>,
-    /// Processes in it.
+    /// Processes in it, while it lives.
     pub processes: Option<u32>,
+    /// The most resident memory at a time, in bytes.
+    pub peak_memory_bytes: Option<u64>,
+    /// The most processes at a time.
+    pub peak_processes: Option<u32>,
     /// Where its output is.
     pub recording: Option<RecordingView>,
     /// Its keeper's socket, while it lives.
@@ -391,16 +401,11 @@ pub struct StatusView {
     pub disk_free: Option<u64>,
     /// Questions that nobody has answered.
     pub requests: u64,
-    /// Why the next tasks in the queue wait: of the first [`StatusView::LOOKED_AT`].
+    /// Why queued tasks wait, the most frequent reason first.
     pub waiting: Vec<WaitingCount>,
 }
 
-impl StatusView {
-    /// Waiting tasks whose reasons are looked at: each costs a look into the database.
-    pub const LOOKED_AT: u32 = 20;
-}
-
-/// Tasks that wait for the same reason.
+/// Queued tasks that wait for the same reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingCount {
     /// Why.
@@ -662,13 +667,18 @@ pub struct StatsGroup {
     pub waiting: Spread,
     /// How long their attempts have run together.
     pub running: Spread,
+    /// Processor time of all of them together, in milliseconds, as far as it is known.
+    pub cpu_ms: u64,
+    /// The most resident memory that one of them has used at a time, in bytes.
+    pub peak_memory_bytes: u64,
 }
 
 impl StatsGroup {
     /// How many of a hundred have passed, of those that nobody has cancelled.
     pub fn success_percent(&self) -> Option<u64> {
         let judged = self.passed + self.failed + self.error + self.timeout;
-        (judged > 0).then(|| (self.passed * 100 + judged / 2) / judged)
+        // Rounded down: not all have passed where a hundred stands.
+        (judged > 0).then(|| self.passed * 100 / judged)
     }
 }
 
@@ -718,8 +728,10 @@ pub struct DatabaseView {
     pub path: String,
     /// Tasks.
     pub tasks: u64,
-    /// Sessions.
+    /// Sessions, those of attempts included.
     pub sessions: u64,
+    /// Notes, questions and files kept with tasks.
+    pub said: u64,
     /// Entries of the history.
     pub events: u64,
     /// The hash of the last of them.

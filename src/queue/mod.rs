@@ -245,31 +245,39 @@ pub fn reason(task: &Waiting<'_>, limits: &Limits, usage: &Usage, now: Timestamp
             because(ReasonCode::Begin, format!("starts in {wait}"))
         };
     }
+    let code = reason_of_ready(limits, usage, task.provider, task.lane);
+    let because = |detail: String| Some(Reason { code, detail });
     match admit(limits, usage, task.provider, task.lane) {
-        Ok(()) => because(ReasonCode::Slots, "its turn is next".into()),
-        Err(Block::Closed(Closed::Paused)) => {
-            because(ReasonCode::Held, "the queue is paused: 'autodev resume' starts it again".into())
-        }
+        Ok(()) => because("its turn is next".into()),
+        Err(Block::Closed(Closed::Paused)) => because("the queue is paused: 'autodev resume' starts it again".into()),
         Err(Block::Closed(Closed::Draining)) => {
-            because(ReasonCode::Held, "the queue is draining: 'autodev resume' starts it again".into())
+            because("the queue is draining: 'autodev resume' starts it again".into())
         }
         Err(Block::Closed(Closed::Config)) => {
-            because(ReasonCode::Config, "the configuration is wrong: 'autodev config check' says where".into())
+            because("the configuration is wrong: 'autodev config check' says where".into())
         }
         Err(Block::Closed(Closed::LowDisk)) => {
-            because(ReasonCode::LowDisk, "too little room is left on the disk: 'autodev doctor' says how much".into())
+            because("too little room is left on the disk: 'autodev doctor' says how much".into())
         }
-        Err(Block::Slots) => because(ReasonCode::Slots, taken(limits.slots)),
-        Err(Block::Provider) if limits.paused_providers.iter().any(|p| p == task.provider) => because(
-            ReasonCode::Held,
-            format!("provider {0} is paused: 'autodev resume --provider {0}' starts it again", task.provider),
-        ),
-        Err(Block::Provider) => {
-            because(ReasonCode::ProviderLimit, format!("all slots of provider {} are taken", task.provider))
+        Err(Block::Slots) => because(taken(limits.slots)),
+        Err(Block::Provider) if limits.paused_providers.iter().any(|p| p == task.provider) => {
+            because(format!("provider {0} is paused: 'autodev resume --provider {0}' starts it again", task.provider))
         }
-        Err(Block::Directory) => {
-            because(ReasonCode::RepoLock, format!("another {} task works in its directory", task.provider))
-        }
+        Err(Block::Provider) => because(format!("all slots of provider {} are taken", task.provider)),
+        Err(Block::Directory) => because(format!("another {} task works in its directory", task.provider)),
+    }
+}
+
+/// Why a task does not run that nothing but limits keeps from it.
+pub fn reason_of_ready(limits: &Limits, usage: &Usage, provider: &str, lane: LaneId) -> ReasonCode {
+    match admit(limits, usage, provider, lane) {
+        Ok(()) | Err(Block::Slots) => ReasonCode::Slots,
+        Err(Block::Closed(Closed::Paused | Closed::Draining)) => ReasonCode::Held,
+        Err(Block::Closed(Closed::Config)) => ReasonCode::Config,
+        Err(Block::Closed(Closed::LowDisk)) => ReasonCode::LowDisk,
+        Err(Block::Provider) if limits.paused_providers.iter().any(|paused| paused == provider) => ReasonCode::Held,
+        Err(Block::Provider) => ReasonCode::ProviderLimit,
+        Err(Block::Directory) => ReasonCode::RepoLock,
     }
 }
 

@@ -411,6 +411,7 @@ impl Session {
             recording_sha256: String::new(),
             recording_lost: 0,
             leftovers: 0,
+            used: None,
             boot_id: String::new(),
         }
     }

@@ -6,7 +6,6 @@ pub mod link;
 pub mod names;
 pub mod roster;
 pub mod sweep;
-pub mod usage;
 
 pub use launch::{Launched, launch};
 pub use link::{Link, LinkError};

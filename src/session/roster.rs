@@ -2,12 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, timeout};
 
 use crate::id::{AttemptId, SessionName, TaskId, Uid};
-use crate::protocol::keeper::{How, KeeperStatus};
+use crate::protocol::keeper::{How, KeeperStatus, Usage};
 use crate::protocol::view::SessionState;
+
+/// Keepers say within this what their sessions use, or what they said before is shown.
+const MEASURE_LIMIT: Duration = Duration::from_millis(250);
 
 /// An order to a session. The attendant of the session passes them on in the order in
 /// which they were given, whether its keeper is ready yet or not.
@@ -19,6 +24,8 @@ pub enum Order {
     Freeze(bool),
     /// Ask its keeper once more, should it not answer.
     Look,
+    /// Ask its keeper what its processes use.
+    Measure,
 }
 
 /// What is known of a live session beyond its row.
@@ -37,6 +44,10 @@ pub struct Live {
     pub pid: Option<u32>,
     /// What the keeper last said.
     pub status: KeeperStatus,
+    /// The keeper can say what the processes use.
+    pub measures: bool,
+    /// What they used when it last said so, and when that was.
+    pub usage: Option<(Usage, Instant)>,
 }
 
 #[derive(Debug)]
@@ -47,7 +58,14 @@ struct Entry {
 
 /// All live sessions. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Roster(Arc<Mutex<HashMap<Uid, Entry>>>);
+pub struct Roster(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    entries: Mutex<HashMap<Uid, Entry>>,
+    /// A keeper has said what its session uses, or a session has left.
+    measured: Notify,
+}
 
 impl Roster {
     /// Enters a session whose keeper is about to be made or met. The receiver belongs to
@@ -62,6 +80,8 @@ impl Roster {
             keeper_version: None,
             pid: None,
             status: KeeperStatus::default(),
+            measures: false,
+            usage: None,
         };
         self.lock().insert(uid, Entry { live, orders });
         receiver
@@ -70,6 +90,7 @@ impl Roster {
     /// Takes a session off.
     pub fn leave(&self, uid: Uid) {
         self.lock().remove(&uid);
+        self.0.measured.notify_waiters();
     }
 
     /// Gives an order to an attempt's session, whose name nobody else ever has; `false`
@@ -95,6 +116,38 @@ impl Roster {
         if let Some(entry) = self.lock().get_mut(&uid) {
             change(&mut entry.live);
         }
+    }
+
+    /// A keeper has said what its session uses.
+    pub fn measured(&self, uid: Uid, usage: Usage) {
+        self.update(uid, |live| live.usage = Some((usage, Instant::now())));
+        self.0.measured.notify_waiters();
+    }
+
+    /// Has the keepers of these sessions say what they use. One that does not in time, or
+    /// cannot, is not waited for.
+    pub async fn measure(&self, sessions: impl IntoIterator<Item = Uid>) {
+        let begun = Instant::now();
+        let asked = |uid: &Uid| {
+            let all = self.lock();
+            all.get(uid).is_some_and(|entry| entry.live.measures && entry.orders.send(Order::Measure).is_ok())
+        };
+        let mut open: Vec<Uid> = sessions.into_iter().filter(asked).collect();
+        let all_said = async {
+            loop {
+                let said = self.0.measured.notified();
+                tokio::pin!(said);
+                // From here on nothing is missed.
+                said.as_mut().enable();
+                open.retain(|uid| self.get(*uid).is_some_and(|live| live.usage.is_none_or(|(_, at)| at < begun)));
+                if open.is_empty() {
+                    return;
+                }
+                said.await;
+            }
+        };
+        // What was said in time is there.
+        drop(timeout(MEASURE_LIMIT, all_said).await);
     }
 
     /// What is known of a session.
@@ -126,6 +179,6 @@ impl Roster {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Uid, Entry>> {
         // A panic while holding it cannot leave the map half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

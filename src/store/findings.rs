@@ -120,7 +120,17 @@ impl Glance {
                 let (status, counted, there): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
                 Ok(format!("{counted} {status} tasks are counted, {there} are there"))
             })?;
-            rows.collect()
+            let mut wrong = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            let waiting: i64 = conn.query_row(
+                "SELECT count(*) FROM (SELECT lane, cause, count(*) FROM tasks WHERE status = 'queued' GROUP BY lane, cause
+                 EXCEPT SELECT lane, cause, tasks FROM waiting)",
+                [],
+                |row| row.get(0),
+            )?;
+            if waiting > 0 {
+                wrong.push(format!("why tasks wait is counted wrongly in {waiting} places"));
+            }
+            Ok(wrong)
         })
     }
 

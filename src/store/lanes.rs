@@ -1,4 +1,4 @@
-//! Heads of lanes, found out anew. Triggers keep them; this is for when a row says what the
+//! Heads of lanes and what waits in them, found out anew. Triggers keep both; this is for when a row says what the
 //! triggers cannot have written: after a restore, or when a page has been damaged.
 
 use rusqlite::{Connection, params};
@@ -14,5 +14,15 @@ pub(super) fn set_heads(conn: &Connection, lane: Option<LaneId>) -> rusqlite::Re
           WHERE ?1 IS NULL OR id = ?1",
     )?
     .execute(params![lane.map(|lane| lane.0)])?;
+    Ok(())
+}
+
+/// Counts what waits, and for what, anew.
+pub(super) fn count_waiting(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute("DELETE FROM waiting", [])?;
+    conn.execute(
+        "INSERT INTO waiting SELECT lane, cause, count(*) FROM tasks WHERE status = 'queued' GROUP BY lane, cause",
+        [],
+    )?;
     Ok(())
 }

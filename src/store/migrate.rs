@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("../../schema/0001_init.sql"),
     include_str!("../../schema/0002_recovery.sql"),
     include_str!("../../schema/0003_inside.sql"),
+    include_str!("../../schema/0004_figures.sql"),
 ];
 
 /// How long another program with the database open may keep us waiting.

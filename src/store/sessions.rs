@@ -73,10 +73,12 @@ pub(super) fn end_attempt(tx: &mut Tx<'_>, attempt: AttemptId, end: AttemptEnd) 
 }
 
 fn write_record(tx: &Tx<'_>, session: i64, record: &ExitRecord) -> rusqlite::Result<()> {
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     tx.conn
         .prepare_cached(
             "UPDATE sessions SET started_at = coalesce(?2, started_at), ended_at = ?3, exit_code = ?4,
-                 recording_bytes = ?5, recording_sha256 = ?6
+                 recording_bytes = ?5, recording_sha256 = ?6, ran_ms = ?7, cpu_ms = ?8, peak_memory = ?9,
+                 peak_processes = ?10
               WHERE id = ?1",
         )?
         .execute(params![
@@ -84,8 +86,12 @@ fn write_record(tx: &Tx<'_>, session: i64, record: &ExitRecord) -> rusqlite::Res
             record.started_at.map(|s| s.0),
             record.ended_at.0,
             record.exit.shell_code(),
-            i64::try_from(record.recording_bytes).unwrap_or(i64::MAX),
+            number(record.recording_bytes),
             record.recording_sha256,
+            record.used.map(|used| number(used.ran_ms)),
+            record.used.map(|used| number(used.cpu_ms)),
+            record.used.map(|used| number(used.peak_memory_bytes)),
+            record.used.map(|used| used.peak_processes),
         ])?;
     Ok(())
 }

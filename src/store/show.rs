@@ -82,7 +82,7 @@ fn attempts(conn: &Connection, live: &Path, task: TaskId) -> rusqlite::Result<Ve
     let mut statement = conn.prepare_cached(
         "SELECT a.number, s.name, a.provider, a.model, s.argv, a.claimed_at, a.started_at, a.ended_at, a.outcome,
                 a.exit_code, a.error, s.recording_path, s.recording_offset, s.recording_bytes, s.recording_sha256,
-                a.conversation, a.resumed
+                a.conversation, a.resumed, s.cpu_ms, s.peak_memory, s.peak_processes
            FROM attempts AS a JOIN sessions AS s ON s.id = a.session WHERE a.task = ?1 ORDER BY a.number",
     )?;
     let rows = statement.query_map([task.0], |row| {
@@ -103,6 +103,9 @@ fn attempts(conn: &Connection, live: &Path, task: TaskId) -> rusqlite::Result<Ve
             error: row.get(10)?,
             conversation: row.get(15)?,
             resumed: row.get(16)?,
+            cpu_ms: positive(row, 17)?,
+            peak_memory_bytes: positive(row, 18)?,
+            peak_processes: row.get(19)?,
         })
     })?;
     rows.collect()
@@ -122,13 +125,17 @@ fn recording(
         (None, Some(_)) => live.join(directory).display().to_string(),
         (None, None) => return Ok(None),
     };
-    let number = |value: Option<i64>| value.and_then(|v| u64::try_from(v).ok());
     Ok(Some(RecordingView {
         path,
-        pack_offset: number(row.get(column + 1)?),
-        bytes: number(row.get(column + 2)?).unwrap_or(0),
+        pack_offset: positive(row, column + 1)?,
+        bytes: positive(row, column + 2)?.unwrap_or(0),
         sha256: row.get(column + 3)?,
     }))
+}
+
+/// A number that is not below zero, where there is one.
+fn positive(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    Ok(row.get::<_, Option<i64>>(column)?.and_then(|value| u64::try_from(value).ok()))
 }
 
 /// Tasks by status, every status.
@@ -150,7 +157,8 @@ pub(super) fn lane(conn: &Connection, task: TaskId) -> Result<LaneId, Failure> {
 }
 
 const SESSION: &str = "name, uid, tool, mode, state, keeper_pid, created_at, ended_at, exit_code, dir, task, columns, \
-                       rows, started_at, recording_path, recording_offset, recording_bytes, recording_sha256";
+                       rows, started_at, recording_path, recording_offset, recording_bytes, recording_sha256, \
+                       cpu_ms, peak_memory, peak_processes";
 
 /// A session as far as its row knows it; what only a living keeper knows is left out.
 fn session_view(row: &Row<'_>, live: &Path) -> rusqlite::Result<SessionView> {
@@ -180,9 +188,11 @@ fn session_view(row: &Row<'_>, live: &Path) -> rusqlite::Result<SessionView> {
         watchers: 0,
         columns: row.get(11)?,
         rows: row.get(12)?,
-        cpu_ms: None,
+        cpu_ms: positive(row, 18)?,
         memory_bytes: None,
         processes: None,
+        peak_memory_bytes: positive(row, 19)?,
+        peak_processes: row.get(20)?,
         socket: None,
     })
 }

@@ -3,6 +3,7 @@
 mod batches;
 mod claims;
 mod dependencies;
+mod figures;
 mod history;
 mod listings;
 mod opening;
@@ -195,6 +196,7 @@ fn record(session: &SessionName, exit: Exit) -> ExitRecord {
         recording_sha256: "ab".into(),
         recording_lost: 0,
         leftovers: 0,
+        used: None,
         boot_id: "boot".into(),
     }
 }

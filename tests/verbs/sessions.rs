@@ -2,7 +2,7 @@ use super::{column, json, running, text};
 use crate::common::{Instance, vanishes};
 
 /// Every name that a session has in JSON: scripts rely on them.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 22] = [
     "name",
     "tool",
     "mode",
@@ -18,6 +18,9 @@ const FIELDS: [&str; 19] = [
     "rows",
     "cpu_ms",
     "memory_bytes",
+    "processes",
+    "peak_memory_bytes",
+    "peak_processes",
     "keeper_pid",
     "keeper_version",
     "exit_code",
@@ -42,7 +45,7 @@ fn live_ones_and_all() {
     names.sort();
     assert_eq!(names, ["1.1", "mine"]);
     let text = instance.ok(&["sessions"]);
-    assert!(text.lines().all(|line| line.split('\t').count() == 11) && !text.contains('\x1b'), "{text}");
+    assert!(text.lines().all(|line| line.split('\t').count() == 12) && !text.contains('\x1b'), "{text}");
     gate.write("\n");
     instance.wait(task);
     let ended = instance.json(&["sessions", "--all"]);
@@ -78,4 +81,37 @@ fn the_newest_and_a_word_about_the_others() {
         assert_eq!(column(&json(&output), "name").join(" "), shown, "{args:?}");
         assert_eq!(text(&output.stderr), note, "{args:?}");
     }
+}
+
+/// What is used is asked of the keeper, which knows it whatever becomes of the daemon.
+#[test]
+fn what_is_used() {
+    let instance = Instance::new();
+    let (begun, gate) = (instance.fifo("begun"), instance.fifo("gate"));
+    // Works, holds 30 MB, and has another process beside it.
+    let script = format!(
+        "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 1000 & x=$(head -c 30000000 /dev/zero | tr '\\0' x); \
+         echo > {}; read y < {}; kill $!",
+        begun.path(),
+        gate.path()
+    );
+    let task = instance.submit(&[], &script);
+    begun.read();
+    instance.kill_daemon();
+    let live = instance.json(&["sessions"])[0].clone();
+    let number = |of: &serde_json::Value, name: &str| of[name].as_u64().unwrap_or_else(|| panic!("{name}: {of:#}"));
+    assert!(number(&live, "cpu_ms") > 0 && number(&live, "processes") >= 2, "{live:#}");
+    assert!(number(&live, "memory_bytes") > 30_000_000, "{live:#}");
+    assert!(number(&live, "peak_memory_bytes") >= number(&live, "memory_bytes"), "{live:#}");
+    gate.write("\n");
+    assert_eq!(instance.wait(task), "passed");
+    let attempt = instance.json(&["show", &task.to_string()])["attempts"][0].clone();
+    assert!(number(&attempt, "cpu_ms") >= number(&live, "cpu_ms"), "{attempt:#}");
+    assert!(number(&attempt, "peak_memory_bytes") > 30_000_000, "{attempt:#}");
+    assert!(number(&attempt, "peak_processes") >= number(&live, "processes"), "{attempt:#}");
+    let stats = instance.json(&["stats"]);
+    assert_eq!(number(&stats["all"], "cpu_ms"), number(&attempt, "cpu_ms"));
+    assert_eq!(number(&stats["all"], "peak_memory_bytes"), number(&attempt, "peak_memory_bytes"));
+    let ended = instance.json(&["sessions", "--all"])[0].clone();
+    assert_eq!((&ended["cpu_ms"], &ended["memory_bytes"]), (&attempt["cpu_ms"], &serde_json::Value::Null));
 }

@@ -45,6 +45,8 @@ const STORE_PAUSE: Duration = Duration::from_secs(5);
 /// Between tries to reach a keeper that lives but does not answer: doubles up to the
 /// second. A socket gives no event when somebody begins to listen on it.
 const RECONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// The first version of keepers that say what their session uses.
+const MEASURES: u16 = 5;
 /// Longest argument that is stored to be shown, in bytes: a prompt is not.
 const MAX_SHOWN: usize = 200;
 /// It may be a newer keeper's.
@@ -162,6 +164,7 @@ impl Attendant {
         self.daemon.roster.update(self.uid, |live| {
             live.keeper_pid = Some(hello.pid);
             live.keeper_version = Some(hello.build.clone());
+            live.measures = hello.version >= MEASURES;
             live.state = if hello.child == 0 { SessionState::Starting } else { SessionState::Running };
             if hello.child != 0 {
                 live.pid = Some(hello.child);
@@ -226,6 +229,11 @@ impl Attendant {
                     }
                     // It answers.
                     Order::Look => {}
+                    Order::Measure => {
+                        if let Err(error) = link.send(&ToKeeper::Measure).await {
+                            tracing::debug!(session = %self.name, %error, "the keeper cannot be asked what is used");
+                        }
+                    }
                 },
                 () = until(self.limit.deadline()) => self.limit_reached().await,
                 () = until(self.give_up) => {
@@ -273,6 +281,7 @@ impl Attendant {
                     self.pass_freeze(link).await;
                 }
             }
+            FromKeeper::Usage(usage) => self.daemon.roster.measured(self.uid, usage),
             FromKeeper::Intruder { pid, what } => {
                 let inside = Inside { pid, keeper: None };
                 let session = Some(self.uid);

@@ -58,6 +58,8 @@ impl Attendant {
                     Order::Stop(how) => self.must_stop(how),
                     Order::Freeze(frozen) => self.freeze(frozen),
                     Order::Look => pause = RECONNECT_PAUSE.0,
+                    // Nobody is there to ask.
+                    Order::Measure => {}
                 },
                 () = until(self.give_up) => {
                     tracing::warn!(session = %self.name, "it is to end, and its keeper does not answer: killed");

@@ -7,15 +7,13 @@ use super::{aside, fault};
 use crate::clock::Timestamp;
 use crate::daemon::Daemon;
 use crate::daemon::tally::Tally;
-use crate::id::TaskId;
+use crate::id::{AttemptId, TaskId};
 use crate::process;
 use crate::protocol::Fault;
 use crate::protocol::hello::BUILD;
-use crate::protocol::request::{Filter, ListQuery, Listing, StatsBy};
-use crate::protocol::view::{Count, DatabaseView, SessionView, StatsView, StatusView, WaitingCount};
-use crate::queue::Limits;
+use crate::protocol::request::{ListQuery, StatsBy};
+use crate::protocol::view::{DatabaseView, SessionView, StatsView, StatusView};
 use crate::store;
-use crate::task::Status;
 
 /// Tasks read at once: others are answered in between.
 const CHUNK: u32 = 2_000;
@@ -24,7 +22,7 @@ const CHUNK: u32 = 2_000;
 pub(in crate::daemon) async fn status(daemon: &Arc<Daemon>) -> Result<StatusView, Fault> {
     let tasks = daemon.store.counts().await.map_err(fault)?;
     let limits = daemon.limits();
-    let waiting = waiting(daemon, &tasks, &limits).await?;
+    let waiting = daemon.store.waiting(limits.clone()).await.map_err(fault)?;
     let last_event = daemon.store.last_event().await.map_err(fault)?;
     let slots_used = tasks.iter().filter(|c| c.state.is_active()).map(|c| c.tasks).sum::<u64>();
     Ok(StatusView {
@@ -48,25 +46,6 @@ pub(in crate::daemon) async fn status(daemon: &Arc<Daemon>) -> Result<StatusView
     })
 }
 
-/// Why the next tasks in the queue wait.
-async fn waiting(daemon: &Arc<Daemon>, tasks: &[Count], limits: &Limits) -> Result<Vec<WaitingCount>, Fault> {
-    // Mostly nothing waits.
-    if !tasks.iter().any(|count| count.state == Status::Queued && count.tasks > 0) {
-        return Ok(Vec::new());
-    }
-    let filter = Filter { states: vec![Status::Queued], ..Filter::default() };
-    let query = ListQuery { listing: Listing::Live, filter, limit: StatusView::LOOKED_AT, cursor: None };
-    let page = daemon.store.list(query, limits.clone()).await.map_err(fault)?;
-    let mut counts: Vec<WaitingCount> = Vec::new();
-    for reason in page.tasks.into_iter().filter_map(|task| Some(task.reason?.code)) {
-        match counts.iter_mut().find(|count| count.reason == reason) {
-            Some(count) => count.tasks += 1,
-            None => counts.push(WaitingCount { reason, tasks: 1 }),
-        }
-    }
-    Ok(counts)
-}
-
 /// What has ended since then.
 pub(in crate::daemon) async fn stats(
     daemon: &Arc<Daemon>,
@@ -74,15 +53,23 @@ pub(in crate::daemon) async fn stats(
     by: Option<StatsBy>,
 ) -> Result<StatsView, Fault> {
     let mut tally = Tally::new(since, Timestamp::now(), by);
-    let mut after = (Timestamp(since.0.saturating_sub(1)), TaskId(i64::MAX));
+    let before = Timestamp(since.0.saturating_sub(1));
+    let mut after = (before, TaskId(i64::MAX));
     loop {
-        let (tasks, failures) = daemon.store.ended(after, CHUNK).await.map_err(fault)?;
+        let tasks = daemon.store.ended(after, CHUNK).await.map_err(fault)?;
         let Some(last) = tasks.last() else { break };
         after = (last.ended_at, last.id);
         tasks.iter().for_each(|task| tally.task(task));
+    }
+    let mut after = (before, AttemptId { task: TaskId(i64::MAX), number: 0 });
+    loop {
+        let failures = daemon.store.failures(after, CHUNK).await.map_err(fault)?;
+        let Some(last) = failures.last() else { break };
+        after = (last.at, last.attempt);
         failures.into_iter().for_each(|failed| tally.failure(failed));
     }
-    Ok(tally.view())
+    // A million times are sorted.
+    aside(daemon, move |_| Ok(tally.view())).await
 }
 
 /// How large the database is.
@@ -100,6 +87,7 @@ pub(in crate::daemon) async fn database(daemon: &Arc<Daemon>) -> Result<Database
         path: daemon.paths.database().to_string_lossy().into_owned(),
         tasks: number(extent.tasks),
         sessions: number(extent.sessions),
+        said: number(extent.said),
         events: number(head.seq),
         head: head.hash,
         bytes: number(extent.bytes),

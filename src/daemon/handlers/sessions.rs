@@ -1,14 +1,15 @@
-//! Sessions as they are now: the stored row, what the keeper says, what `/proc` says.
+//! Sessions as they are now: the stored row, what the keeper says, where the program is.
 
 use std::sync::Arc;
 
 use super::{fault, named};
 use crate::daemon::Daemon;
 use crate::id::{SessionName, Uid};
+use crate::process;
 use crate::protocol::keeper::How;
 use crate::protocol::view::SessionView;
 use crate::protocol::{Fault, Reply};
-use crate::session::{Order, names, usage};
+use crate::session::{Order, names};
 use crate::task::{Actor, Event};
 
 pub(super) async fn list(daemon: &Arc<Daemon>, all: bool, before: Option<Uid>, limit: u32) -> Result<Reply, Fault> {
@@ -31,6 +32,7 @@ pub(super) async fn view(daemon: &Arc<Daemon>, session: SessionView) -> Result<R
 
 /// Adds what only a live keeper and its processes know.
 pub(super) async fn live(daemon: &Arc<Daemon>, mut sessions: Vec<SessionView>) -> Vec<SessionView> {
+    daemon.roster.measure(sessions.iter().map(|session| session.session_id)).await;
     for session in &mut sessions {
         let Some(live) = daemon.roster.get(session.session_id) else { continue };
         session.state = live.state;
@@ -40,6 +42,13 @@ pub(super) async fn live(daemon: &Arc<Daemon>, mut sessions: Vec<SessionView>) -
         if live.status.columns > 0 {
             (session.columns, session.rows) = (live.status.columns, live.status.rows);
         }
+        if let Some((usage, _)) = live.usage {
+            session.cpu_ms = Some(usage.cpu_ms);
+            session.memory_bytes = Some(usage.memory_bytes);
+            session.processes = Some(usage.processes);
+            session.peak_memory_bytes = Some(usage.peak_memory_bytes);
+            session.peak_processes = Some(usage.peak_processes);
+        }
         session.writers = live.status.writers;
         session.watchers = live.status.watchers;
         if let Some(recording) = &mut session.recording {
@@ -47,7 +56,6 @@ pub(super) async fn live(daemon: &Arc<Daemon>, mut sessions: Vec<SessionView>) -
         }
     }
     let paths = daemon.paths.clone();
-    // Looking through all of /proc takes milliseconds.
     let looked = tokio::task::spawn_blocking(move || {
         for session in sessions.iter_mut().filter(|session| session.keeper_pid.is_some()) {
             let directory = paths.session_directory(&session.name, session.session_id);
@@ -55,15 +63,8 @@ pub(super) async fn live(daemon: &Arc<Daemon>, mut sessions: Vec<SessionView>) -
             let keeper: Option<crate::paths::KeeperFile> = keeper.and_then(|text| serde_json::from_slice(&text).ok());
             session.socket = keeper.map(|keeper| keeper.socket.to_string_lossy().into_owned());
         }
-        let keepers: Vec<u32> = sessions.iter().filter_map(|s| s.keeper_pid).collect();
-        let used = usage::of_keepers(&keepers);
         for session in &mut sessions {
-            if let Some(usage) = session.keeper_pid.and_then(|keeper| used.get(&keeper)) {
-                session.cpu_ms = u64::try_from(usage.cpu.as_millis()).ok();
-                session.memory_bytes = Some(usage.memory);
-                session.processes = Some(usage.processes);
-            }
-            if let Some(directory) = session.pid.and_then(usage::current_directory) {
+            if let Some(directory) = session.pid.and_then(process::current_directory) {
                 session.current_directory = directory;
             }
         }

@@ -10,7 +10,7 @@ use crate::id::Uid;
 pub use wire::{BadMessage, MAX_FRAME, Whole, output, split};
 
 /// The version this code speaks. Raised when messages or fields are added.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 /// Most output bytes in one frame, so that keys never wait long behind output.
 pub const MAX_OUTPUT: usize = 64 * 1024;
 /// Bytes of a picture in its first frame. One of so many goes on as output, in parts of so
@@ -150,6 +150,8 @@ pub enum ToKeeper {
     /// A text without those values, for what is kept elsewhere. Answered by `Redacted`. Since
     /// version 4.
     Redact(Vec<u8>),
+    /// What do the session's processes use? Answered by `Usage`. Since version 5.
+    Measure,
 }
 
 /// What programs may ask of the terminal they believe to be in.
@@ -253,6 +255,8 @@ pub enum FromKeeper {
     },
     /// The text that was asked for. Since version 4.
     Redacted(Vec<u8>),
+    /// What the session's processes use. Since version 5.
+    Usage(Usage),
 }
 
 /// Who the keeper is and how far it has come.
@@ -314,6 +318,21 @@ pub struct KeeperStatus {
     /// Milliseconds that the program has run, without those in which it was frozen or the
     /// machine slept. Not known before version 3.
     pub ran_ms: Option<u64>,
+}
+
+/// What the processes of a session use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Processor time of all of them, those that have ended included, in milliseconds.
+    pub cpu_ms: u64,
+    /// Resident memory now, in bytes; pages that several share count for each.
+    pub memory_bytes: u64,
+    /// Processes now.
+    pub processes: u32,
+    /// The most memory there was at a time, as far as anybody has looked.
+    pub peak_memory_bytes: u64,
+    /// The most processes there were at a time, as far as anybody has looked.
+    pub peak_processes: u32,
 }
 
 /// Why a keeper refuses.

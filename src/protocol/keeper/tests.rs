@@ -41,6 +41,7 @@ fn to_keeper() -> Vec<ToKeeper> {
         ToKeeper::Below,
         ToKeeper::Blot(vec!["a secret".into(), "another".into()]),
         ToKeeper::Redact(b"a text".to_vec()),
+        ToKeeper::Measure,
     ]
 }
 
@@ -73,6 +74,7 @@ fn from_keeper() -> Vec<FromKeeper> {
         FromKeeper::Below { row: 7 },
         FromKeeper::Intruder { pid: 7, what: "send".into() },
         FromKeeper::Redacted(b"a text".to_vec()),
+        FromKeeper::Usage(Usage { cpu_ms: 1, memory_bytes: 2, processes: 3, peak_memory_bytes: 4, peak_processes: 5 }),
     ]
 }
 

@@ -4,7 +4,7 @@
 //! text or byte field is a u32 length and its bytes, except where it is the last field
 //! and takes the rest.
 
-use super::{Attach, FromKeeper, How, KeeperHello, KeeperStatus, Looks, Phase, RefusedCode, Role, ToKeeper};
+use super::{Attach, FromKeeper, How, KeeperHello, KeeperStatus, Looks, Phase, RefusedCode, Role, ToKeeper, Usage};
 use crate::id::Uid;
 
 /// Longest frame after its length field, in bytes.
@@ -88,6 +88,7 @@ impl ToKeeper {
             ToKeeper::Below => Out::new(17).done(),
             ToKeeper::Blot(values) => values.iter().fold(Out::new(18), |out, value| out.bytes(value.as_bytes())).done(),
             ToKeeper::Redact(text) => Out::new(19).bytes(text).done(),
+            ToKeeper::Measure => Out::new(20).done(),
         }
     }
 
@@ -152,10 +153,11 @@ impl ToKeeper {
                     ToKeeper::Blot(values)
                 }
                 19 => ToKeeper::Redact(r.bytes()?),
+                20 => ToKeeper::Measure,
                 _ => return None,
             })
         })();
-        known(message, kind, 1..=19)
+        known(message, kind, 1..=20)
     }
 }
 
@@ -199,6 +201,13 @@ impl FromKeeper {
             FromKeeper::Below { row } => Out::new(76).u16(*row).done(),
             FromKeeper::Intruder { pid, what } => Out::new(77).u32(*pid).bytes(what.as_bytes()).done(),
             FromKeeper::Redacted(text) => Out::new(78).bytes(text).done(),
+            FromKeeper::Usage(u) => Out::new(79)
+                .u64(u.cpu_ms)
+                .u64(u.memory_bytes)
+                .u32(u.processes)
+                .u64(u.peak_memory_bytes)
+                .u32(u.peak_processes)
+                .done(),
         }
     }
 
@@ -248,10 +257,17 @@ impl FromKeeper {
                 76 => FromKeeper::Below { row: r.u16()? },
                 77 => FromKeeper::Intruder { pid: r.u32()?, what: r.text()? },
                 78 => FromKeeper::Redacted(r.bytes()?),
+                79 => FromKeeper::Usage(Usage {
+                    cpu_ms: r.u64()?,
+                    memory_bytes: r.u64()?,
+                    processes: r.u32()?,
+                    peak_memory_bytes: r.u64()?,
+                    peak_processes: r.u32()?,
+                }),
                 _ => return None,
             })
         })();
-        known(message, kind, 64..=78)
+        known(message, kind, 64..=79)
     }
 }
 

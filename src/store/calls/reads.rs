@@ -3,9 +3,12 @@
 use crate::id::TaskId;
 use crate::protocol::reply::TaskPage;
 use crate::protocol::request::{EventsQuery, ListQuery, Select};
-use crate::protocol::view::{Brief, Count, EventView, TaskDetail, VerifyReport};
+use crate::protocol::view::{Brief, Count, EventView, TaskDetail, VerifyReport, WaitingCount};
 use crate::queue::{LaneId, Limits};
-use crate::store::{EndedCursor, EndedTask, Extent, FailedAttempt, Store, StoreError, events, list, show, stats};
+use crate::store::{
+    EndedCursor, EndedSince, EndedTask, Extent, FailedAttempt, FailedCursor, Store, StoreError, events, list, show,
+    stats,
+};
 
 /// Events that one question of [`Store::verify`] checks: others get in between.
 const VERIFY_CHUNK: u32 = 5_000;
@@ -105,22 +108,37 @@ impl Store {
         self.read(move |r| list::select(&mut r.conn, &select)).await
     }
 
-    /// Up to `most` tasks that have ended after a place, oldest first, each with its failed
-    /// attempts.
+    /// Up to `most` tasks that have ended after a place, oldest first.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn ended(
-        &self,
-        after: EndedCursor,
-        most: u32,
-    ) -> Result<(Vec<EndedTask>, Vec<FailedAttempt>), StoreError> {
-        self.read(move |r| {
-            let tasks = stats::ended(&r.conn, after, most)?;
-            let ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
-            Ok((tasks, stats::failures(&r.conn, &ids)?))
-        })
-        .await
+    pub async fn ended(&self, after: EndedCursor, most: u32) -> Result<Vec<EndedTask>, StoreError> {
+        self.read(move |r| stats::ended(&r.conn, after, most)).await
+    }
+
+    /// Up to `most` attempts after a place that did not succeed, and that nobody wanted to
+    /// end, oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn failures(&self, after: FailedCursor, most: u32) -> Result<Vec<FailedAttempt>, StoreError> {
+        self.read(move |r| stats::failures(&r.conn, after, most)).await
+    }
+
+    /// What has ended after an entry of the history, by up to `most` entries.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn ended_since(&self, after: i64, most: u32) -> Result<EndedSince, StoreError> {
+        self.read(move |r| stats::ended_since(&r.conn, after, most)).await
+    }
+
+    /// Queued tasks by reason. Costs what lanes somebody waits in cost, not tasks.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn waiting(&self, limits: Limits) -> Result<Vec<WaitingCount>, StoreError> {
+        self.read(move |r| stats::waiting(&r.conn, &limits)).await
     }
 
     /// How large the database is, in rows.

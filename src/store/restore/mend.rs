@@ -31,6 +31,7 @@ pub(super) fn mend(tx: &mut Tx<'_>) -> Result<(), Failure> {
         [],
     )?;
     lanes::set_heads(tx.conn, None)?;
+    lanes::count_waiting(tx.conn)?;
     Ok(())
 }
 

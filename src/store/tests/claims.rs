@@ -148,6 +148,16 @@ async fn heads_of_lanes_follow_every_change() {
         }
         let (kept, right) = heads(&stranger);
         assert_eq!(kept, right, "round {round}");
+        let wrong: i64 = stranger
+            .query_row(
+                "SELECT count(*) FROM (
+                     SELECT lane, cause, count(*) FROM tasks WHERE status = 'queued' GROUP BY lane, cause
+                     EXCEPT SELECT lane, cause, tasks FROM waiting WHERE tasks > 0)",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(wrong, 0, "round {round}");
     }
     let waiting: Vec<TaskId> = {
         let mut all = Vec::new();
