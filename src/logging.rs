@@ -1,11 +1,15 @@
 //! Structured logs of the programs: one line an event, fields named, secrets never.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -26,9 +30,9 @@ impl FormatTime for Clock {
     }
 }
 
-/// Sends log events to standard error. `filter` is a `tracing` filter such as `info` or
+/// Sends log events to standard error, which may go to the file `log`. `filter` is a `tracing` filter such as `info` or
 /// `autodev=debug`; a senseless one counts as `info`.
-pub fn start(filter: &str, form: Form) {
+pub fn start(filter: &str, form: Form, log: &Path) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     if form == Form::Text
         && is_journal()
@@ -42,7 +46,7 @@ pub fn start(filter: &str, form: Form) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(Clock)
-        .with_writer(std::io::stderr)
+        .with_writer(writer(log))
         // It would be told on standard error, and that this fails as well ends the thread.
         .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
@@ -52,6 +56,62 @@ pub fn start(filter: &str, form: Form) {
     };
     // A second start in one process (tests) keeps the first.
     drop(result);
+}
+
+/// Where lines go.
+fn writer(log: &Path) -> BoxMakeWriter {
+    match Bounded::of(log) {
+        Some(bounded) => BoxMakeWriter::new(Arc::new(bounded)),
+        None => BoxMakeWriter::new(io::stderr),
+    }
+}
+
+/// A log that is a file is set aside when it is as long as this, in bytes, and the one that
+/// was before it removed: a daemon may run for years.
+const LONGEST: u64 = 16 * 1024 * 1024;
+
+/// Standard error, where it goes to this file: then the file does not grow without bound.
+#[derive(Debug)]
+struct Bounded {
+    path: PathBuf,
+    /// How much is in it.
+    length: AtomicU64,
+}
+
+impl Bounded {
+    /// `None` where standard error goes somewhere else.
+    fn of(path: &Path) -> Option<Bounded> {
+        let (file, standard) = (path.metadata().ok()?, nix::sys::stat::fstat(io::stderr()).ok()?);
+        let same = (file.dev(), file.ino()) == (standard.st_dev, standard.st_ino);
+        same.then(|| Bounded { path: path.to_owned(), length: AtomicU64::new(file.len()) })
+    }
+
+    /// Sets the file aside, and lets standard error and output go to a new one.
+    fn begin_anew(&self) -> io::Result<()> {
+        let mut old = self.path.clone().into_os_string();
+        old.push(".1");
+        fs::rename(&self.path, old)?;
+        let new = File::options().create(true).append(true).mode(0o600).open(&self.path)?;
+        nix::unistd::dup2_stderr(&new)?;
+        nix::unistd::dup2_stdout(&new)?;
+        Ok(())
+    }
+}
+
+impl Write for &Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = io::stderr().write(bytes)?;
+        let length = self.length.fetch_add(written as u64, Ordering::Relaxed) + written as u64;
+        if length > LONGEST && self.length.swap(0, Ordering::Relaxed) > LONGEST {
+            // Where that fails the log goes on in the old file, and it is tried again later.
+            drop(self.begin_anew());
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// Whether standard error is systemd's journal, which takes fields as they are

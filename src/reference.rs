@@ -12,6 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::process::PidFd;
 use crate::socket;
+use crate::unit;
 
 /// Largest key, in bytes.
 const MAX_KEY: u64 = 64 * 1024;
@@ -107,6 +108,9 @@ fn text(from: impl Read) -> io::Result<String> {
 fn run(command: &str) -> io::Result<String> {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    for name in unit::SAID {
+        shell.env_remove(name);
+    }
     let mut child = shell.spawn()?;
     let deadline = Instant::now() + COMMAND_LIMIT;
     let output = child.stdout.take();

@@ -15,6 +15,10 @@ pub const SOCKET: &str = include_str!("../config/autodevd.socket");
 /// What the shipped units call themselves and the program.
 const NAME: &str = "autodevd";
 
+/// What a service manager says to the process it has started, and to no other.
+pub const SAID: [&str; 6] =
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+
 /// The units of one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
@@ -63,14 +67,20 @@ impl Unit {
         fs::metadata(link).is_ok_and(|found| found.is_file())
     }
 
-    /// The service for this program, with these variables.
-    pub fn service_text(&self, program: &Path, environment: &[(String, String)]) -> String {
+    /// The service for this program, with these variables; in the sandbox that the shipped one
+    /// only describes, if that is wanted.
+    pub fn service_text(&self, program: &Path, environment: &[(String, String)], sandbox: bool) -> String {
         let shipped = format!("ExecStart=%h/.local/bin/{NAME}");
         let mut ours = format!("ExecStart={}", quoted(&program.to_string_lossy()));
         for (name, value) in environment {
             ours.push_str(&format!("\nEnvironment={}", quoted(&format!("{name}={value}"))));
         }
-        SERVICE.replace(&shipped, &ours)
+        let text = SERVICE.replace(&shipped, &ours);
+        match sandbox {
+            // Only settings have no blank behind the mark.
+            true => text.lines().map(|line| format!("{}\n", setting_of(line).unwrap_or(line))).collect(),
+            false => text,
+        }
     }
 
     /// The socket.
@@ -79,9 +89,15 @@ impl Unit {
     }
 }
 
-/// As a unit file has a word: systemd.syntax(7).
+/// A setting that stands in the file as a comment.
+fn setting_of(line: &str) -> Option<&str> {
+    line.strip_prefix('#').filter(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))
+}
+
+/// As a unit file has a word: systemd.syntax(7). In a variable's value and in a program's path
+/// a dollar sign means nothing.
 fn quoted(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
     format!("\"{text}\"")
 }
 
@@ -100,9 +116,16 @@ mod tests {
     #[test]
     fn words_mean_nothing_to_systemd() {
         let unit = Unit { name: "autodevd-1".into(), directory: "/d".into() };
-        let text = unit.service_text(Path::new("/a b/autodevd"), &[("PATH".into(), "/100%/\"x\":$HOME\\".into())]);
+        let text =
+            unit.service_text(Path::new("/a b/autodevd"), &[("PATH".into(), "/100%/\"x\":$HOME\\".into())], false);
         assert!(
-            text.contains("\nExecStart=\"/a b/autodevd\"\nEnvironment=\"PATH=/100%%/\\\"x\\\":$$HOME\\\\\"\n"),
+            text.contains("\nExecStart=\"/a b/autodevd\"\nEnvironment=\"PATH=/100%%/\\\"x\\\":$HOME\\\\\"\n"),
+            "{text}"
+        );
+        assert!(text.contains("\n#NoNewPrivileges=yes\n"), "{text}");
+        let text = unit.service_text(Path::new("/autodevd"), &[], true);
+        assert!(
+            text.contains("\nNoNewPrivileges=yes\nRestrictSUIDSGID=yes\n") && text.starts_with("# The daemon"),
             "{text}"
         );
         assert!(unit.socket_text().contains("ListenStream=%t/autodev/autodevd-1.sock\n"));

@@ -33,7 +33,7 @@ const LAYERS: [&[&str]; 6] = [
 ];
 
 /// Within a layer: who may use whom all the same.
-const ALLOWED: [(&str, &str); 17] = [
+const ALLOWED: [(&str, &str); 18] = [
     ("door", "process"),
     ("door", "socket"),
     ("socket", "durable"),
@@ -46,6 +46,7 @@ const ALLOWED: [(&str, &str); 17] = [
     ("config", "reference"),
     ("reference", "process"),
     ("reference", "socket"),
+    ("reference", "unit"),
     ("logging", "clock"),
     ("config", "paths"),
     ("queue", "task"),

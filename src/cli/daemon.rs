@@ -198,6 +198,9 @@ fn logs(ctx: &Context, lines: usize, path: bool) -> Result<Status, Fault> {
         }
         return Ok(Status::OK);
     }
+    if super::service::is_active(ctx) {
+        return super::service::journal(ctx, lines, false);
+    }
     let end = logging::tail(&log, LOG_TAIL).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Fault::not_found(format!("there is no log yet at {}", log.display()))
             .hint("a daemon in the foreground or under systemd logs to its own standard error"),

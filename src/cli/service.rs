@@ -30,12 +30,14 @@ fail. It is not needed: without it the first command that needs a daemon starts 
 Sessions outlive the service: stopping, restarting and upgrading it leaves them alone.
 
 Keys that settings refer to as env:NAME are looked for in the service's environment, which
-is not that of your shell: use file:/PATH, or 'systemctl --user import-environment NAME'.
+is not that of your shell: use file:/PATH, or 'systemctl --user import-environment NAME' and
+then 'systemctl --user restart autodevd'.
 
 Examples:
   See what would be installed:
     autodev service install --print
   autodev service install
+  autodev service install --sandbox
   autodev service logs -f";
 
 #[derive(Debug, Subcommand)]
@@ -45,6 +47,10 @@ enum What {
         /// Only print the units
         #[arg(long)]
         print: bool,
+        /// Take from daemon and agents what no build needs; sudo and rootless containers no
+        /// longer work in them
+        #[arg(long)]
+        sandbox: bool,
     },
     /// Stop and disable the service, and remove its units; sessions run on
     Uninstall,
@@ -70,13 +76,13 @@ const PASSED_ON: [&str; 6] =
 /// # Errors
 /// Without systemd, or when it refuses.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
-    let unit = Unit::of(&ctx.paths).ok_or_else(|| Fault::usage("HOME is not set: there is no place for units"))?;
-    if matches!(args.what, What::Install { print: false } | What::Uninstall) {
+    let unit = Unit::of(&ctx.paths).ok_or_else(no_home)?;
+    if matches!(args.what, What::Install { print: false, .. } | What::Uninstall) {
         inside::only_people(ctx, "service", &Request::Reload)?;
     }
     match args.what {
-        What::Install { print: true } => print(ctx, &unit),
-        What::Install { print: false } => install(ctx, &unit),
+        What::Install { print: true, sandbox } => print(ctx, &unit, sandbox),
+        What::Install { print: false, sandbox } => install(ctx, &unit, sandbox),
         What::Uninstall => uninstall(ctx, &unit),
         What::Status => status(ctx, &unit),
         What::Logs { lines, follow } => logs(ctx, &unit, lines, follow),
@@ -84,7 +90,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
 }
 
 /// The units with this machine's paths.
-fn texts(unit: &Unit) -> Result<[(PathBuf, String); 2], Fault> {
+fn texts(unit: &Unit, sandbox: bool) -> Result<[(PathBuf, String); 2], Fault> {
     let program = client::program();
     let program = fs::canonicalize(&program).map_err(|error| {
         Fault::not_found(format!("{}: {error}", program.display())).hint("install 'autodevd' beside 'autodev'")
@@ -93,11 +99,14 @@ fn texts(unit: &Unit) -> Result<[(PathBuf, String); 2], Fault> {
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), env::var(name).ok().filter(|value| !value.is_empty())?)))
         .collect();
-    Ok([(unit.service_file(), unit.service_text(&program, &environment)), (unit.socket_file(), unit.socket_text())])
+    Ok([
+        (unit.service_file(), unit.service_text(&program, &environment, sandbox)),
+        (unit.socket_file(), unit.socket_text()),
+    ])
 }
 
-fn print(ctx: &Context, unit: &Unit) -> Result<Status, Fault> {
-    let texts = texts(unit)?;
+fn print(ctx: &Context, unit: &Unit, sandbox: bool) -> Result<Status, Fault> {
+    let texts = texts(unit, sandbox)?;
     if ctx.output.is_json() {
         let units = texts.map(|(path, text)| json!({ "path": path, "text": text }));
         ctx.output.json(&units)?;
@@ -108,13 +117,13 @@ fn print(ctx: &Context, unit: &Unit) -> Result<Status, Fault> {
     Ok(Status::OK)
 }
 
-fn install(ctx: &Context, unit: &Unit) -> Result<Status, Fault> {
+fn install(ctx: &Context, unit: &Unit, sandbox: bool) -> Result<Status, Fault> {
     // Nothing is written where nobody would read it.
     systemctl(&["show-environment"])?;
     let cannot =
         |path: &Path, error: &io::Error| Fault::internal(format!("{} cannot be written: {error}", path.display()));
     durable::directory(&unit.directory).map_err(|error| cannot(&unit.directory, &error))?;
-    for (path, text) in texts(unit)? {
+    for (path, text) in texts(unit, sandbox)? {
         fs::write(&path, text).map_err(|error| cannot(&path, &error))?;
         ctx.output.note(&format!("wrote {}", path.display()));
     }
@@ -125,9 +134,19 @@ fn install(ctx: &Context, unit: &Unit) -> Result<Status, Fault> {
         ctx.output.note("the daemon that ran is now started by the service; sessions go on");
     }
     systemctl(&["enable", "--quiet", &unit.service(), &unit.socket()])?;
+    // A socket cannot be bound for a service that runs already.
+    systemctl(&["stop", &unit.service()])?;
     systemctl(&["start", &unit.socket()])?;
-    systemctl(&["restart", &unit.service()])?;
+    systemctl(&["start", &unit.service()])?;
     linger(ctx);
+    let left: Vec<String> = env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("AUTODEV_") && !PASSED_ON.contains(&name.as_str()))
+        .collect();
+    if !left.is_empty() {
+        ctx.output
+            .note(&format!("note: the service does not get {}: 'autodev config set' keeps settings", left.join(", ")));
+    }
     said(ctx, unit, "installed")
 }
 
@@ -216,6 +235,22 @@ fn status(ctx: &Context, unit: &Unit) -> Result<Status, Fault> {
 
 fn property(unit: &Unit, name: &str) -> Result<String, Fault> {
     systemctl(&["show", "--property", name, "--value", &unit.service()])
+}
+
+/// The service runs: then its log is the journal's.
+pub(super) fn is_active(ctx: &Context) -> bool {
+    let unit = Unit::of(&ctx.paths).filter(|unit| unit.service_file().exists());
+    unit.is_some_and(|unit| property(&unit, "ActiveState").is_ok_and(|state| state == "active"))
+}
+
+/// Prints the service's log.
+pub(super) fn journal(ctx: &Context, lines: usize, follow: bool) -> Result<Status, Fault> {
+    let unit = Unit::of(&ctx.paths).ok_or_else(no_home)?;
+    logs(ctx, &unit, lines, follow)
+}
+
+fn no_home() -> Fault {
+    Fault::usage("HOME is not set: there is no place for units")
 }
 
 fn logs(ctx: &Context, unit: &Unit, lines: usize, follow: bool) -> Result<Status, Fault> {

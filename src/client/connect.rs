@@ -61,8 +61,14 @@ pub(super) fn connect(paths: &Paths, start: Start) -> Result<UnixStream, Fault> 
         }
         may_start(start)?;
         starts += 1;
-        if starts == 1 && start::by_manager(paths)? {
-            continue;
+        if starts == 1 {
+            match start::by_manager(paths, deadline) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                // Another daemon was quicker.
+                Err(_) if FileLock::is_held(&lock).is_ok_and(|held| held) => continue,
+                Err(fault) => return Err(fault),
+            }
         }
         match start::start(paths, deadline)? {
             Some(fault) if starts >= MAX_STARTS => return Err(fault),
@@ -85,8 +91,13 @@ fn may_start(start: Start) -> Result<(), Fault> {
     }
 }
 
-/// A connection, if the socket that the lock file names can be connected to.
+/// A connection, if a daemon serves and can be connected to. Without one the socket may be
+/// the service manager's, which would start one for whoever only wants to know.
 pub(super) fn try_connect(paths: &Paths, limit: Duration) -> Result<Option<UnixStream>, Fault> {
+    let lock = paths.daemon_lock();
+    if !FileLock::is_held(&lock).map_err(|e| unreadable(&lock, &e))? {
+        return Ok(None);
+    }
     let path = match read_lock_file(&paths.daemon_lock())? {
         Some(file) => file.socket,
         None => return Ok(None),

@@ -17,7 +17,7 @@ use crate::paths::Paths;
 use crate::protocol::ready::Ready;
 use crate::protocol::{Fault, FaultCode};
 use crate::socket;
-use crate::unit::Unit;
+use crate::unit::{self, Unit};
 
 /// Within this a daemon is found, asked to bind its socket anew, or started: as long as
 /// the longest recovery may take.
@@ -33,25 +33,38 @@ const MAX_ANSWER: u64 = 64 * 1024;
 ///
 /// # Errors
 /// When it does not start.
-pub(super) fn by_manager(paths: &Paths) -> Result<bool, Fault> {
+pub(super) fn by_manager(paths: &Paths, deadline: Instant) -> Result<bool, Fault> {
     let Some(unit) = Unit::of(paths).filter(Unit::is_enabled) else { return Ok(false) };
+    let failed = |why: &dyn std::fmt::Display| {
+        Fault::new(FaultCode::Unreachable, format!("systemd cannot start the daemon: {why}"))
+            .hint("'autodev service logs' may say why")
+    };
     let mut systemctl = Command::new("systemctl");
-    systemctl.args(["--user", "--quiet", "start", &unit.service()]).stdin(Stdio::null());
+    systemctl.args(["--user", "start", &unit.service()]);
+    systemctl.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let own = PathBuf::from(format!("/run/user/{}", nix::unistd::geteuid()));
     if env::var_os("XDG_RUNTIME_DIR").is_none() && own.is_dir() {
         systemctl.env("XDG_RUNTIME_DIR", own);
     }
-    let Ok(output) = systemctl.output() else { return Ok(false) };
-    if output.status.success() {
+    let Ok(mut child) = systemctl.spawn() else { return Ok(false) };
+    // It says what is wrong when it ends; until then it waits for the daemon's own word.
+    let said = match child.stderr.take() {
+        Some(errors) => read_until(errors.into(), deadline, |_| false).map_err(|error| failed(&error))?,
+        None => Some(String::new()),
+    };
+    let Some(said) = said else {
+        drop(child.kill());
+        drop(child.wait());
+        let why = format!("it does not serve after {} s", FIND_LIMIT.as_secs());
+        return Err(failed(&why).hint("it goes on by itself; 'autodev service logs' may say what it does"));
+    };
+    if child.wait().map_err(|error| failed(&error))?.success() {
         return Ok(true);
     }
-    let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("Failed to connect to") {
         return Ok(false);
     }
-    let first = said.lines().next().unwrap_or("it does not say why").trim();
-    Err(Fault::new(FaultCode::Unreachable, format!("systemd cannot start the daemon: {first}"))
-        .hint("'autodev service logs' may say why"))
+    Err(failed(&said.lines().next().unwrap_or("it does not say why").trim()))
 }
 
 /// Starts a daemon. It serves when this returns `None`; a fault that is returned is one to
@@ -72,6 +85,10 @@ pub(super) fn start(paths: &Paths, deadline: Instant) -> Result<Option<Fault>, F
     let mut command = Command::new(&program);
     command.arg("--ready-fd").arg(ready.as_raw_fd().to_string());
     command.current_dir("/").stdin(Stdio::null()).stdout(output).stderr(errors);
+    // What a service manager has told whoever started us is not meant for the daemon.
+    for name in unit::SAID {
+        command.env_remove(name);
+    }
     let inherited = ready.as_raw_fd();
     // SAFETY: only async-signal-safe calls between fork and exec.
     unsafe { command.pre_exec(move || detach(inherited)) };
@@ -84,7 +101,9 @@ pub(super) fn start(paths: &Paths, deadline: Instant) -> Result<Option<Fault>, F
     })?;
     drop(ready);
 
-    let Some(line) = read_answer(answer, deadline).map_err(|e| failed("its answer", &e))? else {
+    // A whole line is an answer, even if something keeps the descriptor open.
+    let is_line = |bytes: &[u8]| bytes.contains(&b'\n');
+    let Some(line) = read_until(answer, deadline, is_line).map_err(|e| failed("its answer", &e))? else {
         return Err(Fault::new(
             FaultCode::Unreachable,
             format!("the daemon was started but does not serve after {} s", FIND_LIMIT.as_secs()),
@@ -129,8 +148,9 @@ fn detach(ready: RawFd) -> io::Result<()> {
     Ok(())
 }
 
-/// All that is written to the pipe until it is closed; `None` when that takes too long.
-fn read_answer(pipe: OwnedFd, deadline: Instant) -> io::Result<Option<String>> {
+/// All that is written to the pipe until it is closed or `is_whole`; `None` when that takes
+/// too long.
+fn read_until(pipe: OwnedFd, deadline: Instant, is_whole: impl Fn(&[u8]) -> bool) -> io::Result<Option<String>> {
     let mut bytes = Vec::new();
     let mut pipe = fs::File::from(pipe);
     loop {
@@ -143,8 +163,7 @@ fn read_answer(pipe: OwnedFd, deadline: Instant) -> io::Result<Option<String>> {
             0 => break,
             n => bytes.extend_from_slice(&part[..n]),
         }
-        // A whole line is an answer, even if something keeps the descriptor open.
-        if bytes.contains(&b'\n') || bytes.len() as u64 > MAX_ANSWER {
+        if is_whole(&bytes) || bytes.len() as u64 > MAX_ANSWER {
             break;
         }
     }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::Daemon;
 use super::attend::{Attendant, Limit};
 use crate::clock::Timestamp;
@@ -221,7 +223,8 @@ async fn unfinished(daemon: &Arc<Daemon>, row: Unfinished, found: Option<Found>)
         attendant.resume(attempt, status, row.stop);
     }
     // It looks again by the same plan: a keeper may have come or gone since.
-    tokio::spawn(attendant.attend(None));
+    let span = attendant.span();
+    tokio::spawn(attendant.attend(None).instrument(span));
     words::did(&action)
 }
 
@@ -255,7 +258,8 @@ async fn directory(
         Action::AdoptUnknown => return adopt_unknown(daemon, spec, found, names).await,
         Action::Acknowledge => {
             let attendant = Attendant::new(daemon, &spec.session, spec.uid, found.dir, spec.marker);
-            tokio::spawn(attendant.acknowledge());
+            let span = attendant.span();
+            tokio::spawn(attendant.acknowledge().instrument(span));
         }
         Action::ClearUp => daemon.archiver.add(spec.uid, found.dir, recorded(&found.facts), None),
         _ => {}
@@ -293,7 +297,8 @@ async fn adopt_unknown(
             let mut attendant = Attendant::new(daemon, &stored.name, uid, found.dir, marker);
             attendant.started = true;
             daemon.roster.update(uid, |live| live.state = SessionState::Running);
-            tokio::spawn(attendant.attend(None));
+            let span = attendant.span();
+            tokio::spawn(attendant.attend(None).instrument(span));
             words::did(&Action::AdoptUnknown)
         }
         Err(error) => {

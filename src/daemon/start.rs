@@ -126,7 +126,7 @@ fn serve(
     let paths = Paths::from_env().map_err(failure)?;
     let settings = Settings::load(&paths);
     let (filter, form) = settings.log();
-    logging::start(log.unwrap_or(&filter), form);
+    logging::start(log.unwrap_or(&filter), form, &paths.daemon_log());
     for directory in [&paths.state, &paths.live_sessions(), &paths.done_sessions()] {
         socket::private_directory(directory).map_err(failure)?;
     }
@@ -262,7 +262,7 @@ async fn live(
     let watched = tokio::spawn(systemd::watchdog({
         let daemon = Arc::clone(daemon);
         // That this runs at all says that the daemon's thread does; the rest is the database.
-        async move || daemon.store.last_event().await.is_ok()
+        async move || daemon.store.last_event().await.is_ok() && daemon.store.can_write().await.is_ok()
     }));
     loop {
         tokio::select! {
@@ -378,6 +378,7 @@ fn restart(log: Option<&str>, left: &Left) -> ExitCode {
         // SAFETY: ignoring a signal runs no code of ours.
         let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigIgn) };
     }
+    systemd::starting_anew();
     let error = match std::env::current_exe() {
         Ok(exe) => {
             // After an upgrade the kernel marks the old file's name.

@@ -7,4 +7,4 @@ mod service;
 
 pub use activation::{Passed, passed};
 pub use scope::{Limits, Manager, MoveError};
-pub use service::{ready, stopping, watchdog};
+pub use service::{ready, starting_anew, stopping, watchdog};

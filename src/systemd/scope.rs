@@ -2,7 +2,7 @@
 //! happens to the daemon's own unit does not concern it, and its limits are its own.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -50,18 +50,14 @@ impl Manager {
     /// `NoManager`, `Late`.
     pub async fn connect() -> Result<Manager, MoveError> {
         let connect = async {
-            let builder = match address() {
-                Some((address, false)) => connection::Builder::address(address.as_str()),
-                // Its own socket, where no bus runs: no greeting, no names.
-                Some((address, true)) => connection::Builder::address(address.as_str()).p2p(),
-                None => return Err(MoveError::NoManager("there is no socket of it".into())),
-            };
+            let address = address().ok_or_else(|| MoveError::NoManager("the user has no bus".into()))?;
+            let builder = connection::Builder::address(address.as_str());
             builder.build().await.map(Manager).map_err(|error| MoveError::NoManager(error.to_string()))
         };
         timeout(LIMIT, connect).await.map_err(|_| MoveError::Late)?
     }
 
-    /// Whether there may be one: it has a socket.
+    /// Whether there may be one: there is a bus.
     pub fn is_there() -> bool {
         address().is_some()
     }
@@ -118,17 +114,13 @@ fn already(error: zbus::Error) -> Result<(), zbus::Error> {
     }
 }
 
-/// Where the manager is reached, and whether that is its own socket and no bus.
-fn address() -> Option<(String, bool)> {
-    if let Some(bus) = env::var("DBUS_SESSION_BUS_ADDRESS").ok().filter(|bus| !bus.is_empty()) {
-        return Some((bus, false));
-    }
-    let runtime = PathBuf::from(env::var_os("XDG_RUNTIME_DIR")?);
-    let unix = |path: &Path| format!("unix:path={}", path.display());
-    let (bus, own) = (runtime.join("bus"), runtime.join("systemd/private"));
-    match () {
-        () if bus.exists() => Some((unix(&bus), false)),
-        () if own.exists() => Some((unix(&own), true)),
-        () => None,
+/// The bus that the manager is reached on. Its own socket speaks in names that zbus refuses;
+/// without a bus of the user's (Debian: dbus-user-session) there are no scopes.
+fn address() -> Option<String> {
+    // Another may be named that somebody has started for a desktop.
+    let own = env::var_os("XDG_RUNTIME_DIR").map(|runtime| PathBuf::from(runtime).join("bus"));
+    match own.filter(|path| path.exists()) {
+        Some(path) => Some(format!("unix:path={}", path.display())),
+        None => env::var("DBUS_SESSION_BUS_ADDRESS").ok().filter(|bus| !bus.is_empty()),
     }
 }

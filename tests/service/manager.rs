@@ -1,7 +1,8 @@
 //! A real service manager of the user's, in namespaces of its own.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -32,12 +33,17 @@ struct Manager {
 }
 
 impl Manager {
-    /// `None` where none can be started, which is said.
+    /// `None` where none can be started, which is said; where one must be
+    /// (AUTODEV_REQUIRE_SYSTEMD), that is a failure.
     fn start() -> Option<Manager> {
+        let skip = |why: String| {
+            assert!(std::env::var_os("AUTODEV_REQUIRE_SYSTEMD").is_none(), "{why}");
+            eprintln!("skipped: {why}");
+            None
+        };
         let root = nix::unistd::geteuid().is_root();
         if !root || !Path::new(SYSTEMD).exists() {
-            eprintln!("skipped: a service manager of a test's own needs root and {SYSTEMD}");
-            return None;
+            return skip(format!("a service manager of a test's own needs root and {SYSTEMD}"));
         }
         let instance = Instance::new();
         let runtime = instance.home().join("run");
@@ -54,8 +60,7 @@ impl Manager {
         while !ready.exists() {
             if let Some(status) = child.try_wait().unwrap() {
                 let log = fs::read_to_string(instance.home().join("manager.log")).unwrap();
-                eprintln!("skipped: a service manager cannot be started here: {status}: {log}");
-                return None;
+                return skip(format!("a service manager cannot be started here: {status}: {log}"));
             }
             assert!(began.elapsed() < DEADLINE, "the service manager does not start");
             thread::sleep(Duration::from_millis(10));
@@ -152,6 +157,11 @@ fn sessions_outlive_everything_that_is_done_to_the_service() {
     manager.ok("systemctl --user reload autodevd.service");
     manager.ok("systemctl --user stop autodevd.service");
     assert_eq!(manager.run(&["systemctl", "--user", "is-active", "autodevd.service"]).status.code(), Some(3));
+    // Who only wants to know does not start it, though systemd listens for it.
+    for line in ["autodev status --no-start", "autodev daemon status", "autodev health", "autodev daemon stop"] {
+        manager.run(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(manager.run(&["systemctl", "--user", "is-active", "autodevd.service"]).status.code(), Some(3));
+    }
     // Whoever needs it asks for it, and gets the service.
     manager.ok("autodev status");
     assert_eq!(manager.ok("systemctl --user is-active autodevd.service"), "active");
@@ -165,12 +175,30 @@ fn sessions_outlive_everything_that_is_done_to_the_service() {
         assert!(began.elapsed() < DEADLINE, "it does not come back");
         thread::sleep(Duration::from_millis(50));
     }
+    manager.ok("autodev status");
     assert_ne!(manager.ok("autodev daemon status -q"), pid);
     // Told to leave, it stays away until somebody needs it.
     manager.ok("autodev daemon stop");
     assert_eq!(manager.run(&["systemctl", "--user", "is-active", "autodevd.service"]).status.code(), Some(3));
+    // However often that is.
+    for _ in 0..12 {
+        manager.ok("autodev daemon stop");
+        manager.ok("autodev status");
+    }
     fs::remove_file(file).unwrap();
     manager.ok(&format!("autodev wait {task} --timeout 60s"));
+    // What the manager says to the daemon is not said to agents.
+    manager.ok("autodev submit --wait -q --provider shell -- env");
+    let environment = manager.ok("autodev logs 2");
+    assert!(environment.contains("AUTODEV_TASK_ID=2"), "{environment}");
+    for name in autodev::unit::SAID {
+        assert!(!environment.contains(name), "{environment}");
+    }
+    // Where it runs without its socket, it can be installed once more.
+    manager.ok("systemctl --user stop autodevd.service autodevd.socket");
+    manager.ok("systemctl --user start autodevd.service");
+    manager.ok("autodev service install");
+    assert_eq!(manager.ok("systemctl --user is-active autodevd.socket"), "active");
     manager.ok("autodev service uninstall");
     assert_eq!(manager.run(&["autodev", "service", "status"]).status.code(), Some(3));
 }
@@ -193,4 +221,67 @@ fn a_daemon_beside_the_service_keeps_it_from_starting_once() {
     manager.ok("autodev status");
     fs::remove_file(file).unwrap();
     manager.ok(&format!("autodev wait {task} --timeout 60s"));
+}
+
+/// A limit of a session's is its own: what goes over it does not concern the others.
+#[test]
+fn limits_are_those_of_one_session() {
+    let Some(manager) = Manager::start() else { return };
+    let controllers = manager.ok("cat /sys/fs/cgroup/cgroup.controllers");
+    if !controllers.split(' ').any(|one| one == "pids") {
+        eprintln!("skipped: this machine hands out no control of processes: {controllers}");
+        return;
+    }
+    manager.ok("autodev config set scope.processes 20");
+    manager.ok("autodev service install");
+    let (calm, file) = manager.task("calm");
+    let wild = "for i in $(seq 100); do sleep 30 & done 2>&1; true";
+    let output = manager.run(&["autodev", "submit", "--wait", "-q", "--provider", "shell", "--", "sh", "-c", wild]);
+    let printed = manager.ok("autodev logs 2");
+    assert!(!output.status.success() && printed.contains("fork"), "{output:?} {printed}");
+    assert!(manager.ok(&format!("autodev show {calm} --json")).contains("\"running\""));
+    fs::remove_file(file).unwrap();
+    manager.ok(&format!("autodev wait {calm} --timeout 60s"));
+}
+
+/// The journal gets whose session and task it is about as fields.
+#[test]
+fn what_is_logged_says_whose_it_is() {
+    let Some(manager) = Manager::start() else { return };
+    let journal = PathBuf::from(format!("/proc/{}/root/run/systemd/journal", manager.pid));
+    fs::create_dir(&journal).unwrap();
+    let ear = UnixDatagram::bind(journal.join("socket")).unwrap();
+    ear.set_read_timeout(Some(DEADLINE)).unwrap();
+    let script = "JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec autodevd --daemonize";
+    // The log that the daemon opens for itself is the journal, as far as it knows.
+    let state = manager.instance.home().join(".local/state/autodev");
+    fs::create_dir_all(&state).unwrap();
+    fs::set_permissions(&state, PermissionsExt::from_mode(0o700)).unwrap();
+    fs::write(state.join("autodevd.log"), "").unwrap();
+    let script = format!("exec 2>>{}; {script}", state.join("autodevd.log").display());
+    let output = manager.run(&["sh", "-c", &script]);
+    assert!(output.status.success(), "{output:?}");
+    manager.ok("autodev submit --wait -q --provider shell -- true");
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let length = ear.recv(&mut buffer).unwrap_or_else(|error| panic!("the journal does not hear of it: {error}"));
+        let text = String::from_utf8_lossy(&buffer[..length]);
+        if text.contains("ended") && text.contains("AUTODEV_OUTCOME") {
+            // Names with their length and value: Journal Native Protocol.
+            assert!(text.contains("AUTODEV_TASK") && text.contains("AUTODEV_SESSION"), "{text}");
+            assert!(text.contains("1.1") && text.contains("succeeded"), "{text}");
+            return;
+        }
+    }
+}
+
+/// What the sandbox takes away is gone, and agents work: they write, build, use namespaces.
+#[test]
+fn agents_work_in_the_sandbox() {
+    let Some(manager) = Manager::start() else { return };
+    manager.ok("autodev service install --sandbox");
+    let words = "set -e; grep -q 'NoNewPrivs:.1' /proc/self/status; touch made; ! chmod u+s made 2> /dev/null; \
+        unshare --user --map-root-user --net true; echo 'int main(void) { return 0; }' > a.c; cc -o a a.c; ./a";
+    let output = manager.run(&["autodev", "submit", "--wait", "--provider", "shell", "--", "sh", "-c", words]);
+    assert!(output.status.success(), "{output:?} {}", manager.ok("autodev logs 1"));
 }

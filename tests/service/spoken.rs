@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use autodev::paths::LockFile;
 use nix::sys::signal::{Signal, kill};
@@ -57,9 +58,11 @@ fn the_manager_is_told() {
     for _ in 0..3 {
         ear.hears("WATCHDOG=1");
     }
-    // Anew in its place: the same process, and ready again.
+    // Anew in its place: the same process, with time to change the database, and ready again.
     instance.ok(&["daemon", "restart"]);
+    ear.hears("WATCHDOG_USEC=600000000");
     ear.hears("READY=1");
+    ear.hears("WATCHDOG_USEC=200000");
     ear.hears("WATCHDOG=1");
     kill(pid(&daemon), Signal::SIGTERM).unwrap();
     ear.hears("STOPPING=1");
@@ -74,14 +77,20 @@ fn a_stuck_database_is_not_called_well() {
     daemon.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "100000");
     let mut daemon = daemon.spawn().unwrap();
     ear.hears("WATCHDOG=1");
-    kill(pid(&daemon), Signal::SIGSTOP).unwrap();
-    // What was said before it was stopped.
+    // Another program has the database for itself: nothing can be stored.
+    let database = rusqlite::Connection::open(instance.state().join("autodev.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // What was said before that.
     ear.0.set_nonblocking(true).unwrap();
     while ear.0.recv(&mut [0; 1024]).is_ok() {}
     ear.0.set_nonblocking(false).unwrap();
-    ear.0.set_read_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
-    assert!(ear.0.recv(&mut [0; 1024]).is_err());
-    kill(pid(&daemon), Signal::SIGCONT).unwrap();
+    ear.0.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut said = [0; 1024];
+    // One that was being said.
+    if ear.0.recv(&mut said).is_ok() {
+        assert!(ear.0.recv(&mut said).is_err());
+    }
+    database.execute_batch("ROLLBACK").unwrap();
     ear.0.set_read_timeout(Some(DEADLINE)).unwrap();
     ear.hears("WATCHDOG=1");
     kill(pid(&daemon), Signal::SIGTERM).unwrap();

@@ -75,7 +75,7 @@ fn units_are_written_and_removed() {
     assert!(text.contains(&format!("Environment=\"AUTODEV_HOME={}\"", home.0.home().display())), "{text}");
     assert!(text.contains(&format!("ExecStart=\"{}\"", env!("CARGO_BIN_EXE_autodevd"))), "{text}");
     let asked = home.asked();
-    for word in ["daemon-reload", "enable", "restart"] {
+    for word in ["daemon-reload", "enable", "stop"] {
         assert!(asked.contains(word), "{word}: {asked}");
     }
     // What is printed is what is written.
@@ -107,8 +107,13 @@ fn the_manager_is_asked_where_its_socket_is_enabled() {
     let asked = home.asked();
     let last = asked.lines().last().unwrap();
     assert!(last.contains("--user") && last.contains("start") && last.contains(".service"), "{asked}");
-    // With one that cannot start it, the reason is told.
+    // Who only wants to know starts nothing.
     home.0.ok(&["daemon", "stop"]);
+    for words in [&["status", "--no-start"][..], &["daemon", "status"], &["health"]] {
+        assert_eq!(home.run(words).status.code(), Some(3), "{words:?}");
+    }
+    assert_eq!(home.asked(), asked);
+    // With one that cannot start it, the reason is told.
     fs::write(home.0.home().join("bin/systemctl"), "#!/bin/sh\necho 'it is broken' >&2\nexit 1\n").unwrap();
     let output = home.run(&["status"]);
     assert_eq!(output.status.code(), Some(3));

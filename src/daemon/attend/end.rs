@@ -81,7 +81,7 @@ impl Attendant {
         drop(link.send(&ToKeeper::Acknowledge { generation, order }).await);
         crash::point("acknowledged");
         if timeout(LEAVE_LIMIT, keeper.readable()).await.is_err() {
-            tracing::warn!(session = %self.name, "its keeper was told to leave and stays: killed");
+            tracing::warn!("its keeper was told to leave and stays: killed");
             drop(keeper.get_ref().signal(libc::SIGKILL));
             drop(timeout(LEAVE_LIMIT, keeper.readable()).await);
         }
@@ -91,7 +91,7 @@ impl Attendant {
         self.reap();
         let name = self.daemon.roster.get(self.uid).map_or_else(|| self.name.clone(), |live| live.name);
         if let Err(error) = names::withdraw(&self.dir, &name) {
-            tracing::warn!(session = %name, %error, "its name cannot be taken out of sessions/live");
+            tracing::warn!(%name, %error, "its name cannot be taken out of sessions/live");
         }
         self.daemon.roster.leave(self.uid);
         self.daemon.session_left.notify_waiters();
@@ -113,11 +113,11 @@ impl Attendant {
             match tokio::task::spawn_blocking(move || sweep(&quarry)).await.map_err(io::Error::other).and_then(|r| r) {
                 Ok(0) => return,
                 Ok(killed) => {
-                    tracing::info!(session = %self.name, killed, "ended what a lost keeper had left");
+                    tracing::info!(killed, "ended what a lost keeper had left");
                     return;
                 }
                 Err(error) => {
-                    tracing::error!(session = %self.name, %error, "what a lost keeper left cannot be ended yet");
+                    tracing::error!(%error, "what a lost keeper left cannot be ended yet");
                     sleep(STORE_PAUSE).await;
                 }
             }
@@ -168,19 +168,25 @@ impl Attendant {
                 }
             };
             match stored {
-                Ok(()) => return,
+                Ok(()) => {
+                    match &error {
+                        Some(why) => tracing::info!(outcome = outcome.name(), why, "ended"),
+                        None => tracing::info!(outcome = outcome.name(), "ended"),
+                    }
+                    return;
+                }
                 Err(StoreError::Refused(refused)) => {
-                    tracing::debug!(session = %self.name, %refused, "its end is stored already");
+                    tracing::debug!(%refused, "its end is stored already");
                     return;
                 }
                 Err(StoreError::Fault(fault)) => {
                     // No time will mend that.
-                    tracing::error!(session = %self.name, error = fault.message, "its end cannot be stored");
+                    tracing::error!(error = fault.message, "its end cannot be stored");
                     return;
                 }
                 Err(error) => {
                     // The keeper waits with its record; nothing is lost.
-                    tracing::error!(session = %self.name, %error, "its end cannot be stored yet");
+                    tracing::error!(%error, "its end cannot be stored yet");
                     sleep(STORE_PAUSE).await;
                 }
             }

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use super::end::End;
 use super::{Attendant, LEAVE_LIMIT, Limit, how};
@@ -27,8 +28,8 @@ pub(crate) fn spawn_claimed(daemon: &Arc<Daemon>, claim: Claim) {
     let mut attendant = Attendant::new(daemon, &name, claim.session_uid, dir, marker);
     attendant.attempt = Some(claim.attempt);
     attendant.limit = Limit::new(claim.spec.timeout);
-    let owner = Arc::clone(daemon);
-    tokio::spawn(attendant.launch(move || owner.settings.launch_attempt(&owner, &claim)));
+    let (owner, span) = (Arc::clone(daemon), attendant.span());
+    tokio::spawn(attendant.launch(move || owner.settings.launch_attempt(&owner, &claim)).instrument(span));
 }
 
 /// What is to be launched.
@@ -57,7 +58,7 @@ impl Attendant {
     /// the session.
     pub async fn launch(mut self, prepare: impl FnOnce() -> Result<Launch, (Outcome, String)> + Send + 'static) {
         if let Err(error) = names::publish(&self.dir, &self.name) {
-            tracing::warn!(session = %self.name, %error, "it has no link in sessions/live");
+            tracing::warn!(%error, "it has no link in sessions/live");
         }
         let dir = self.dir.clone();
         // The tool is looked for among the user's files, which may lie far away.
@@ -117,7 +118,7 @@ impl Attendant {
         if !process::is_no_room(error) {
             return Outcome::LaunchFailed;
         }
-        tracing::warn!(session = %self.name, %error, "no session can be started now; others wait");
+        tracing::warn!(%error, "no session can be started now; others wait");
         self.daemon.rest();
         Outcome::NeverStarted
     }
@@ -178,7 +179,7 @@ impl Attendant {
             // it, so it is not left to the queue.
             Err(StoreError::Refused(Refused::Stopping(stop))) => Some(how(stop)),
             Err(error) => {
-                tracing::error!(session = %self.name, %error, "its start cannot be stored");
+                tracing::error!(%error, "its start cannot be stored");
                 Some(How::Now)
             }
         };
@@ -196,6 +197,7 @@ impl Attendant {
         let (generation, order) = link.next_order();
         if link.send(&ToKeeper::Go { generation, order }).await.is_ok() {
             crash::point("gone");
+            tracing::info!("started");
             self.limit.run(Instant::now());
         }
     }

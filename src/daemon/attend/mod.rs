@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::Span;
 
 use super::callers::{Agent, Caller};
 use super::{Daemon, Leave};
@@ -121,6 +122,12 @@ impl Attendant {
         }
     }
 
+    /// What everything that is logged of it says: whose it is.
+    pub fn span(&self) -> Span {
+        let task = self.attempt.map(|attempt| attempt.task.0);
+        tracing::info_span!("session", session = %self.name, task)
+    }
+
     /// Takes up what the database says of an attempt that was under way.
     pub fn resume(&mut self, attempt: AttemptId, status: Status, stop: Option<Stop>) {
         self.attempt = Some(attempt);
@@ -215,7 +222,7 @@ impl Attendant {
                     }
                     Ok(message) => self.hear(&mut link, message).await,
                     Err(error) => {
-                        tracing::debug!(session = %self.name, %error, "lost the keeper's connection");
+                        tracing::debug!(%error, "lost the keeper's connection");
                         // The end of a keeper is the end of its connections first.
                         drop(timeout(RECONNECT_PAUSE.0, keeper.readable()).await);
                         return None;
@@ -231,13 +238,13 @@ impl Attendant {
                     Order::Look => {}
                     Order::Measure => {
                         if let Err(error) = link.send(&ToKeeper::Measure).await {
-                            tracing::debug!(session = %self.name, %error, "the keeper cannot be asked what is used");
+                            tracing::debug!(%error, "the keeper cannot be asked what is used");
                         }
                     }
                 },
                 () = until(self.limit.deadline()) => self.limit_reached().await,
                 () = until(self.give_up) => {
-                    tracing::warn!(session = %self.name, "its keeper does not end it: killed");
+                    tracing::warn!("its keeper does not end it: killed");
                     self.kill_keeper().await;
                     return None;
                 }
@@ -289,7 +296,7 @@ impl Attendant {
                 self.daemon.note_refused(Caller::Agent(Agent { inside, session, attempt: self.attempt }), what);
             }
             FromKeeper::Refused { code, reason } => {
-                tracing::warn!(session = %self.name, ?code, reason, "the keeper refused an order");
+                tracing::warn!(?code, reason, "the keeper refused an order");
             }
             _ => {}
         }
@@ -299,7 +306,7 @@ impl Attendant {
         self.must_stop(how);
         let (generation, order) = link.next_order();
         if let Err(error) = link.send(&ToKeeper::Stop { generation, order, how }).await {
-            tracing::debug!(session = %self.name, %error, "an order to stop did not arrive");
+            tracing::debug!(%error, "an order to stop did not arrive");
         }
     }
 
@@ -323,7 +330,7 @@ impl Attendant {
     async fn pass_freeze(&mut self, link: &mut Link) {
         let (generation, order) = link.next_order();
         if let Err(error) = link.send(&ToKeeper::Freeze { generation, order, frozen: self.frozen }).await {
-            tracing::debug!(session = %self.name, %error, "an order to freeze did not arrive");
+            tracing::debug!(%error, "an order to freeze did not arrive");
         }
     }
 

@@ -43,7 +43,7 @@ impl Attendant {
                             Err(error) => error.to_string(),
                             Ok(_) => "another session's keeper answers at its socket".to_owned(),
                         };
-                        tracing::info!(session = %self.name, why, "its keeper cannot be reached");
+                        tracing::info!(why, "its keeper cannot be reached");
                         self.daemon.roster.update(self.uid, |live| live.state = SessionState::Unresponsive);
                         // Perhaps its socket has vanished with the runtime directory.
                         if let Some(handle) = keeper.process.open() {
@@ -62,7 +62,7 @@ impl Attendant {
                     Order::Measure => {}
                 },
                 () = until(self.give_up) => {
-                    tracing::warn!(session = %self.name, "it is to end, and its keeper does not answer: killed");
+                    tracing::warn!("it is to end, and its keeper does not answer: killed");
                     self.kill_keeper().await;
                 }
             }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::{aside, fault, sessions, submit};
 use crate::daemon::Daemon;
 use crate::daemon::attend::Attendant;
@@ -55,7 +57,8 @@ pub(super) async fn open(daemon: &Arc<Daemon>, open: Open) -> Result<Reply, Faul
     let (opener, opened) = tokio::sync::oneshot::channel();
     attendant.opener = Some(opener);
     let (owner, uid, name) = (Arc::clone(daemon), stored.uid, stored.name.clone());
-    tokio::spawn(attendant.launch(move || owner.settings.launch_open(&owner, &open, &stored)));
+    let span = attendant.span();
+    tokio::spawn(attendant.launch(move || owner.settings.launch_open(&owner, &open, &stored)).instrument(span));
     // Once the program runs the client may attach. That it could not be started is the
     // answer to the one who asked for it: nobody looks for it in a list.
     if let Ok(Err(why)) = opened.await {

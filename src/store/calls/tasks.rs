@@ -13,7 +13,17 @@ use crate::task::{Actor, Event, TaskSpec};
 
 /// Tasks that one job of [`Store::apply_all`] changes: others get in between.
 const APPLY_CHUNK: usize = 100;
+
 impl Store {
+    /// Whether something could be stored now: the writer takes a job, begins a transaction
+    /// and ends it. Nothing is written.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn can_write(&self) -> Result<(), StoreError> {
+        self.write(0, |_| Ok(())).await
+    }
+
     /// Stores a task, or finds the one stored before under the same key.
     ///
     /// # Errors

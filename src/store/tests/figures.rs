@@ -72,9 +72,8 @@ async fn what_waits_is_counted_by_its_reason() {
     let conn = home.stranger();
     let kept = |conn: &rusqlite::Connection| {
         let mut statement = conn.prepare("SELECT lane, cause, tasks FROM waiting WHERE tasks > 0").unwrap();
-        let rows = statement.query_map([], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
-        });
+        let rows =
+            statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)));
         rows.unwrap().collect::<rusqlite::Result<Vec<_>>>().unwrap()
     };
     let rows = kept(&conn);
