@@ -51,7 +51,13 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         What::Rebuild => RedisAsk::Rebuild,
         What::Verify => RedisAsk::Verify,
     };
-    match ctx.client()?.call(&Request::Redis(ask))? {
+    let mut client = ctx.client()?;
+    let reply = match args.what {
+        What::Status => client.call(&Request::Redis(ask))?,
+        // All of a large copy takes as long as it takes.
+        What::Rebuild | What::Verify => client.call_within(&Request::Redis(ask), None)?,
+    };
+    match reply {
         Reply::Redis(view) => show(ctx, &view),
         Reply::RedisReport(report) => tell(ctx, &report),
         other => Err(unexpected(&other)),
@@ -79,8 +85,12 @@ pub(super) fn line(view: &RedisView) -> String {
             let length = view.behind_for.map(|length| format!(", by {}", short(length.0))).unwrap_or_default();
             format!("follows, {behind} entries behind{length}")
         }
-        (RedisState::Down, _) => format!("down: {}", plain(view.error.as_deref().unwrap_or("it is not connected"))),
-        (state, _) => state.name().to_owned(),
+        (RedisState::Down, behind) => {
+            let why = plain(view.error.as_deref().unwrap_or("it is not connected"));
+            format!("down, {behind} entries behind: {why}")
+        }
+        (RedisState::Rebuilding, behind) => format!("rebuilding, {behind} entries behind"),
+        (RedisState::Off, _) => view.state.name().to_owned(),
     }
 }
 
@@ -143,7 +153,7 @@ mod tests {
         view.behind = 3;
         assert_eq!(line(&view), "follows, 3 entries behind");
         (view.state, view.error) = (RedisState::Down, Some("refused".into()));
-        assert_eq!(line(&view), "down: refused");
+        assert_eq!(line(&view), "down, 3 entries behind: refused");
         let one =
             RedisDifference { key: "k".into(), field: Some("state".into()), expected: None, found: Some("x".into()) };
         assert_eq!(difference(&one), "k state: 'x' instead of nothing\n");

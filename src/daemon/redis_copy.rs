@@ -8,7 +8,7 @@ use super::handlers::fault;
 use crate::clock::{Span, Timestamp};
 use crate::live::{Relay, Target};
 use crate::protocol::request::RedisAsk;
-use crate::protocol::view::RedisView;
+use crate::protocol::view::{RedisState, RedisView};
 use crate::protocol::{Fault, Reply};
 
 /// Holds the relay, once there is one.
@@ -41,7 +41,14 @@ impl Daemon {
     pub async fn redis_view(&self, last: i64) -> Result<RedisView, Fault> {
         let Some(relay) = self.redis.relay() else { return Ok(RedisView::default()) };
         let mut view = relay.view();
-        let Some(seq) = view.seq else { return Ok(view) };
+        if view.state == RedisState::Off {
+            return Ok(view);
+        }
+        let Some(seq) = view.seq else {
+            // Nothing is there that can be relied on.
+            view.behind = u64::try_from(last).unwrap_or(0);
+            return Ok(view);
+        };
         view.behind = u64::try_from(last - seq).unwrap_or(0);
         if view.behind > 0 {
             let next = self.store.entries(seq, 1).await.map_err(fault)?;

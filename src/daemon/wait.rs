@@ -80,13 +80,17 @@ pub(crate) async fn wait(daemon: &Arc<Daemon>, wait: Wait, connection: &mut Conn
 pub(crate) async fn watch(daemon: &Arc<Daemon>, after: Option<i64>, connection: &mut Connection) -> io::Result<()> {
     connection.greet().await?;
     let mut feed = daemon.store.feed();
-    let mut last = match after {
-        Some(after) => after,
-        None => match daemon.store.last_event().await {
-            Ok(last) => last,
-            Err(error) => return connection.reply(&Reply::Fault(fault(error))).await,
-        },
+    let head = match daemon.store.last_event().await {
+        Ok(head) => head,
+        Err(error) => return connection.reply(&Reply::Fault(fault(error))).await,
     };
+    if let Some(after) = after.filter(|after| *after > head) {
+        // After a restore numbers are given anew: what comes would not be what is missing.
+        let fault = Fault::conflict(format!("the history ends at entry {head}, before {after}"));
+        let fault = fault.hint("a restore may have cut it: 'autodev history --events' shows what it has");
+        return connection.reply(&Reply::Fault(fault)).await;
+    }
+    let mut last = after.unwrap_or(head);
     let mut behind = after.is_some();
     loop {
         if behind {

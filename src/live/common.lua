@@ -1,5 +1,5 @@
--- Read before each of the other scripts. A script is all or nothing: who reads between two
--- of them never sees half of one.
+-- Read before each of the other scripts. Nobody reads while one runs. One that fails leaves
+-- what it has written: then the copy is built anew.
 --
 -- A row is its number, its score, its state, how many strings follow, and those strings:
 -- names and values in turn. An entry is its number, its hint, and the same.

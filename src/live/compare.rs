@@ -1,12 +1,14 @@
 //! Compares all that is in the copy with the database, in steps between which the copy
 //! follows. What has changed in between is looked at again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::copy::Copy;
+use redis::RedisResult;
+
+use super::CHUNK;
+use super::copy::{Copy, Part};
 use super::fields;
 use super::link::Trouble;
-use super::{CHUNK, FORMAT};
 use crate::id::TaskId;
 use crate::protocol::view::{RedisDifference, RedisReport};
 use crate::store::{Mark, TaskRow};
@@ -51,6 +53,13 @@ impl Default for Comparison {
 }
 
 type Scores = Vec<Option<f64>>;
+/// Somebody else may have put any bytes there.
+type Hash = HashMap<Vec<u8>, Vec<u8>>;
+
+fn text_of(hash: Hash) -> HashMap<String, String> {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    hash.into_iter().map(|(name, value)| (text(name), text(value))).collect()
+}
 
 impl Comparison {
     /// What was found, of a copy that is at this place.
@@ -97,20 +106,25 @@ impl Comparison {
         if rows.is_empty() {
             return Ok(());
         }
+        // A key may be of another kind, which is a difference and no error.
         let mut ask = redis::pipe();
+        ask.ignore_errors();
         for row in rows {
             ask.cmd("HGETALL").arg(format!("{}:task:{}", copy.base, row.id));
         }
-        let hashes: Vec<HashMap<String, String>> = copy.link.ask_all(&ask).await?;
+        let hashes: Vec<RedisResult<Hash>> = copy.link.ask_all(&ask).await?;
         let mut ask = redis::pipe();
+        ask.ignore_errors();
         for state in Status::ALL {
             ask.cmd("ZMSCORE").arg(format!("{}:state:{}", copy.base, state.name()));
             for row in rows {
                 ask.arg(row.id.0);
             }
         }
-        let scores: Vec<Scores> = copy.link.ask_all(&ask).await?;
+        let scores: Vec<RedisResult<Scores>> = copy.link.ask_all(&ask).await?;
+        let scores: Vec<Scores> = scores.into_iter().map(Result::unwrap_or_default).collect();
         for (index, (row, found)) in rows.iter().zip(hashes).enumerate() {
+            let found = text_of(found.unwrap_or_default());
             // The copy does not have its last change yet.
             if row.seq > at.seq {
                 self.changed.push(row.id);
@@ -143,7 +157,7 @@ impl Comparison {
 
     /// Each entry of the stream, without a gap up to the last.
     async fn stream(&mut self, copy: &mut Copy, after: Option<i64>, at: &Mark) -> Result<Next, Trouble> {
-        type Entry = (String, HashMap<String, String>);
+        type Entry = (String, Hash);
         let key = format!("{}:events", copy.base);
         if at.seq == 0 || after.is_some_and(|after| after >= at.seq) {
             return Ok(Next::Keys(0));
@@ -163,10 +177,11 @@ impl Comparison {
         for (event, (id, found)) in expected.iter().zip(&found) {
             let fields: HashMap<String, String> =
                 fields::of_event(event).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let found = text_of(found.clone());
             self.report.events += 1;
-            if *id != format!("{}-0", event.seq) || fields != *found {
+            if *id != format!("{}-0", event.seq) || fields != found {
                 let text = |fields: &HashMap<String, String>| format!("{:?}", BTreeMap::from_iter(fields));
-                self.differs(key.clone(), Some(id.clone()), Some(text(&fields)), Some(text(found)));
+                self.differs(key.clone(), Some(id.clone()), Some(text(&fields)), Some(text(&found)));
             }
             last = event.seq;
         }
@@ -176,18 +191,23 @@ impl Comparison {
         Ok(if last == after { Next::Keys(0) } else { Next::Stream(Some(last)) })
     }
 
-    /// No key that looks like a task's and is none.
+    /// No key of ours that is nothing of the copy's.
     async fn keys(&mut self, copy: &mut Copy, cursor: u64) -> Result<Next, Trouble> {
         let mut ask = redis::cmd("SCAN");
-        let prefix = format!("{}:task:", copy.base);
-        ask.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCAN);
-        let (next, keys): (u64, Vec<String>) = copy.link.ask(&ask).await?;
-        let number = |key: &str| key.strip_prefix(&prefix).and_then(|id| id.parse().ok());
-        let known = copy.store.task_rows(keys.iter().filter_map(|key| number(key)).collect()).await?;
-        let known: std::collections::HashSet<TaskId> = known.into_iter().map(|row| row.id).collect();
-        for key in keys {
-            if !number(&key).is_some_and(|id| known.contains(&id)) {
-                self.differs(key, None, None, Some("a key".into()));
+        ask.arg(cursor).arg("MATCH").arg(format!("{}:*", copy.base)).arg("COUNT").arg(SCAN);
+        let (next, keys): (u64, Vec<Vec<u8>>) = copy.link.ask(&ask).await?;
+        let parts: Vec<Part> = keys.iter().map(|key| copy.part(key)).collect();
+        let tasks = parts.iter().filter_map(|part| if let Part::Task(task) = part { Some(*task) } else { None });
+        let known = copy.store.task_rows(tasks.collect()).await?;
+        let known: HashSet<TaskId> = known.into_iter().map(|row| row.id).collect();
+        for (key, part) in keys.iter().zip(parts) {
+            let fits = match part {
+                Part::Fixed | Part::State(_) => true,
+                Part::Task(task) => known.contains(&task),
+                Part::Building | Part::Nothing => false,
+            };
+            if !fits {
+                self.differs(String::from_utf8_lossy(key).into_owned(), None, None, Some("a key".into()));
             }
         }
         Ok(if next == 0 { Next::Members(0, 0) } else { Next::Keys(next) })
@@ -199,7 +219,16 @@ impl Comparison {
         let key = format!("{}:state:{}", copy.base, state.name());
         let mut ask = redis::cmd("ZSCAN");
         ask.arg(&key).arg(cursor).arg("COUNT").arg(SCAN);
-        let (next, members): (u64, Vec<(String, f64)>) = copy.link.ask(&ask).await?;
+        let (next, members): (u64, Vec<(Vec<u8>, f64)>) = match copy.link.ask(&ask).await {
+            Ok(found) => found,
+            Err(Trouble::Copy(why)) => {
+                self.differs(key, None, Some("a sorted set".into()), Some(why));
+                return Ok(Next::Members(index + 1, 0));
+            }
+            Err(other) => return Err(other),
+        };
+        let members = members.into_iter().map(|(id, score)| (String::from_utf8_lossy(&id).into_owned(), score));
+        let members: Vec<(String, f64)> = members.collect();
         let known = copy.store.task_rows(members.iter().filter_map(|(id, _)| id.parse().ok()).collect()).await?;
         let known: HashMap<String, TaskRow> = known.into_iter().map(|row| (row.id.to_string(), row)).collect();
         for (id, score) in members {
@@ -213,12 +242,13 @@ impl Comparison {
 
     async fn place(&mut self, copy: &mut Copy, at: &Mark) -> Result<(), Trouble> {
         let key = format!("{}:meta", copy.base);
-        let found: HashMap<String, String> = copy.link.ask(redis::cmd("HGETALL").arg(&key)).await?;
+        let found: Hash = copy.link.ask(redis::cmd("HGETALL").arg(&key)).await?;
+        let found = text_of(found);
         for (name, value) in [
             ("epoch", Some(copy.epoch.clone())),
             ("seq", Some(at.seq.to_string())),
             ("hash", Some(at.hash.clone())),
-            ("format", Some(FORMAT.to_string())),
+            ("format", Some(copy.form())),
             ("server", Some(copy.run.clone())),
             ("rebuild", None),
         ] {

@@ -3,14 +3,17 @@
 use std::fs;
 use std::path::Path;
 
+use redis::cmd;
 use serde_json::json;
 
 use super::link::{Link, Trouble};
 use super::target::Target;
 use super::{FORMAT, scripts};
 use crate::clock::Timestamp;
+use crate::id::TaskId;
 use crate::protocol::view::EventView;
 use crate::store::{Lineage, Mark, Store, TaskRow};
+use crate::task::Status;
 
 /// Hexadecimal digits that tell instances apart.
 const INSTANCE: usize = 12;
@@ -24,6 +27,21 @@ pub(super) enum Fit {
     NoEpoch,
     /// The copy is somewhere else in the history.
     Gap,
+}
+
+/// What a key of ours is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The place, or the stream: there is one of each.
+    Fixed,
+    /// A state's set.
+    State(Status),
+    /// A set that is being built.
+    Building,
+    /// A task.
+    Task(TaskId),
+    /// Nothing.
+    Nothing,
 }
 
 /// The copy of this instance, over one connection.
@@ -58,16 +76,43 @@ impl Copy {
         }
     }
 
-    /// Says whose the keys are.
-    pub async fn announce(&mut self, state: &Path) -> Result<(), Trouble> {
+    /// Says whose the keys are, for people; where that cannot be said it does not matter.
+    pub async fn announce(&mut self, state: &Path) {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let state = state.to_string_lossy();
         let about = json!({ "host": host.trim(), "state_directory": state, "connected_at": Timestamp::now() });
-        self.link.ask(redis::cmd("HSET").arg(&self.instances).arg(&self.instance).arg(about.to_string())).await
+        let said = self.link.ask(cmd("HSET").arg(&self.instances).arg(&self.instance).arg(about.to_string())).await;
+        if let Err::<(), _>(trouble) = said {
+            tracing::warn!(key = self.instances, ?trouble, "whose the copy in Redis is cannot be written there");
+        }
+    }
+
+    /// The form of what is in it: one with titles is not one without.
+    pub fn form(&self) -> String {
+        if self.titles { format!("{FORMAT}, with titles") } else { FORMAT.to_string() }
+    }
+
+    /// What a key is for.
+    pub fn part(&self, key: &[u8]) -> Part {
+        let name = std::str::from_utf8(key).ok().and_then(|key| key.strip_prefix(&self.base)?.strip_prefix(':'));
+        let Some(name) = name else { return Part::Nothing };
+        let state = |name: &str| Status::ALL.into_iter().find(|state| state.name() == name);
+        match name.split_once(':') {
+            None if matches!(name, "meta" | "events") => Part::Fixed,
+            Some(("state", name)) => state(name).map_or(Part::Nothing, Part::State),
+            Some(("building", name)) => state(name).map_or(Part::Nothing, |_| Part::Building),
+            // As we write it: 007 is none of ours.
+            Some(("task", id)) => match id.parse() {
+                Ok(task) if TaskId::to_string(&task) == id => Part::Task(task),
+                _ => Part::Nothing,
+            },
+            _ => Part::Nothing,
+        }
     }
 
     /// How far the copy is; or why there is none of this history.
     pub async fn place(&mut self) -> Result<Result<Mark, String>, Trouble> {
-        let mut ask = redis::cmd("HMGET");
+        let mut ask = cmd("HMGET");
         ask.arg(format!("{}:meta", self.base)).arg(&["epoch", "seq", "hash", "format", "server"]);
         let known: Result<Vec<Option<String>>, Trouble> = self.link.ask(&ask).await;
         let known = match known {
@@ -81,13 +126,16 @@ impl Copy {
         if *epoch != self.epoch {
             return Ok(Err("it is of the database before a restore".into()));
         }
-        if *format != FORMAT.to_string() {
-            return Ok(Err("it is of another version's form".into()));
+        if *format != self.form() {
+            return Ok(Err(format!("its form is '{format}' and not '{}'", self.form())));
         }
         // A log of changes that was cut off within a transaction may bring a part of it back
         // with a later start (seen with Redis 7.0): only what one start of the server has seen
         // whole is to be relied on.
-        if self.run.is_empty() || run.as_deref() != Some(self.run.as_str()) {
+        if self.run.is_empty() {
+            return Ok(Err("the server does not say when it was started (INFO)".into()));
+        }
+        if run.as_deref() != Some(self.run.as_str()) {
             return Ok(Err("the server was started anew since".into()));
         }
         let at = Mark { seq: seq.parse().unwrap_or(-1), hash: hash.clone() };

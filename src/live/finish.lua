@@ -15,5 +15,5 @@ end
 redis.call('HDEL', base .. ':meta', 'rebuild')
 redis.call('HSET', base .. ':meta', 'epoch', epoch, 'seq', seq, 'hash', hash, 'at', now, 'format', format,
   'server', run)
-redis.call('PUBLISH', base .. ':changes', '{"seq":' .. seq .. ',"kind":"rebuilt"}')
+redis.pcall('PUBLISH', base .. ':changes', '{"seq":' .. seq .. ',"kind":"rebuilt"}')
 return 'OK'

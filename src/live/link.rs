@@ -40,9 +40,14 @@ impl From<RedisError> for Trouble {
         if error.is_timeout() {
             return Trouble::Server(SILENT.into());
         }
-        // A script has met something that it cannot work on. Everything else may pass.
+        // A script has met something that it cannot work on, or there is what we have never
+        // put there. Everything else may pass.
         let ours = matches!(error.code(), Some("ERR" | "WRONGTYPE")) && !matches!(error.kind(), ErrorKind::Io);
-        if ours { Trouble::Copy(error.to_string()) } else { Trouble::Server(error.to_string()) }
+        if ours || matches!(error.kind(), ErrorKind::Parse | ErrorKind::UnexpectedReturnType) {
+            Trouble::Copy(error.to_string())
+        } else {
+            Trouble::Server(error.to_string())
+        }
     }
 }
 
@@ -80,6 +85,8 @@ pub(super) struct Link(MultiplexedConnection);
 impl Link {
     /// Connects, with the password that `keys` leads to.
     pub(super) async fn connect(target: &Target) -> Result<Link, Trouble> {
+        // A password may be asked of a person: not as long as nobody would take it.
+        target.reach(CONNECT_LIMIT).await.map_err(|error| Trouble::Server(error.to_string()))?;
         let client = target.client(&|name| std::env::var(name).ok()).map_err(Trouble::Server)?;
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_LIMIT))

@@ -19,7 +19,7 @@ pub use relay::Relay;
 pub use target::Target;
 
 /// Raised when what is in the copy changes its form: then it is built anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Tasks or entries of the history in one script. Redis does nothing else meanwhile, so a
 /// few milliseconds' worth.
 const CHUNK: u32 = 500;

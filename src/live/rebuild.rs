@@ -1,7 +1,7 @@
 //! Builds the copy anew, beside and over what is there: rows are replaced one by one, the
 //! sets at the end, and only then does it count again.
 
-use super::copy::Copy;
+use super::copy::{Copy, Part};
 use super::link::Trouble;
 use super::{CHUNK, scripts};
 use crate::id::{TaskId, Uid};
@@ -44,17 +44,18 @@ pub(super) async fn run(copy: &mut Copy) -> Result<Mark, Trouble> {
     }
 
     sweep(copy, &token).await?;
-    good(copy.link.run(scripts::finish(&copy.base, &token, &copy.epoch, &copy.run, &head)).await?)?;
+    good(copy.link.run(scripts::finish(&copy.base, &token, &copy.epoch, &copy.form(), &copy.run, &head)).await?)?;
     Ok(head)
 }
 
-/// Removes keys that look like a task's and are none.
+/// Removes keys of ours that are nothing of the copy's.
 async fn sweep(copy: &mut Copy, token: &str) -> Result<(), Trouble> {
     let mut cursor = 0u64;
     loop {
         let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(format!("{}:task:*", copy.base)).arg("COUNT").arg(SCAN);
-        let (next, keys): (u64, Vec<String>) = copy.link.ask(&scan).await?;
+        scan.arg(cursor).arg("MATCH").arg(format!("{}:*", copy.base)).arg("COUNT").arg(SCAN);
+        let (next, mut keys): (u64, Vec<Vec<u8>>) = copy.link.ask(&scan).await?;
+        keys.retain(|key| !matches!(copy.part(key), Part::Fixed | Part::State(_) | Part::Building));
         if !keys.is_empty() {
             good(copy.link.run(scripts::sweep(&copy.base, token, &keys)).await?)?;
         }

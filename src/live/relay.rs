@@ -41,6 +41,14 @@ enum Ask {
 }
 
 impl Ask {
+    /// Whoever asked has left.
+    fn is_over(&self) -> bool {
+        match self {
+            Ask::Rebuild(reply) => reply.is_closed(),
+            Ask::Verify(reply) => reply.is_closed(),
+        }
+    }
+
     fn refuse(self, fault: Fault) {
         // Whoever asked may have left.
         match self {
@@ -75,6 +83,8 @@ impl Relay {
             asked,
             view: view.clone(),
             asked_before: None,
+            looked_again: false,
+            is_behind: false,
             last_rebuild: None,
             without_calm: 0,
         };
@@ -151,6 +161,10 @@ struct Follower {
     view: View,
     /// What was asked when the connection turned out to be broken.
     asked_before: Option<Ask>,
+    /// For them it has been looked for once more already.
+    looked_again: bool,
+    /// The copy is not at the end of the history, and nothing of it is awaited.
+    is_behind: bool,
     /// When the last rebuild was done.
     last_rebuild: Option<Instant>,
     /// Rebuilds soon after another.
@@ -218,13 +232,14 @@ impl Follower {
                 || Fault::new(FaultCode::Unreachable, format!("Redis at {} is down: {trouble}", target.address));
             match self.asked_before.take() {
                 // Whoever asked did so while it seemed to be up: it is looked for once more.
-                Some(ask) if was_up => {
-                    self.asked_before = Some(ask);
+                Some(ask) if was_up && !self.looked_again => {
+                    (self.asked_before, self.looked_again) = (Some(ask), true);
                     continue;
                 }
                 Some(ask) => ask.refuse(unreachable()),
                 None => {}
             }
+            self.looked_again = false;
             if let Some(turn) = self.rest(Some(wait), unreachable).await {
                 return Some(turn);
             }
@@ -259,7 +274,7 @@ impl Follower {
         let mut link = Link::connect(target).await?;
         let server = link.server().await;
         let mut copy = Copy::new(target, &lineage, server.run, link, self.store.clone());
-        copy.announce(&self.state).await?;
+        copy.announce(&self.state).await;
         {
             let mut view = self.view.lock();
             (view.server, view.warnings, view.keys) = (server.version, server.warnings, Some(copy.base.clone()));
@@ -283,6 +298,7 @@ impl Follower {
                     Some(ask) => ask,
                     None => return Ok(Turn::End),
                 },
+                () = std::future::ready(()), if self.is_behind => continue,
                 something = changed(&mut feed) => match something {
                     true => continue,
                     false => return Err(Trouble::Database("it is closed".into())),
@@ -291,9 +307,7 @@ impl Follower {
                     if self.last_rebuild.is_none_or(|last| last.elapsed() > CALM) {
                         self.view.lock().quarrel = false;
                     }
-                    if copy.apply(&at, &at, &[], &[]).await? != Fit::Good {
-                        at = self.place_again(&mut copy).await?;
-                    }
+                    at = self.probe(&mut copy, at).await?;
                     continue;
                 }
             };
@@ -301,17 +315,36 @@ impl Follower {
         }
     }
 
+    /// Sees whether the copy is still where it was; where it is.
+    async fn probe(&mut self, copy: &mut Copy, at: Mark) -> Result<Mark, Trouble> {
+        match copy.apply(&at, &at, &[], &[]).await {
+            Ok(Fit::Good) => Ok(at),
+            Ok(Fit::NoEpoch | Fit::Gap) => self.place_again(copy).await,
+            Err(Trouble::Copy(why)) => self.rebuild(copy, why).await,
+            Err(other) => Err(other),
+        }
+    }
+
     /// Does what somebody has asked for; where the copy is afterwards.
     async fn answer(&mut self, copy: &mut Copy, at: Mark, asked: Ask) -> Result<Mark, Trouble> {
-        // A connection that has been idle may be broken.
-        if let Err(trouble) = copy.apply(&at, &at, &[], &[]).await {
-            self.asked_before = Some(asked);
-            return Err(trouble);
+        if asked.is_over() {
+            return Ok(at);
         }
+        // A connection that has been idle may be broken.
+        let at = match self.probe(copy, at).await {
+            Ok(at) => at,
+            Err(trouble) => {
+                self.asked_before = Some(asked);
+                return Err(trouble);
+            }
+        };
         // What fails from here on fails for whoever asked, too.
         match asked {
             Ask::Rebuild(reply) => {
+                // Nobody who asks for it has a quarrel.
+                self.last_rebuild = None;
                 let rebuilt = self.rebuild(copy, "somebody asked for it".into()).await;
+                self.last_rebuild = None;
                 drop(reply.send(rebuilt.as_ref().map(drop).map_err(fault)));
                 rebuilt
             }
@@ -323,8 +356,10 @@ impl Follower {
         }
     }
 
-    /// Brings the copy to the end of the history as it is now.
+    /// Brings the copy towards the end of the history as it is now: there, or to where
+    /// something else is to be done first, which says whether it is behind.
     async fn catch_up(&mut self, copy: &mut Copy, mut at: Mark) -> Result<Mark, Trouble> {
+        self.is_behind = false;
         loop {
             let Some(changes) = self.store.changes(at.clone(), CHUNK).await? else {
                 at = self.rebuild(copy, format!("its last entry, {}, is not of this history", at.seq)).await?;
@@ -347,6 +382,10 @@ impl Follower {
                 Err(other) => return Err(other),
             };
             self.reached(&at, RedisState::Following);
+            if self.targets.has_changed().unwrap_or(true) || !self.asked.is_empty() {
+                self.is_behind = true;
+                return Ok(at);
+            }
         }
     }
 
@@ -368,12 +407,18 @@ impl Follower {
         self.without_calm = if soon { self.without_calm + 1 } else { 0 };
         if let Some(last) = self.last_rebuild.filter(|_| soon) {
             let pause = RETRY.0 * 2u32.saturating_pow(self.without_calm.min(16));
-            tokio::time::sleep_until(last + pause.min(LONGEST_PAUSE)).await;
+            // Seen again by who waits for it.
+            let mut targets = self.targets.clone();
+            tokio::select! {
+                () = tokio::time::sleep_until(last + pause.min(LONGEST_PAUSE)) => {}
+                _ = targets.changed() => return Err(Trouble::Server("the settings have changed".into())),
+            }
         }
         {
             let mut view = self.view.lock();
             (view.seq, view.rebuilds, view.rebuilt_because) = (None, view.rebuilds + 1, Some(why));
         }
+        copy.announce(&self.state).await;
         let built = rebuild::run(copy).await;
         self.last_rebuild = Some(Instant::now());
         let at = built?;
@@ -382,15 +427,24 @@ impl Follower {
         Ok(at)
     }
 
+    fn rebuilds(&self) -> u64 {
+        self.view.lock().rebuilds
+    }
+
     fn reached(&self, at: &Mark, state: RedisState) {
         self.view.set(state, None);
         self.view.lock().seq = Some(at.seq);
     }
 
     async fn verify(&mut self, copy: &mut Copy, mut at: Mark) -> Result<(RedisReport, Mark), Trouble> {
+        let mut rebuilds = self.rebuilds();
         let mut comparison = compare::Comparison::default();
         while comparison.step(copy, &at).await? {
             at = self.catch_up(copy, at).await?;
+            if self.rebuilds() != rebuilds {
+                // It is another one now.
+                (rebuilds, comparison) = (self.rebuilds(), compare::Comparison::default());
+            }
         }
         Ok((comparison.report(&at), at))
     }

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use redis::{Script, ScriptInvocation};
 
+use super::STREAM;
 use super::fields::{self, Fields};
-use super::{FORMAT, STREAM};
 use crate::clock::Timestamp;
 use crate::protocol::view::EventView;
 use crate::store::{Mark, TaskRow};
@@ -66,7 +66,7 @@ pub(super) fn fill<'a>(
 }
 
 /// Keys of which only those shall stay that are in it.
-pub(super) fn sweep<'a>(base: &str, token: &str, keys: &[String]) -> ScriptInvocation<'a> {
+pub(super) fn sweep<'a>(base: &str, token: &str, keys: &[Vec<u8>]) -> ScriptInvocation<'a> {
     let mut call = SWEEP.key(base);
     call.arg(token);
     for key in keys {
@@ -76,9 +76,16 @@ pub(super) fn sweep<'a>(base: &str, token: &str, keys: &[String]) -> ScriptInvoc
 }
 
 /// It is whole, and at this place of the history.
-pub(super) fn finish<'a>(base: &str, token: &str, epoch: &str, run: &str, at: &Mark) -> ScriptInvocation<'a> {
+pub(super) fn finish<'a>(
+    base: &str,
+    token: &str,
+    epoch: &str,
+    form: &str,
+    run: &str,
+    at: &Mark,
+) -> ScriptInvocation<'a> {
     let mut call = FINISH.key(base);
-    call.arg(token).arg(epoch).arg(at.seq).arg(&at.hash).arg(Timestamp::now().to_string()).arg(FORMAT).arg(run);
+    call.arg(token).arg(epoch).arg(at.seq).arg(&at.hash).arg(Timestamp::now().to_string()).arg(form).arg(run);
     put_states(&mut call);
     call
 }

@@ -1,11 +1,15 @@
 //! Which server, as whom, under which names.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use redis::{
     ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates,
 };
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 
 use crate::config::{self, Endpoint, RedisAddress};
 use crate::reference::{Keys, Reference};
@@ -93,6 +97,20 @@ impl Target {
             }
         }
         .map_err(|error| error.to_string())
+    }
+
+    /// Whether anybody listens there.
+    ///
+    /// # Errors
+    /// The system's own; `TimedOut`.
+    pub(super) async fn reach(&self, limit: Duration) -> io::Result<()> {
+        let connect = async {
+            match &self.address.at {
+                Endpoint::Unix(path) => UnixStream::connect(path).await.map(drop),
+                Endpoint::Tcp { host, port, .. } => TcpStream::connect((host.as_str(), *port)).await.map(drop),
+            }
+        };
+        timeout(limit, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn certificates(&self, keys: Keys<'_>) -> Result<TlsCertificates, String> {

@@ -109,6 +109,16 @@ fn titles_are_copied_where_they_are_wanted() {
     let title: String = server.ask(&["HGET", &format!("{base}:task:{task}"), "title"]);
     assert_eq!(title, "mend the roof");
     right(&instance);
+    // Where they are wanted no longer, none stays.
+    instance.ok(&["config", "set", "redis.titles", "false"]);
+    crate::until(&instance, |view| view["rebuilt_because"].as_str().filter(|why| why.contains("titles")).map(drop));
+    right(&instance);
+    let title: Option<String> = server.ask(&["HGET", &format!("{base}:task:{task}"), "title"]);
+    assert_eq!(title, None);
+    instance.ok(&["config", "set", "redis.titles", "true"]);
+    let again = |why: &&str| why.ends_with("with titles'");
+    crate::until(&instance, |view| view["rebuilt_because"].as_str().filter(again).map(drop));
+    right(&instance);
 }
 
 #[test]

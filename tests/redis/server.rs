@@ -88,6 +88,12 @@ impl Server {
         }
     }
 
+    /// It stays no replica, however often it is started.
+    pub fn alone(mut self) -> Server {
+        self.more.clear();
+        self
+    }
+
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -137,4 +143,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::Instance;
 use crate::common::random::Random;
-use crate::server::Server;
+use crate::server::{Server, free_port};
 use crate::{keys, right};
 
 /// In CI; the long run sets AUTODEV_REDIS_STORMS.
@@ -40,7 +41,10 @@ fn storms_leave_a_copy_that_is_right() {
 
 /// One storm; how many tasks there were.
 fn storm(random: &mut Random) -> Option<usize> {
-    let mut server = Server::start(&[])?;
+    let server = Server::start(&[])?;
+    // Where it is found, whichever server that is; and those that were it before.
+    let (address, mut servers) = (server.socket(), vec![server]);
+    let server = &servers[0];
     let config = format!("[queue]\nslots = 3\n[redis]\nurl = \"{}\"\n", server.url());
     let (instance, other) = (Instance::configured(&config), Instance::configured(&config));
     let base = keys(&instance);
@@ -56,13 +60,14 @@ fn storm(random: &mut Random) -> Option<usize> {
         });
         for _ in 0..BLOWS {
             thread::sleep(some(PAUSE, random));
-            blow(&mut server, instance, &base, random);
+            blow(&address, &mut servers, instance, &base, random);
         }
         over.store(true, Ordering::Release);
         working.join().unwrap();
     });
     right(&instance);
     right(&other);
+    let server = servers.last().unwrap();
     // As somebody outside sees it.
     let tasks = instance.json(&["list", "--all", "--limit", "1000"]);
     let tasks = tasks.as_array().unwrap();
@@ -100,8 +105,9 @@ fn some(longest: Duration, random: &mut Random) -> Duration {
     longest.mul_f64(random.below(1_000) as f64 / 1_000.0)
 }
 
-fn blow(server: &mut Server, instance: &Instance, base: &str, random: &mut Random) {
-    match random.below(8) {
+fn blow(address: &Path, servers: &mut Vec<Server>, instance: &Instance, base: &str, random: &mut Random) {
+    let server = servers.last_mut().unwrap();
+    match random.below(9) {
         0 => {
             server.kill();
             thread::sleep(some(PAUSE, random));
@@ -129,6 +135,19 @@ fn blow(server: &mut Server, instance: &Instance, base: &str, random: &mut Rando
             let () = server.ask(&["REPLICAOF", "NO", "ONE"]);
         }
         6 => {
+            // A replica becomes the master, and has not heard of the last.
+            let port = free_port();
+            let () = server.ask(&["CONFIG", "SET", "port", &port.to_string()]);
+            let next = Server::start(&["--replicaof", &format!("127.0.0.1 {port}")]).unwrap();
+            thread::sleep(some(PAUSE, random));
+            let () = next.ask(&["REPLICAOF", "NO", "ONE"]);
+            thread::sleep(some(PAUSE, random));
+            server.kill();
+            fs::remove_file(address).unwrap();
+            std::os::unix::fs::symlink(next.socket(), address).unwrap();
+            servers.push(next.alone());
+        }
+        7 => {
             let _: redis::Value = server.ask(&["HSET", &format!("{base}:meta"), "seq", "3"]);
         }
         _ => {
