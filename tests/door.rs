@@ -152,10 +152,10 @@ fn orphaned(first: &str) {
     let (begun, go) = (instance.fifo("begun"), instance.fifo("go"));
     // It outlives the hangup, forgets its names, and waits until its keeper is dead.
     let script = with_path(&format!(
-        "cat > orphan.sh <<'END'\ntrap '' HUP TERM\n{first}\nread line < {go}\n\
+        "cat > orphan.sh <<'END'\ntrap '' HUP TERM\n{first}\necho > {begun}\nread line < {go}\n\
          autodev submit --provider shell -- touch escaped > said 2>&1; echo $? > code\nEND\n\
          env -i PATH=$PATH HOME=$HOME AUTODEV_HOME=$AUTODEV_HOME setsid bash orphan.sh </dev/null >/dev/null 2>&1 &
-         echo > {begun}; exec sleep 1000",
+         exec sleep 1000",
         go = go.path(),
         begun = begun.path()
     ));
