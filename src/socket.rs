@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,6 +60,27 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     // SAFETY: a valid listening descriptor and an integer.
     Errno::result(unsafe { libc::listen(listener.as_raw_fd(), BACKLOG) })?;
     Ok(listener)
+}
+
+/// Binds a listening socket (0600) at a path that somebody has chosen: nothing is replaced but
+/// a socket of ours at which nobody listens any more.
+///
+/// # Errors
+/// `AddrInUse` when something else lies there; otherwise the system's own.
+pub fn bind_free(path: &Path) -> io::Result<UnixListener> {
+    let taken = |what: &str| Err(io::Error::new(io::ErrorKind::AddrInUse, format!("{} {what}", path.display())));
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+        Ok(found) if !found.file_type().is_socket() => return taken("is there already, and no socket"),
+        Ok(found) if found.uid() != nix::unistd::geteuid().as_raw() => return taken("is another user's"),
+        Ok(_) => match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(error) => return Err(error),
+            Ok(_) => return taken("is served by another program"),
+        },
+    }
+    bind(path)
 }
 
 /// Connects to the socket at `path`. A listener that does not accept does not hold us up

@@ -64,7 +64,7 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("zstd", &["src/recording"]),
     ("redis", &["src/live"]),
     ("zbus", &["src/systemd"]),
-    ("prometheus_client", &["src/daemon/metrics.rs"]),
+    ("prometheus_client", &["src/daemon/metrics.rs", "src/daemon/totals.rs"]),
     ("hyper", &["src/daemon/exporter.rs"]),
     ("sd_notify", &["src/systemd"]),
     ("rustls", &["src/live"]),

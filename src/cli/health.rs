@@ -1,19 +1,24 @@
 //! `autodev health`: whether the daemon does its work.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{Context, Status, exit};
 use crate::client::{Client, Start, unexpected};
-use crate::protocol::{Fault, Reply, Request};
+use crate::protocol::{Fault, FaultCode, Reply, Request};
 
 /// Arguments of `autodev health`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {}
 
+/// A daemon that does not answer within this is not well: it gives itself ten seconds.
+const LIMIT: Duration = Duration::from_secs(15);
+
 const EXAMPLES: &str = "\
 For monitors and scripts: no daemon is started for it. Exit status: 0 when the daemon does
-its work, 1 when something keeps it from that, 3 when none runs. 'autodev doctor' looks at
+its work, 1 when something keeps it from that or it does not answer, 3 when none runs. 'autodev doctor' looks at
 everything.
 
 Examples:
@@ -25,9 +30,13 @@ Examples:
 /// # Errors
 /// `Unreachable` without a daemon.
 pub fn run(ctx: &Context, _args: Args) -> Result<Status, Fault> {
-    let troubles = match Client::connect(&ctx.paths, Start::Never)?.call(&Request::Health)? {
-        Reply::Health(troubles) => troubles,
-        other => return Err(unexpected(&other)),
+    let mut client = Client::connect(&ctx.paths, Start::Never)?;
+    let troubles = match client.call_within(&Request::Health, Some(LIMIT)) {
+        Ok(Reply::Health(troubles)) => troubles,
+        Ok(other) => return Err(unexpected(&other)),
+        // It is there: this is not as if none ran.
+        Err(fault) if fault.code == FaultCode::Unreachable => vec![fault.message],
+        Err(fault) => return Err(fault),
     };
     if ctx.output.is_json() {
         ctx.output.json(&json!({ "ok": troubles.is_empty(), "troubles": troubles }))?;

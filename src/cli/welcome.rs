@@ -5,8 +5,10 @@ use serde_json::json;
 use super::{Context, Status, status};
 use crate::client::{Client, Start, unexpected};
 use crate::clock::Timestamp;
+use crate::protocol::request::{Filter, ListQuery, Listing};
 use crate::protocol::view::StatusView;
 use crate::protocol::{Fault, Reply, Request};
+use crate::queue::Closed;
 use crate::task::Status as State;
 
 /// Runs it. No daemon is started to say that nothing is there.
@@ -15,14 +17,17 @@ use crate::task::Status as State;
 /// When a daemon is there and does not answer.
 pub fn run(ctx: &Context) -> Result<Status, Fault> {
     let out = &ctx.output;
-    let status = match ctx.daemon_runs() {
-        false => None,
-        true => match Client::connect(&ctx.paths, Start::Never)?.call(&Request::Status)? {
-            Reply::Status(status) => Some(status),
-            other => return Err(unexpected(&other)),
-        },
+    let (status, failed) = match ctx.daemon_runs() {
+        false => (None, false),
+        true => {
+            let mut client = Client::connect(&ctx.paths, Start::Never)?;
+            match client.call(&Request::Status)? {
+                Reply::Status(status) => (Some(status), failed_today(&mut client)?),
+                other => return Err(unexpected(&other)),
+            }
+        }
     };
-    let (why, command) = next(ctx, status.as_deref());
+    let (why, command) = next(ctx, status.as_deref(), failed);
     if out.is_json() {
         out.json(&json!({ "status": status, "next": command }))?;
         return Ok(Status::OK);
@@ -39,28 +44,45 @@ pub fn run(ctx: &Context) -> Result<Status, Fault> {
     Ok(Status::OK)
 }
 
+/// Whether something has gone wrong within a day.
+fn failed_today(client: &mut Client) -> Result<bool, Fault> {
+    let since = Timestamp(Timestamp::now().0 - 24 * 60 * 60 * 1000);
+    let filter =
+        Filter { states: vec![State::Failed, State::Error, State::Timeout], since: Some(since), ..Filter::default() };
+    match client.call(&Request::List(ListQuery { listing: Listing::History, filter, limit: 1, cursor: None }))? {
+        Reply::Tasks(page) => Ok(!page.tasks.is_empty()),
+        other => Err(unexpected(&other)),
+    }
+}
+
+const SUBMIT: &str = "autodev submit \"fix the flaky test\"";
+
 /// The command that helps most now, and what it is for.
-fn next(ctx: &Context, status: Option<&StatusView>) -> (&'static str, &'static str) {
+fn next(ctx: &Context, status: Option<&StatusView>, failed: bool) -> (&'static str, &'static str) {
     let Some(status) = status else {
         return match (ctx.paths.config_file().exists(), ctx.paths.database().exists()) {
             (false, false) => ("nothing has been set up yet", "autodev init"),
-            _ => ("to see what is there", "autodev list --all"),
+            (true, false) => ("to give an agent something to do", SUBMIT),
+            (_, true) => ("to see what is there", "autodev list --all"),
         };
     };
     let count = |wanted: State| status.tasks.iter().find(|count| count.state == wanted).map_or(0, |count| count.tasks);
     if status.config_error.is_some() {
         ("the settings are wrong, and nothing new is started", "autodev config check")
-    } else if status.closed.is_some() {
-        ("nothing new is started", "autodev resume")
+    } else if let Some(closed) = status.closed {
+        match closed {
+            Closed::Paused | Closed::Draining => ("nothing new is started", "autodev resume"),
+            Closed::LowDisk | Closed::Config => ("nothing new is started", "autodev doctor"),
+        }
     } else if status.requests > 0 {
         ("somebody waits for you", "autodev requests")
     } else if count(State::Running) > 0 {
         ("to see what runs", "autodev attach")
     } else if count(State::Queued) > 0 {
         ("to see why nothing runs", "autodev list")
-    } else if count(State::Failed) + count(State::Error) > 0 {
-        ("to see what went wrong", "autodev history --state failed,error")
+    } else if failed {
+        ("to see what went wrong today", "autodev history --state failed,error,timeout --since 1d")
     } else {
-        ("to give an agent something to do", "autodev submit \"fix the flaky test\"")
+        ("to give an agent something to do", SUBMIT)
     }
 }

@@ -4,8 +4,9 @@
 use std::convert::Infallible;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::{Daemon, metrics};
 use crate::config::MetricsAddress;
@@ -28,6 +30,8 @@ use crate::socket;
 const CONNECTIONS: usize = 8;
 /// A request's head has arrived within this.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
+/// The whole of it is over within this: Prometheus waits for ten seconds.
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
 /// Before an address that cannot be bound is tried again: another program may let go of it.
 const BIND_PAUSE: Duration = Duration::from_secs(30);
 /// OpenMetrics, which Prometheus reads.
@@ -81,7 +85,7 @@ async fn at_port(daemon: &Arc<Daemon>, address: SocketAddr) -> io::Result<()> {
     let mut crowd = Crowd::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => crowd.admit(daemon, stream),
+            Ok((stream, _)) => crowd.admit(daemon, stream, Some(address)),
             Err(error) => crowd.wait(&error).await,
         }
     }
@@ -89,27 +93,44 @@ async fn at_port(daemon: &Arc<Daemon>, address: SocketAddr) -> io::Result<()> {
 
 async fn at_socket(daemon: &Arc<Daemon>, path: PathBuf) -> io::Result<()> {
     let bind = || {
-        let listener = socket::bind(&path)?;
+        let listener = socket::bind_free(&path)?;
         listener.set_nonblocking(true)?;
         UnixListener::from_std(listener)
     };
     let listener = bind().map_err(|error| named(error, &path.display().to_string()))?;
     tracing::info!(socket = %path.display(), "serves its figures");
-    /// Removed with the listener.
-    struct Bound(PathBuf);
-    impl Drop for Bound {
-        fn drop(&mut self) {
-            drop(fs::remove_file(&self.0));
-        }
-    }
-    let _bound = Bound(path);
+    let _bound = Bound::of(path);
     let mut crowd = Crowd::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => crowd.admit(daemon, stream),
+            Ok((stream, _)) => crowd.admit(daemon, stream, None),
             Err(error) => crowd.wait(&error).await,
         }
     }
+}
+
+/// A socket's file, removed with the listener unless it has become another's.
+struct Bound {
+    path: PathBuf,
+    file: Option<(u64, u64)>,
+}
+
+impl Bound {
+    fn of(path: PathBuf) -> Bound {
+        Bound { file: identity(&path), path }
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if self.file.is_some() && identity(&self.path) == self.file {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 fn named(error: io::Error, what: &str) -> io::Error {
@@ -129,10 +150,16 @@ impl Default for Crowd {
 }
 
 impl Crowd {
-    fn admit(&mut self, daemon: &Arc<Daemon>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+    fn admit(
+        &mut self,
+        daemon: &Arc<Daemon>,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        port: Option<SocketAddr>,
+    ) {
         while self.served.try_join_next().is_some() {}
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            self.served.spawn(connection(Arc::clone(daemon), stream, place));
+            let served = connection(Arc::clone(daemon), stream, port, place);
+            self.served.spawn(async move { drop(timeout(EXCHANGE_LIMIT, served).await) });
         }
     }
 
@@ -145,11 +172,12 @@ impl Crowd {
 async fn connection(
     daemon: Arc<Daemon>,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    port: Option<SocketAddr>,
     _place: OwnedSemaphorePermit,
 ) {
     let service = service_fn(|request| {
         let daemon = Arc::clone(&daemon);
-        async move { Ok::<_, Infallible>(answer(&daemon, &request).await) }
+        async move { Ok::<_, Infallible>(answer(&daemon, &request, port).await) }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).keep_alive(false);
@@ -158,8 +186,20 @@ async fn connection(
     }
 }
 
-async fn answer(daemon: &Arc<Daemon>, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+/// Whether a request at a port means this machine. A page in the user's browser can have a
+/// name of its own lead to a loopback address, and then read what is served there.
+fn is_meant(request: &Request<Incoming>, port: SocketAddr) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.strip_suffix(&format!(":{}", port.port())).unwrap_or(host);
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+async fn answer(daemon: &Arc<Daemon>, request: &Request<Incoming>, port: Option<SocketAddr>) -> Response<Full<Bytes>> {
     let (status, kind, text) = match (request.method(), request.uri().path()) {
+        _ if port.is_some_and(|port| !is_meant(request, port)) => {
+            (StatusCode::FORBIDDEN, "text/plain", "only for this machine, by localhost or a loopback address\n".into())
+        }
         (&Method::GET | &Method::HEAD, "/metrics") => match metrics::text(daemon).await {
             Ok(text) => (StatusCode::OK, FIGURES, text),
             Err(fault) => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", fault.message),

@@ -1,13 +1,15 @@
-//! How it is in figures, for Prometheus: read when somebody asks, kept nowhere.
+//! How it is in figures, for Prometheus: read when somebody asks.
 //! man/autodev-metrics.7 lists the names; they stay.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use tokio::time::timeout;
 
 use super::Daemon;
 use super::handlers::{fault, figures};
@@ -15,10 +17,10 @@ use crate::clock::Timestamp;
 use crate::process;
 use crate::protocol::Fault;
 use crate::protocol::hello::BUILD;
-use crate::protocol::view::{DatabaseView, RedisState, SessionView, Spread, StatsView, StatusView};
+use crate::protocol::view::{DatabaseView, RedisState, SessionView, StatusView};
 
-/// Times of tasks are those of the tasks that have ended in the last hour.
-const HOUR: i64 = 60 * 60 * 1000;
+/// Nothing that the daemon does for others keeps a job from the writer longer than this.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
 type Labels = Vec<(&'static str, String)>;
 type Figure = Gauge<f64, AtomicU64>;
@@ -30,13 +32,17 @@ type Figure = Gauge<f64, AtomicU64>;
 pub(crate) async fn text(daemon: &Arc<Daemon>) -> Result<String, Fault> {
     let now = Timestamp::now();
     let status = figures::status(daemon).await?;
-    let stats = figures::stats(daemon, Timestamp(now.0 - HOUR), None).await?;
     let database = figures::database(daemon).await?;
     let sessions = figures::sessions(daemon).await?;
     let mut page = Page::default();
     page.daemon(&status, now);
-    page.tasks(&status, &stats);
-    page.sessions(&sessions);
+    page.tasks(&status);
+    {
+        let mut totals = daemon.totals.lock().await;
+        totals.catch_up(&daemon.store).await.map_err(fault)?;
+        totals.register(&mut page.0);
+    }
+    page.sessions(&status, &sessions);
     page.storage(&status, &database, now);
     page.redis(&status);
     let mut out = String::new();
@@ -51,6 +57,11 @@ pub(crate) async fn text(daemon: &Arc<Daemon>) -> Result<String, Fault> {
 pub(crate) async fn troubles(daemon: &Arc<Daemon>) -> Result<Vec<String>, Fault> {
     daemon.store.last_event().await.map_err(fault)?;
     let mut troubles = Vec::new();
+    match timeout(WRITE_LIMIT, daemon.store.can_write()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => troubles.push(format!("nothing can be stored: {error}")),
+        Err(_) => troubles.push(format!("nothing was stored for {} s", WRITE_LIMIT.as_secs())),
+    }
     troubles.extend(daemon.settings.problem().map(|problem| format!("the settings are wrong: {problem}")));
     if daemon.is_disk_low() {
         troubles.push("too little room is left on the disk of the state directory".into());
@@ -104,39 +115,20 @@ impl Page {
         self.one("queue_open", "1 unless nothing new is started", None, f64::from(u8::from(status.closed.is_none())));
     }
 
-    fn tasks(&mut self, status: &StatusView, stats: &StatsView) {
+    fn tasks(&mut self, status: &StatusView) {
         let by_state =
             status.tasks.iter().map(|count| (vec![("state", count.state.name().to_owned())], count.tasks as f64));
         self.each("tasks", "Tasks by state", None, by_state);
+        let by_reason =
+            status.waiting.iter().map(|count| (vec![("reason", count.reason.to_string())], count.tasks as f64));
+        self.each("tasks_waiting", "Queued tasks by reason", None, by_reason);
         self.one("slots", "Attempts that may run at once", None, f64::from(status.slots));
         self.one("slots_used", "Attempts under way", None, f64::from(status.slots_used));
         self.one("requests_open", "Questions that nobody has answered", None, status.requests as f64);
-        let ended = [
-            ("passed", stats.all.passed),
-            ("failed", stats.all.failed),
-            ("error", stats.all.error),
-            ("timeout", stats.all.timeout),
-            ("cancelled", stats.all.cancelled),
-        ];
-        let ended = ended.map(|(state, count)| (vec![("state", state.to_owned())], count as f64));
-        self.each("tasks_ended_last_hour", "Tasks that have ended within an hour", None, ended);
-        let failed = stats
-            .errors
-            .iter()
-            .map(|error| (vec![("outcome", error.outcome.name().to_owned())], error.attempts as f64));
-        self.each("attempts_failed_last_hour", "Attempts that did not succeed, of these tasks", None, failed);
-        let quantiles = |spread: Spread| {
-            [("0.5", spread.p50_ms), ("0.95", spread.p95_ms), ("0.99", spread.p99_ms)]
-                .map(|(quantile, ms)| (vec![("quantile", quantile.to_owned())], ms as f64 / 1000.0))
-        };
-        let about = "From submit to first attempt, of the tasks that have ended within an hour";
-        self.each("task_waiting_last_hour", about, Some(Unit::Seconds), quantiles(stats.all.waiting));
-        let about = "How long the attempts of these tasks have run";
-        self.each("task_running_last_hour", about, Some(Unit::Seconds), quantiles(stats.all.running));
     }
 
-    fn sessions(&mut self, sessions: &[SessionView]) {
-        self.one("sessions", "Live sessions", None, sessions.len() as f64);
+    fn sessions(&mut self, status: &StatusView, sessions: &[SessionView]) {
+        self.one("sessions", "Live sessions", None, f64::from(status.sessions));
         let labels =
             |session: &SessionView| vec![("session", session.name.to_string()), ("tool", session.tool.clone())];
         let cpu = sessions.iter().filter_map(|one| Some((labels(one), one.cpu_ms? as f64 / 1000.0)));

@@ -23,6 +23,7 @@ mod scopes;
 mod settings;
 mod start;
 mod tally;
+mod totals;
 mod wait;
 
 use std::collections::HashSet;
@@ -91,6 +92,8 @@ pub(crate) struct Daemon {
     pub admission: admission::Switch,
     pub archiver: archive::Archiver,
     pub since: Timestamp,
+    /// What has ended since then.
+    pub totals: tokio::sync::Mutex<totals::Totals>,
     /// Says who serves this instance, and where.
     pub lock: FileLock,
     /// File mode mask for programs: the one the daemon was started with.

@@ -20,6 +20,7 @@ use super::archive::Archiver;
 use super::redis_copy::RedisCopy;
 use super::scopes::Scopes;
 use super::settings::Settings;
+use super::totals::Totals;
 use super::{Daemon, Leave, backups, exporter, listener, lock_file, recover, scheduler};
 use crate::clock::Timestamp;
 use crate::door;
@@ -218,6 +219,7 @@ async fn assemble(
 ) -> Result<Arc<Daemon>, Failure> {
     let admission = Switch::load(&store).await.map_err(failure)?;
     let archiver = Archiver::start(&paths, &store);
+    let totals = Totals::after(store.last_event().await.map_err(failure)?);
     Ok(Arc::new(Daemon {
         roster: Roster::default(),
         admission,
@@ -232,6 +234,7 @@ async fn assemble(
         refusals: Mutex::default(),
         redis: RedisCopy::default(),
         scopes: Scopes::default(),
+        totals: tokio::sync::Mutex::new(totals),
         backing_up: tokio::sync::Mutex::new(()),
         session_left: Notify::new(),
         leaving: watch::Sender::new(None),

@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use super::{OpenError, StoreError, Unfinished, migrate, open, show};
+use super::{OpenError, StoreError, Unfinished, events, migrate, open, show};
 use crate::id::Uid;
 use crate::paths::Paths;
 
@@ -18,6 +18,15 @@ impl Glance {
     /// What would keep a daemon from starting.
     pub fn open(paths: &Paths) -> Result<Glance, OpenError> {
         open::look(paths).map(Glance)
+    }
+
+    /// The last entry of the history, 0 before the first.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn last_entry(&self) -> Result<i64, StoreError> {
+        let Some(conn) = &self.0 else { return Ok(0) };
+        events::last(conn).map(|(seq, ..)| seq).map_err(|error| super::Failure::from(error).of_read())
     }
 
     /// As [`Store::unfinished`](super::Store::unfinished).

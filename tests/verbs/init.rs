@@ -28,7 +28,7 @@ fn alone_it_says_how_it_stands_and_what_helps() {
     assert!(instance.ok(&[]).contains("1 held"));
     assert!(next().starts_with("autodev submit"));
     instance.wait(instance.submit(&[], "exit 1"));
-    assert_eq!(next(), "autodev history --state failed,error");
+    assert_eq!(next(), "autodev history --state failed,error,timeout --since 1d");
     instance.ok(&["pause"]);
     assert_eq!(next(), "autodev resume");
     instance.ok(&["resume"]);

@@ -12,6 +12,7 @@ mod cancel;
 mod completions;
 mod config;
 mod daemon;
+mod doctor;
 mod edit;
 mod grep;
 mod history;

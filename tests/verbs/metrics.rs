@@ -1,5 +1,6 @@
 //! `autodev metrics` and `autodev health`, and both over HTTP.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -29,18 +30,39 @@ fn figures_are_what_is_so_and_in_the_manual() {
     assert_eq!(value(&text, "autodev_tasks{state=\"held\"}"), 1.0);
     assert_eq!(value(&text, "autodev_slots_used"), 1.0);
     assert_eq!(value(&text, "autodev_sessions"), 1.0);
-    assert_eq!(value(&text, "autodev_attempts_failed_last_hour{outcome=\"agent-failed\"}"), 1.0);
+    assert_eq!(value(&text, "autodev_tasks_ended_total{provider=\"shell\",state=\"passed\"}"), 1.0);
+    assert_eq!(value(&text, "autodev_attempts_ended_total{outcome=\"agent-failed\",provider=\"shell\"}"), 1.0);
+    assert_eq!(value(&text, "autodev_task_running_seconds_count"), 2.0);
+    assert_eq!(value(&text, "autodev_task_waiting_seconds_bucket{le=\"43200.0\"}"), 2.0);
+    // However often they are asked for.
+    let again = instance.ok(&["metrics"]);
+    assert_eq!(value(&again, "autodev_task_running_seconds_count"), 2.0);
+    instance.ok(&["config", "set", "queue.slots", "1"]);
+    instance.submit(&[], "true");
+    assert_eq!(value(&instance.ok(&["metrics"]), "autodev_tasks_waiting{reason=\"Slots\"}"), 1.0);
     assert!(value(&text, "autodev_session_memory_bytes{session=\"4.1\",tool=\"shell\"}") > 100_000.0);
     assert!(value(&text, "autodev_daemon_memory_bytes") > 1_000_000.0);
     assert!(text.ends_with("# EOF\n"));
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let name = line.split(['{', ' ']).next().unwrap();
-        assert!(MANUAL.contains(name), "man/autodev-metrics.7 does not name {name}");
-    }
+    // The manual names what there is, and nothing else.
+    instance.ok(&["config", "set", "redis.url", "redis+unix:///nowhere"]);
+    let text = instance.ok(&["metrics"]);
+    let there: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(['{', ' ']).next().unwrap())
+        .map(|name| ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name))
+        .collect();
+    let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let named: BTreeSet<&str> = MANUAL.split(word).filter(|name| name.starts_with("autodev_")).collect();
+    assert_eq!(there, named);
 }
 
-fn get(mut stream: impl Read + Write, path: &str) -> (u16, String) {
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: autodev\r\n\r\n").unwrap();
+fn get(stream: impl Read + Write, path: &str) -> (u16, String) {
+    asked_as("localhost", stream, path)
+}
+
+fn asked_as(host: &str, mut stream: impl Read + Write, path: &str) -> (u16, String) {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let status = text.split(' ').nth(1).unwrap().parse().unwrap();
@@ -72,7 +94,13 @@ fn they_are_served_where_the_settings_say() {
         std::thread::sleep(Duration::from_millis(10));
     };
     assert_eq!(get(stream, "/health").0, 200);
-    assert!(UnixStream::connect(&socket).is_err());
+    assert!(UnixStream::connect(&socket).is_err() && !socket.exists());
+    // Only as this machine: a page elsewhere may have its name lead here.
+    let tcp = || TcpStream::connect(port).unwrap();
+    for (host, status) in [("127.0.0.1", 200), ("[::1]", 200), ("autodev.example.org", 403), ("", 403)] {
+        assert_eq!(asked_as(host, tcp(), "/health").0, status, "{host}");
+        assert_eq!(asked_as(&format!("{host}:{}", port.port()), tcp(), "/health").0, status, "{host}");
+    }
     // What is wrong shows.
     instance.ok(&["config", "set", "daemon.disk_reserve", "1024 GiB"]);
     assert_eq!(get(TcpStream::connect(port).unwrap(), "/health").0, 503);
@@ -83,4 +111,25 @@ fn they_are_served_where_the_settings_say() {
     assert_eq!(instance.ok(&["health"]), "well\n");
     instance.ok(&["daemon", "stop"]);
     instance.fails(3, &["health"]);
+}
+
+/// What lies where figures are to be served stays.
+#[test]
+fn nothing_is_replaced_by_a_socket() {
+    let instance = Instance::new();
+    instance.ok(&["daemon", "start"]);
+    let file = instance.home().join("document");
+    std::fs::write(&file, "precious").unwrap();
+    let own = instance.json(&["status"])["socket"].as_str().unwrap().to_owned();
+    for path in [file.to_str().unwrap(), &own] {
+        instance.ok(&["config", "set", "metrics.listen", &format!("unix:{path}")]);
+        let began = Instant::now();
+        while !instance.log().contains(&format!("{path} is")) {
+            assert!(began.elapsed() < DEADLINE, "{}", instance.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+    instance.ok(&["config", "unset", "metrics.listen"]);
+    instance.ok(&["status"]);
 }

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use super::super::settings::Settings;
 use super::{bad, few, fine, odd};
+use crate::client::Client;
 use crate::live::{self, Target};
 use crate::lock::FileLock;
 use crate::paths::{LockFile, Paths};
 use crate::protocol::view::CheckView;
+use crate::protocol::{Reply, Request};
 use crate::recovery::gather;
-use crate::socket;
-use crate::systemd::Manager;
+use crate::systemd::{self, Manager};
 use crate::unit::{self, Unit};
 
-/// A daemon accepts within this, or is stuck.
-const ACCEPT_LIMIT: Duration = Duration::from_secs(2);
+/// A daemon answers within this, or is stuck.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Whether the daemon that serves can be reached.
 pub(super) fn daemon(paths: &Paths) -> CheckView {
@@ -23,11 +24,22 @@ pub(super) fn daemon(paths: &Paths) -> CheckView {
     }
     let file = std::fs::read(paths.daemon_lock()).ok().and_then(|text| serde_json::from_slice::<LockFile>(&text).ok());
     let Some(file) = file else { return fine("daemon", "one is just starting") };
-    match socket::connect(&file.socket, ACCEPT_LIMIT) {
-        Ok(_) => fine("daemon", format!("process {} serves at {}", file.process.pid, file.socket.display())),
-        Err(error) => odd(
+    let served = format!("process {} serves at {}", file.process.pid, file.socket.display());
+    // To be connected to says nothing: the system does that for one that is stuck.
+    let answer = Client::connect_quickly(paths, ANSWER_LIMIT)
+        .map(|mut client| client.call_within(&Request::Health, Some(ANSWER_LIMIT)));
+    match answer {
+        Some(Ok(Reply::Health(troubles))) if !troubles.is_empty() => bad("daemon", few(&troubles), "autodev status"),
+        // One of another version refuses the question, and is well.
+        Some(Ok(_)) => fine("daemon", served),
+        Some(Err(fault)) => odd(
             "daemon",
-            format!("process {} serves, but {} cannot be reached: {error}", file.process.pid, file.socket.display()),
+            format!("{served}, and {}", fault.message),
+            "autodev daemon restart; it leaves sessions alone",
+        ),
+        None => odd(
+            "daemon",
+            format!("{served}, but that cannot be reached"),
             "autodev status; it has the socket bound anew, and 'autodev daemon logs' may say more",
         ),
     }
@@ -35,7 +47,7 @@ pub(super) fn daemon(paths: &Paths) -> CheckView {
 
 /// What becomes of everything at the last logout, and whether sessions have control groups
 /// of their own.
-pub(super) fn service(paths: &Paths) -> CheckView {
+pub(super) fn service(paths: &Paths, settings: &Settings) -> CheckView {
     let found = gather(paths).unwrap_or_default();
     let installed = Unit::of(paths).filter(|unit| unit.service_file().exists());
     let enabled = installed.as_ref().is_some_and(Unit::is_enabled);
@@ -44,6 +56,11 @@ pub(super) fn service(paths: &Paths) -> CheckView {
         groups.lines().any(|line| line.rsplit('/').next().is_some_and(|scope| scope.starts_with("autodev-")))
     });
     let (alone, all) = (alone.count(), found.values().filter(|session| session.keeper.is_some()).count());
+    let limited = settings.scope().is_some_and(|limits| limits != systemd::Limits::default());
+    if limited && alone < all {
+        let found = format!("{} of {all} sessions have no control group of their own, so no limits", all - alone);
+        return odd("service", found, "'autodev daemon logs' says why; sessions that are started later may have one");
+    }
     let groups = match (Manager::is_there(), all) {
         (_, 0) => String::new(),
         (true, all) => format!("; {alone} of {all} sessions have a control group of their own"),
@@ -68,8 +85,7 @@ pub(super) fn service(paths: &Paths) -> CheckView {
 }
 
 /// Which agents can be run.
-pub(super) fn agents(paths: &Paths) -> CheckView {
-    let settings = Settings::load(paths);
+pub(super) fn agents(settings: &Settings) -> CheckView {
     let path = std::env::var("PATH").ok().map(|path| ("PATH".to_owned(), path));
     let registry = settings.registry();
     let agents = registry.installed(&path.into_iter().collect());
@@ -85,8 +101,8 @@ pub(super) fn agents(paths: &Paths) -> CheckView {
 }
 
 /// Whether the copy in Redis can be made.
-pub(super) fn redis(paths: &Paths) -> CheckView {
-    let target = match Target::of(&Settings::load(paths).redis()) {
+pub(super) fn redis(settings: &Settings) -> CheckView {
+    let target = match Target::of(&settings.redis()) {
         Ok(None) => return fine("redis", "no copy is wanted"),
         Ok(Some(target)) => target,
         Err(why) => return bad("redis", why, "autodev config edit"),

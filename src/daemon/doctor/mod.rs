@@ -14,6 +14,7 @@ use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
 use super::settings::Settings;
+use crate::client::keeper_link::Link as KeeperLink;
 use crate::clock::{Timestamp, short};
 use crate::id::Uid;
 use crate::lock::FileLock;
@@ -24,18 +25,24 @@ use crate::protocol::launch::LaunchSpec;
 use crate::protocol::view::{CheckLevel, CheckView};
 use crate::recording::{Kept, Reader, Source};
 use crate::recovery::{gather, plan};
+use crate::socket;
 use crate::store::{self, Glance, OpenError, StoreError};
 
 /// With less room than this the next recordings and backups may not fit.
 const LITTLE_ROOM: u64 = 1024 * 1024 * 1024;
 /// An instance this young need not have a backup.
 const NEW: Duration = Duration::from_secs(60 * 60);
+/// A backup or a restore is made within this, or was interrupted.
+const MAKING: Duration = Duration::from_secs(30 * 60);
+/// A keeper says hello within this, or is stuck.
+const HELLO_LIMIT: Duration = Duration::from_secs(1);
 /// Problems of a kind that are named; more are counted.
 const NAMED: usize = 5;
 
 /// Examines the instance; with `deep` every byte of it that can be checked.
 pub(super) fn examine(paths: &Paths, deep: bool) -> Vec<CheckView> {
-    let mut checks = vec![rights(paths), room(paths), clock(paths), settings(paths), marks()];
+    let settings = Settings::load(paths);
+    let mut checks = vec![rights(paths), room(paths, &settings), clock(paths), in_order(&settings), marks()];
     let glance = match Glance::open(paths) {
         Ok(glance) => {
             checks.push(fine("database", "it is as its marker and its witness say"));
@@ -57,9 +64,15 @@ pub(super) fn examine(paths: &Paths, deep: bool) -> Vec<CheckView> {
         checks.push(outputs(paths, glance));
         checks.push(strangers(paths, glance));
     }
-    checks.push(backups(paths, deep));
+    let entries = glance.as_ref().and_then(|glance| glance.last_entry().ok());
+    checks.push(backups(paths, &settings, entries, deep));
     checks.push(keepers(paths));
-    checks.extend([around::daemon(paths), around::service(paths), around::agents(paths), around::redis(paths)]);
+    checks.extend([
+        around::daemon(paths),
+        around::service(paths, &settings),
+        around::agents(&settings),
+        around::redis(&settings),
+    ]);
     checks.push(leftovers(paths));
     checks
 }
@@ -106,37 +119,43 @@ fn few(problems: &[String]) -> String {
 /// Nobody else gets in.
 fn rights(paths: &Paths) -> CheckView {
     let mut wrong = Vec::new();
-    let mut look = |path: &Path, allowed: u32| {
+    let mut open = Vec::new();
+    let mut look = |path: &Path| {
         let Ok(found) = fs::symlink_metadata(path) else { return };
         let mode = found.permissions().mode() & 0o7777;
         if found.uid() != geteuid().as_raw() {
             wrong.push(format!("{} belongs to user {}", path.display(), found.uid()));
-        } else if mode & !allowed != 0 {
+        } else if mode & 0o077 != 0 {
             wrong.push(format!("{} has mode {mode:o}", path.display()));
+            open.push(path.display().to_string());
         }
     };
     for directory in [&paths.state, &paths.live_sessions(), &paths.done_sessions(), &paths.backups(), &paths.runtime] {
-        look(directory, 0o700);
+        look(directory);
     }
-    let logs = ["autodev.db-wal", "autodev.db-shm"].map(|name| paths.state.join(name));
-    for file in
-        [paths.database(), paths.witness(), paths.marker(), paths.daemon_lock(), paths.daemon_log()].iter().chain(&logs)
-    {
-        look(file, 0o600);
+    for name in ["autodev.db-wal", "autodev.db-shm"] {
+        look(&paths.state.join(name));
     }
-    match wrong.is_empty() {
-        true => fine("rights", "only you can read and write its files"),
-        false => bad("rights", few(&wrong), &format!("chmod -R go= {}", paths.state.display())),
+    for file in [paths.database(), paths.witness(), paths.marker(), paths.daemon_lock(), paths.daemon_log()] {
+        look(&file);
+    }
+    match (wrong.is_empty(), open.is_empty()) {
+        (true, _) => fine("rights", "only you can read and write its files"),
+        (false, false) => bad("rights", few(&wrong), &format!("chmod go= {}", open.join(" "))),
+        (false, true) => bad("rights", few(&wrong), "move it away, or give it back to yourself with chown"),
     }
 }
 
-fn room(paths: &Paths) -> CheckView {
+fn room(paths: &Paths, settings: &Settings) -> CheckView {
     let existing = paths.state.ancestors().find(|directory| directory.is_dir()).unwrap_or(Path::new("/"));
+    let hint = "make room, or shorten [recording] and [backup]";
     match process::free_bytes(existing) {
-        Ok(free) if free >= LITTLE_ROOM => fine("disk", format!("{} MiB are free", free >> 20)),
-        Ok(free) => {
-            odd("disk", format!("{} MiB are free", free >> 20), "make room, or shorten [recording] and [backup]")
+        Ok(free) if free < settings.disk_reserve() => {
+            let found = format!("{} MiB are free: with less than daemon.disk_reserve nothing is started", free >> 20);
+            bad("disk", found, hint)
         }
+        Ok(free) if free < LITTLE_ROOM => odd("disk", format!("{} MiB are free", free >> 20), hint),
+        Ok(free) => fine("disk", format!("{} MiB are free", free >> 20)),
         Err(error) => bad("disk", error.to_string(), "see that the state directory can be reached"),
     }
 }
@@ -154,8 +173,7 @@ fn clock(paths: &Paths) -> CheckView {
     }
 }
 
-fn settings(paths: &Paths) -> CheckView {
-    let settings = Settings::load(paths);
+fn in_order(settings: &Settings) -> CheckView {
     let problems: Vec<String> = settings.problem().into_iter().chain(settings.registry().problems()).collect();
     match problems.is_empty() {
         true => fine("settings", "they are in order"),
@@ -273,7 +291,7 @@ fn strangers(paths: &Paths, glance: &Glance) -> CheckView {
     }
 }
 
-fn backups(paths: &Paths, deep: bool) -> CheckView {
+fn backups(paths: &Paths, settings: &Settings, entries: Option<i64>, deep: bool) -> CheckView {
     let all = match store::backups(paths) {
         Ok(all) => all,
         Err(error) => return bad("backups", error.to_string(), "see that the directory can be read"),
@@ -291,7 +309,13 @@ fn backups(paths: &Paths, deep: bool) -> CheckView {
     {
         return bad("backups", format!("{}: {problem}", path.display()), "remove it, and make another: autodev backup");
     }
-    let age = short(Timestamp::now().since(newest.at));
+    let age = Timestamp::now().since(newest.at);
+    let overdue = settings.backup_interval().is_some_and(|interval| age > interval * 2 + NEW);
+    if overdue && entries.is_some_and(|entries| entries > newest.seq) {
+        let found = format!("{}, the newest of {} ago, and much has happened since", all.len(), short(age));
+        return odd("backups", found, "autodev backup; 'autodev daemon logs' may say why none was made");
+    }
+    let age = short(age);
     let whole = if deep { ", all of them whole" } else { "" };
     fine("backups", format!("{}, the newest of {age} ago{whole}", all.len()))
 }
@@ -304,12 +328,16 @@ fn keepers(paths: &Paths) -> CheckView {
         Err(error) => return bad("keepers", error.to_string(), "see that the directory can be read"),
     };
     let mut versions: BTreeMap<u16, usize> = BTreeMap::new();
-    let (mut replaced, mut gone) = (0, Vec::new());
+    let (mut replaced, mut gone, mut stuck) = (0, Vec::new(), Vec::new());
     for (name, session) in &found {
         let held = matches!(session.facts, plan::Dir::Present { held: true, .. });
         match &session.keeper {
             Some(keeper) if held => {
                 *versions.entry(keeper.protocol).or_default() += 1;
+                let greeted = socket::connect(&keeper.socket, HELLO_LIMIT);
+                if let Err(error) = greeted.and_then(|stream| KeeperLink::open(stream, HELLO_LIMIT)) {
+                    stuck.push(format!("{name}: {error}"));
+                }
                 let program = fs::read_link(format!("/proc/{}/exe", keeper.process.pid));
                 replaced += usize::from(program.is_ok_and(|program| program.to_string_lossy().ends_with(" (deleted)")));
             }
@@ -329,6 +357,10 @@ fn keepers(paths: &Paths) -> CheckView {
     if replaced > 0 {
         text.push_str(&format!("; {replaced} run a program that has been replaced since, which is as it should be"));
     }
+    if !stuck.is_empty() {
+        let hint = "'autodev attach' and 'screen' show whether it goes on; 'autodev kill SESSION' ends it";
+        return odd("keepers", format!("{text}; they do not answer: {}", few(&stuck)), hint);
+    }
     let serves = FileLock::is_held(&paths.daemon_lock()).unwrap_or(false);
     match gone.is_empty() || serves {
         true => fine("keepers", text),
@@ -341,10 +373,16 @@ fn keepers(paths: &Paths) -> CheckView {
 /// What something that was interrupted has left.
 fn leftovers(paths: &Paths) -> CheckView {
     let mut found = Vec::new();
+    // What is so new may be in the making.
+    let settled = |entry: &fs::DirEntry| {
+        let changed = entry.metadata().and_then(|file| file.modified()).ok();
+        changed.and_then(|changed| changed.elapsed().ok()).is_some_and(|age| age > MAKING)
+    };
     for directory in [&paths.state, &paths.backups(), &paths.quarantine()] {
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if [".unfinished", ".tmp", ".restored", ".copy"].iter().any(|end| name.ends_with(end)) {
+            let ends = [".unfinished", ".unfinished-journal", ".unfinished-wal", ".tmp", ".restored", ".copy"];
+            if ends.iter().any(|end| name.ends_with(end)) && settled(&entry) {
                 found.push(entry.path().display().to_string());
             }
         }
