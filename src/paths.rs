@@ -69,6 +69,11 @@ impl Paths {
         self.config.join("config.toml")
     }
 
+    /// The settings as the daemon last found them right.
+    pub fn kept_config(&self) -> PathBuf {
+        self.state.join("config.kept.toml")
+    }
+
     /// The user's provider tables.
     pub fn providers(&self) -> PathBuf {
         self.config.join("providers")

@@ -100,6 +100,8 @@ fn every_setting_can_be_set_in_the_file_and_by_variable() {
             "redis.password" => "env:SECRET",
             "metrics.listen" => "127.0.0.1:9464",
             "scope.enabled" => "false",
+            "scope.memory_max" => "1 GiB",
+            "scope.processes" => "70",
             "redis.titles" | "redis.tls" => "true",
             "redis.tls_ca" | "redis.tls_cert" | "redis.tls_key" => "/etc/some.pem",
             "redis.url" => "redis://localhost",

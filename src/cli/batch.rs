@@ -266,11 +266,16 @@ fn size(task: &TaskSpec) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::cli::defaults::Found;
     use crate::protocol::codec;
 
     fn maker() -> Maker {
-        Maker::new(Config::default(), std::collections::BTreeMap::new(), None, Box::new(|_| Some("agent".into())))
+        Maker::new(
+            Box::new(|_| Ok(Found::default())),
+            std::collections::BTreeMap::new(),
+            None,
+            Box::new(|_| Some("agent".into())),
+        )
     }
 
     fn batch(text: &str) -> Result<Batch, Fault> {

@@ -1,8 +1,6 @@
 //! `autodev config`: shows, checks and changes settings.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use clap::Subcommand;
@@ -18,6 +16,7 @@ use crate::client::{Client, Start, unexpected};
 use crate::config::problem::{Place, Problem};
 use crate::config::{self, Config, ConfigError, Loaded, Origin, SETTINGS, Setting};
 use crate::paths::Paths;
+use crate::protocol::reply::Reloaded;
 use crate::protocol::{Fault, Reply, Request};
 use crate::provider::Registry;
 
@@ -133,20 +132,17 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
 /// Has the user write the file anew, until it is right or they give up.
 fn edit(ctx: &Context) -> Result<Status, Fault> {
     let file = ctx.paths.config_file();
-    let before = match fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => config::template(),
-        Err(error) => return Err(Fault::internal(format!("{} cannot be read: {error}", file.display()))),
-    };
-    let mut text = before.clone();
+    let before = config::text(&ctx.paths).map_err(refused)?;
+    let template = before.clone().unwrap_or_else(config::template);
+    let mut text = template.clone();
     loop {
         let draft = Draft::write_as(&text, "toml")?;
-        if draft.text == before {
+        if draft.text == template {
             draft.remove();
             ctx.output.note("nothing was changed");
             return Ok(Status::OK);
         }
-        let wrong = match config::write(&ctx.paths, &draft.text) {
+        let wrong = match config::write(&ctx.paths, before.as_deref(), &draft.text) {
             Ok(()) => {
                 draft.remove();
                 return reloaded(ctx, &file);
@@ -167,27 +163,27 @@ fn edit(ctx: &Context) -> Result<Status, Fault> {
 
 /// Tells a daemon that runs of the new file, and the person what it cannot take up.
 fn reloaded(ctx: &Context, file: &Path) -> Result<Status, Fault> {
-    let restart = reload(ctx)?;
-    for key in &restart {
+    let Reloaded { restart_needed, .. } = reload(ctx)?;
+    for key in &restart_needed {
         ctx.output.note(&format!("note: {key} takes effect after 'autodev daemon restart'; agents go on meanwhile"));
     }
     if ctx.output.is_json() {
-        ctx.output.json(&json!({ "path": file, "restart_needed": restart }))?;
+        ctx.output.json(&json!({ "path": file, "restart_needed": restart_needed }))?;
     } else if !ctx.output.is_quiet() {
         ctx.output.line(&format!("changed {}", file.display()))?;
     }
     Ok(Status::OK)
 }
 
-/// Has a daemon that runs read the settings again: what it can take up only when it is
-/// started again. None is started for it.
-pub(super) fn reload(ctx: &Context) -> Result<Vec<String>, Fault> {
+/// Has a daemon that runs read the settings again; what it says of them. None is started for
+/// it.
+pub(super) fn reload(ctx: &Context) -> Result<Reloaded, Fault> {
     if !ctx.daemon_runs() {
-        return Ok(Vec::new());
+        return Ok(Reloaded::default());
     }
     let told = Client::connect(&ctx.paths, Start::Never).and_then(|mut client| client.call(&Request::Reload));
     match told {
-        Ok(Reply::Reloaded { restart_needed }) => Ok(restart_needed),
+        Ok(Reply::Reloaded(reloaded)) => Ok(reloaded),
         Ok(other) => Err(unexpected(&other)),
         Err(fault) => {
             let message = format!("the daemon did not take the settings up: {}", fault.message);
@@ -302,9 +298,14 @@ fn warn_of_unknown_providers(ctx: &Context, config: &Config, meant: impl Fn(&str
 
 /// Tells the person and a daemon that runs. None is started for it.
 fn changed(ctx: &Context, key: &str, value: Option<&str>) -> Result<Status, Fault> {
-    let restart = reload(ctx)?;
+    let Reloaded { restart_needed: restart, overridden } = reload(ctx)?;
+    if let Some((_, name)) = overridden.iter().find(|(overridden, _)| overridden == key) {
+        ctx.output.note(&format!("note: the daemon was started with {name}, which wins until it is started without"));
+    }
     if let Ok(loaded) = config::load(&ctx.paths) {
-        if let Origin::Variable(name) = loaded.origin(key) {
+        if let Origin::Variable(name) = loaded.origin(key)
+            && !ctx.daemon_runs()
+        {
             ctx.output.note(&format!("note: {name} is set in this shell, and wins"));
         }
         if value.is_some() {
@@ -338,6 +339,10 @@ fn check(ctx: &Context) -> Result<Status, Fault> {
         Err(error) => error.problems.iter().map(ToString::to_string).collect(),
     };
     problems.extend(Registry::load(&ctx.paths).problems());
+    if problems.is_empty() {
+        // It may have been started with a variable that is not set here.
+        problems.extend(of_daemon(ctx)?);
+    }
     if ctx.output.is_json() {
         ctx.output.json(&json!({ "ok": problems.is_empty(), "problems": problems }))?;
     } else if problems.is_empty() {
@@ -346,4 +351,17 @@ fn check(ctx: &Context) -> Result<Status, Fault> {
         ctx.output.line(&problems.join("\n\n"))?;
     }
     Ok(if problems.is_empty() { Status::OK } else { Status(1) })
+}
+
+/// What a daemon that runs finds wrong. None is started for it.
+fn of_daemon(ctx: &Context) -> Result<Option<String>, Fault> {
+    if !ctx.daemon_runs() {
+        return Ok(None);
+    }
+    let problem = match Client::connect(&ctx.paths, Start::Never)?.call(&Request::Status)? {
+        Reply::Status(status) => status.config_error,
+        other => return Err(unexpected(&other)),
+    };
+    let hint = "'autodev daemon reload' reads the files again; a variable is the daemon's until 'autodev daemon stop'";
+    Ok(problem.map(|problem| format!("the daemon that runs: {problem}\n{hint}")))
 }

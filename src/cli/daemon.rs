@@ -12,6 +12,7 @@ use crate::door;
 use crate::logging;
 use crate::process::PidFd;
 use crate::protocol::control::{Ask, Tell};
+use crate::protocol::reply::Reloaded;
 use crate::protocol::{Fault, FaultCode};
 use crate::socket;
 
@@ -154,13 +155,16 @@ fn restart(ctx: &Context) -> Result<Status, Fault> {
 fn reload(ctx: &Context) -> Result<Status, Fault> {
     // Without one there is nobody to read them.
     drop(running(ctx)?);
-    let restart = config::reload(ctx)?;
+    let Reloaded { restart_needed: restart, overridden } = config::reload(ctx)?;
     if ctx.output.is_json() {
         ctx.output.json(&json!({ "restart_needed": restart }))?;
     } else if !ctx.output.is_quiet() {
         ctx.output.line("the settings are read again")?;
         for key in restart {
             ctx.output.line(&format!("{key} takes effect after 'autodev daemon restart'; agents go on meanwhile"))?;
+        }
+        for (key, variable) in overridden {
+            ctx.output.line(&format!("{key} is what {variable} says, with which the daemon was started"))?;
         }
     }
     Ok(Status::OK)

@@ -36,7 +36,7 @@ Examples:
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     inside::only_people(ctx, "init", &Request::Reload)?;
     let file = ctx.paths.config_file();
-    if file.exists() {
+    if file.exists() || file.is_symlink() {
         return Err(Fault::conflict(format!("{} is there already", file.display()))
             .hint("'autodev config edit' changes it, 'autodev config show --origin' says what it sets"));
     }
@@ -70,7 +70,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         settings.push(("submit.provider", provider));
     }
     let failed = |error: config::ConfigError| Fault::internal(error.to_string());
-    config::write(&ctx.paths, &config::template()).map_err(failed)?;
+    config::write(&ctx.paths, None, &config::template()).map_err(failed)?;
     for (key, value) in &settings {
         config::set(&ctx.paths, key, value).map_err(failed)?;
     }

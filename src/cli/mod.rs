@@ -4,7 +4,6 @@
 //! Verbs write through [`Context::output`] and reach the daemon through
 //! [`Context::client`]; nothing here opens the database.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -42,6 +41,7 @@ pub mod cancel;
 pub mod completions;
 pub mod config;
 pub mod daemon;
+mod defaults;
 pub mod detach;
 pub mod doctor;
 pub mod drain;
@@ -131,19 +131,11 @@ impl Context {
     /// # Errors
     /// `Usage` with the place of what is wrong.
     pub fn config(&self) -> Result<Config, Fault> {
-        Self::checked(settings::load(&self.paths))
+        Self::checked(settings::load(&self.paths)).map(|loaded| loaded.config)
     }
 
-    /// The settings for tasks in a directory, `.` where none is named.
-    ///
-    /// # Errors
-    /// As [`Self::config`].
-    pub fn config_in(&self, directory: Option<&Path>) -> Result<Config, Fault> {
-        Self::checked(settings::load_in(&self.paths, directory.unwrap_or(Path::new("."))))
-    }
-
-    fn checked(loaded: Result<settings::Loaded, settings::ConfigError>) -> Result<Config, Fault> {
-        loaded.map(|loaded| loaded.config).map_err(|e| {
+    fn checked<T>(loaded: Result<T, settings::ConfigError>) -> Result<T, Fault> {
+        loaded.map_err(|e| {
             Fault::usage(format!("the settings are wrong: {e}"))
                 .hint("'autodev config check' shows what is wrong with them")
         })

@@ -124,7 +124,7 @@ impl Output {
     /// Says something for people on standard error. Nobody listening is no error. What a
     /// program has written may be in it, and must not reach the terminal as it is.
     pub fn note(&self, text: &str) {
-        drop(writeln!(io::stderr(), "{}", plain_lines(text)));
+        note(text);
     }
 
     /// Tells the fault, if there is one, and gives the program's exit status.
@@ -170,4 +170,8 @@ pub fn style_of(state: State) -> Style {
         State::Queued => return Style::new(),
     };
     Style::new().fg_color(Some(colour.into()))
+}
+/// Tells a person something besides; where nobody reads it, it does not matter.
+pub(super) fn note(text: &str) {
+    drop(writeln!(io::stderr(), "{}", plain_lines(text)));
 }

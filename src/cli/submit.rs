@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
+use super::defaults::Defaults;
 use super::editor::Draft;
 use super::output::window_size;
 use super::task::{Afters, Maker, Texts, Wish};
@@ -145,11 +146,10 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     if args.attach && !attach::has_terminal() {
         return Err(Fault::usage("--attach needs a terminal").hint("'--wait' waits for the end without one"));
     }
-    let config = ctx.config_in(args.dir.as_deref())?;
-    let environment = environment::choose(&config.environment.allow, &args.env, std::env::vars_os())?;
-    let paths = ctx.paths.clone();
+    let environment = environment::choose(&ctx.config()?.environment.allow, &args.env, std::env::vars_os())?;
+    let (paths, defaults) = (ctx.paths.clone(), Defaults::new(ctx));
     let find = move |environment: &_| Registry::load(&paths).default_agent(environment).map(str::to_owned);
-    let mut maker = Maker::new(config, environment, window_size(), Box::new(find));
+    let mut maker = Maker::new(Box::new(move |dir| defaults.of(dir)), environment, window_size(), Box::new(find));
     let key = args.idempotency_key.clone().unwrap_or_else(|| Uid::new().to_string());
     if let Some(file) = &args.batch {
         let text = read(file, batch::MAX_BYTES)?;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::defaults::Found;
 use crate::clock::{self, Direction, Span, Timestamp};
-use crate::config::Config;
 use crate::protocol::Fault;
 use crate::task::spec::{
     DEFAULT_RESTARTS, MAX_DEPENDENCIES, MAX_DESCRIPTION, MAX_LABEL, MAX_LABELS, MAX_PRIORITY, MAX_RESTARTS, MAX_RETRIES,
@@ -98,29 +98,45 @@ pub enum After {
     Line(u32, When),
 }
 
+/// What tasks in a directory are when they do not say.
+pub type DefaultsOf = Box<dyn Fn(&Path) -> Result<Found, Fault>>;
+
 /// Finds an agent that is installed, with this environment.
 pub type FindAgent = Box<dyn Fn(&BTreeMap<String, String>) -> Option<String>>;
 
 /// What all tasks of one command have in common.
 pub struct Maker {
-    config: Config,
+    defaults_of: DefaultsOf,
     find_agent: FindAgent,
+    /// What was found by it.
+    agent: Option<String>,
     environment: BTreeMap<String, String>,
     size: Option<(u16, u16)>,
     now: Timestamp,
     directories: HashMap<PathBuf, PathBuf>,
+    defaults: HashMap<PathBuf, Found>,
 }
 
 impl Maker {
-    /// From the settings and what is taken along from this shell. `find_agent` is asked, at
-    /// most once, when neither a wish nor the settings name a provider.
+    /// From the settings, which `defaults_of` is asked for once for each directory, and what is
+    /// taken along from this shell. `find_agent` is asked, at most once, when neither a wish
+    /// nor the settings name a provider.
     pub fn new(
-        config: Config,
+        defaults_of: DefaultsOf,
         environment: BTreeMap<String, String>,
         size: Option<(u16, u16)>,
         find_agent: FindAgent,
     ) -> Self {
-        Maker { config, find_agent, environment, size, now: Timestamp::now(), directories: HashMap::new() }
+        Maker {
+            defaults_of,
+            find_agent,
+            agent: None,
+            environment,
+            size,
+            now: Timestamp::now(),
+            directories: HashMap::new(),
+            defaults: HashMap::new(),
+        }
     }
 
     /// Checks a wish and makes the task of it, and what it waits for in its own batch.
@@ -128,7 +144,8 @@ impl Maker {
     /// # Errors
     /// `Usage` with what is wrong.
     pub fn task(&mut self, wish: Wish) -> Result<(TaskSpec, Vec<(u32, When)>), Fault> {
-        let (provider, description, command) = self.work(&wish)?;
+        let defaults = self.defaults(wish.dir.as_deref().unwrap_or(Path::new(".")))?;
+        let (provider, description, command) = self.work(&wish, &defaults)?;
         let title = match wish.title.as_deref().map(TaskSpec::title_of) {
             Some(title) if title.is_empty() => return Err(Fault::usage("the title is empty")),
             Some(title) => title,
@@ -144,7 +161,7 @@ impl Maker {
             }
         }
         limit("dependencies", after.len() + lines.len(), MAX_DEPENDENCIES)?;
-        let timeout = wish.timeout.unwrap_or(self.config.submit.timeout);
+        let timeout = wish.timeout.unwrap_or(defaults.submit.timeout);
         let task = TaskSpec {
             title,
             description,
@@ -159,10 +176,10 @@ impl Maker {
             after,
             begin: begin(wish.at.as_deref(), wish.in_.as_deref(), self.now)?,
             hold: wish.hold.unwrap_or(false),
-            retries: retries(wish.retries.unwrap_or(self.config.submit.retries))?,
+            retries: retries(wish.retries.unwrap_or(defaults.submit.retries))?,
             on_interrupt: wish
                 .on_interrupt
-                .map_or_else(|| self.config.submit.on_interrupt.parse().map_err(Fault::usage), Ok)?,
+                .map_or_else(|| defaults.submit.on_interrupt.parse().map_err(Fault::usage), Ok)?,
             max_restarts: restarts(wish.max_restarts.unwrap_or(DEFAULT_RESTARTS))?,
             timeout: Some(timeout).filter(|t| !t.0.is_zero()),
             labels: labels(wish.label)?,
@@ -173,7 +190,7 @@ impl Maker {
     }
 
     /// Who does it, and what: the description, and the command where there is one.
-    fn work(&mut self, wish: &Wish) -> Result<(String, String, Vec<String>), Fault> {
+    fn work(&mut self, wish: &Wish, defaults: &Found) -> Result<(String, String, Vec<String>), Fault> {
         let asked = wish.provider.clone().map(|provider| name("provider", provider)).transpose()?;
         if wish.command.is_some() && asked.as_deref().is_some_and(|provider| provider != SHELL) {
             return Err(Fault::usage(format!("a command needs provider {SHELL}"))
@@ -182,7 +199,7 @@ impl Maker {
         let provider = match (asked, &wish.command) {
             (Some(provider), _) => provider,
             (None, Some(_)) => SHELL.into(),
-            (None, None) => self.default_provider()?,
+            (None, None) => self.default_provider(defaults)?,
         };
         let (description, command) = match (&wish.description, &wish.command) {
             (Some(_), Some(_)) => return Err(Fault::usage("a task has a prompt or a command, not both")),
@@ -213,14 +230,29 @@ impl Maker {
         Ok((provider, description, command))
     }
 
-    fn default_provider(&mut self) -> Result<String, Fault> {
-        if self.config.submit.provider.is_empty() {
-            self.config.submit.provider = (self.find_agent)(&self.environment).ok_or_else(|| {
-                Fault::usage("no provider is named, and no agent is installed")
-                    .hint("'autodev providers' says how to install one; '-- COMMAND' runs a command without any")
-            })?;
+    fn default_provider(&mut self, defaults: &Found) -> Result<String, Fault> {
+        if let Some(refused) = &defaults.refused {
+            return Err(refused.clone());
         }
-        Ok(self.config.submit.provider.clone())
+        if !defaults.submit.provider.is_empty() {
+            return Ok(defaults.submit.provider.clone());
+        }
+        if self.agent.is_none() {
+            self.agent = (self.find_agent)(&self.environment);
+        }
+        self.agent.clone().ok_or_else(|| {
+            Fault::usage("no provider is named, and no agent is installed")
+                .hint("'autodev providers' says how to install one; '-- COMMAND' runs a command without any")
+        })
+    }
+
+    fn defaults(&mut self, dir: &Path) -> Result<Found, Fault> {
+        if let Some(known) = self.defaults.get(dir) {
+            return Ok(known.clone());
+        }
+        let found = (self.defaults_of)(dir)?;
+        self.defaults.insert(dir.to_owned(), found.clone());
+        Ok(found)
     }
 
     fn directory(&mut self, dir: &Path) -> Result<PathBuf, Fault> {
@@ -383,14 +415,16 @@ fn limit(what: &str, count: usize, most: usize) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Submit;
     use crate::id::TaskId;
 
-    fn maker(config: Config, size: Option<(u16, u16)>) -> Maker {
-        Maker::new(config, BTreeMap::new(), size, Box::new(|_| Some("agent".into())))
+    fn maker(config: Submit, size: Option<(u16, u16)>) -> Maker {
+        let defaults = move |_: &Path| Ok(Found { submit: config.clone(), refused: None });
+        Maker::new(Box::new(defaults), BTreeMap::new(), size, Box::new(|_| Some("agent".into())))
     }
 
     fn make(wish: Wish) -> Result<TaskSpec, Fault> {
-        maker(Config::default(), None).task(wish).map(|(task, _)| task)
+        maker(Submit::default(), None).task(wish).map(|(task, _)| task)
     }
 
     fn prompt(text: &str) -> Wish {
@@ -446,10 +480,8 @@ mod tests {
 
     #[test]
     fn settings_fill_in_what_is_not_said() {
-        let mut config = Config::default();
-        config.submit.provider = "codex".into();
-        config.submit.retries = 2;
-        config.submit.timeout = "1h".parse().unwrap();
+        let timeout = "1h".parse().unwrap();
+        let config = Submit { provider: "codex".into(), retries: 2, timeout, ..Submit::default() };
         let mut maker = maker(config, Some((100, 30)));
         let (task, _) = maker.task(prompt("x")).unwrap();
         assert_eq!((task.provider.as_str(), task.retries, task.size), ("codex", 2, Some((100, 30))));
@@ -461,7 +493,7 @@ mod tests {
 
     #[test]
     fn without_an_agent_it_says_what_to_do() {
-        let mut maker = Maker::new(Config::default(), BTreeMap::new(), None, Box::new(|_| None));
+        let mut maker = Maker::new(Box::new(|_| Ok(Found::default())), BTreeMap::new(), None, Box::new(|_| None));
         let fault = maker.task(prompt("x")).unwrap_err();
         assert!(fault.hint.unwrap().contains("autodev providers"), "{}", fault.message);
         assert_eq!(maker.task(Wish { provider: Some("codex".into()), ..prompt("x") }).unwrap().0.provider, "codex");

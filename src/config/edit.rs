@@ -3,10 +3,11 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use toml_edit::{DocumentMut, Item, TableLike, Value};
+use toml_edit::{Document, DocumentMut, Item, TableLike, Value};
 
 use super::problem::{Place, Problem};
 use super::{ConfigError, SETTINGS, Setting, load, setting};
@@ -25,7 +26,18 @@ pub fn set(paths: &Paths, key: &str, text: &str) -> Result<String, ConfigError> 
     let value = setting.read(text).map_err(|what| typed(format!("{key}: {what}")))?;
     let value: Value = value.to_string().parse().map_err(|_| typed(format!("{key}: {text} cannot be written")))?;
     let shown = value.to_string();
-    change(paths, |document| put(document, &parts, value))?;
+    change(paths, |text| {
+        // Where the file explains it, there it is looked for.
+        if let Some(line) = commented(text, &parts) {
+            let name = parts.last().copied().unwrap_or_default();
+            let mut text = text.to_owned();
+            text.replace_range(line, &format!("{name} = {shown}"));
+            return Ok(text);
+        }
+        let mut document = parse(paths, text)?;
+        put(&mut document, &parts, value)?;
+        Ok(document.to_string())
+    })?;
     Ok(shown)
 }
 
@@ -39,31 +51,90 @@ pub fn unset(paths: &Paths, key: &str) -> Result<bool, ConfigError> {
     if load::read(&paths.config_file())?.is_none() {
         return Ok(false);
     }
-    change(paths, |document| {
+    let mut was_there = false;
+    change(paths, |text| {
+        // Its line goes; what is said about it, and what follows, stays.
+        if let Some(lines) = lines_of(text, &parts) {
+            was_there = true;
+            return Ok([&text[..lines.start], &text[lines.end..]].concat());
+        }
+        let mut document = parse(paths, text)?;
         let (name, tables) = parts.split_last().ok_or_else(|| not_a_group(&parts))?;
         let mut table: &mut dyn TableLike = document.as_table_mut();
         for part in tables {
             match table.get_mut(part).map(Item::as_table_like_mut) {
-                None => return Ok(false),
+                None => return Ok(text.to_owned()),
                 Some(inner) => table = inner.ok_or_else(|| not_a_group(&parts))?,
             }
         }
-        Ok(table.remove(name).is_some())
+        was_there = table.remove(name).is_some();
+        Ok(document.to_string())
+    })?;
+    Ok(was_there)
+}
+
+/// Puts a text in the place of the user's whole file, once it is known to be good and the
+/// file is still what it was `before`.
+///
+/// # Errors
+/// All that is wrong with it, that somebody else has changed the file meanwhile, or that it
+/// cannot be written. Nothing is changed then.
+pub fn write(paths: &Paths, before: Option<&str>, text: &str) -> Result<(), ConfigError> {
+    change(paths, |now| {
+        if before.unwrap_or_default() != now {
+            let message = "was changed meanwhile by somebody else: nothing is written over it";
+            return Err(Problem::of_file(&paths.config_file(), message));
+        }
+        Ok(text.to_owned())
     })
 }
 
-/// Puts a text in the place of the user's whole file, once it is known to be good.
-///
-/// # Errors
-/// All that is wrong with it, or that it cannot be written. Nothing is changed then.
-pub fn write(paths: &Paths, text: &str) -> Result<(), ConfigError> {
-    change(paths, |document| {
-        *document = text.parse().map_err(|error: toml_edit::TomlError| {
-            let message = error.message().trim().replace('\n', ", ");
-            Problem::at(&paths.config_file(), text, error.span(), message)
-        })?;
-        Ok(())
+/// The text as a document that can be changed.
+fn parse(paths: &Paths, text: &str) -> Result<DocumentMut, Problem> {
+    text.parse().map_err(|error: toml_edit::TomlError| {
+        let message = error.message().trim().replace('\n', ", ");
+        Problem::at(&paths.config_file(), text, error.span(), message).discreet(text)
     })
+}
+
+/// Where a setting stands as an example, behind a mark of a comment, in its own group:
+/// `# slots = 4`. Without the end of its line; `None` also where it is set.
+fn commented(text: &str, parts: &[&str]) -> Option<Range<usize>> {
+    let (name, group) = parts.split_last()?;
+    if lines_of(text, parts).is_some() {
+        return None;
+    }
+    let header = format!("[{}]", group.join("."));
+    let (mut at, mut within) = (0, false);
+    for line in text.split_inclusive('\n') {
+        let plain = line.trim();
+        if plain.starts_with('[') {
+            within = plain == header;
+        }
+        let example = plain.strip_prefix('#').map(str::trim_start).and_then(|rest| rest.strip_prefix(name));
+        if within && example.is_some_and(|rest| rest.trim_start().starts_with('=')) {
+            return Some(at..at + line.trim_end_matches(['\n', '\r']).len());
+        }
+        at += line.len();
+    }
+    None
+}
+
+/// The lines that a setting takes, where nothing else stands on them but a comment.
+fn lines_of(text: &str, parts: &[&str]) -> Option<Range<usize>> {
+    let document = Document::parse(text).ok()?;
+    let (name, group) = parts.split_last()?;
+    let mut table: &dyn TableLike = document.as_table();
+    for part in group {
+        table = table.get(part)?.as_table()?;
+    }
+    let (key, item) = table.get_key_value(name)?;
+    let (key, value) = (key.span()?, item.span()?);
+    let start = text[..key.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[value.end..].find('\n').map_or(text.len(), |at| value.end + at + 1);
+    let rest = text[value.end..end].trim();
+    let alone = text[start..key.start].trim().is_empty() && (rest.is_empty() || rest.starts_with('#'));
+    alone.then_some(start..end)
 }
 
 fn typed(message: String) -> Problem {
@@ -101,12 +172,20 @@ pub fn named(key: &str) -> Result<(&'static Setting, Vec<&str>), Problem> {
 
 fn put(document: &mut DocumentMut, parts: &[&str], mut value: Value) -> Result<(), Problem> {
     let (name, tables) = parts.split_last().ok_or_else(|| not_a_group(parts))?;
+    // What stands behind everything else stays with the group before it.
+    let trailing = document.trailing().as_str().unwrap_or_default().to_owned();
+    let (mut is_new, is_empty) = (false, document.to_string().is_empty());
     let mut table: &mut dyn TableLike = document.as_table_mut();
-    for part in tables {
+    for (depth, part) in tables.iter().enumerate() {
         let inner = table.entry(part).or_insert_with(|| {
             let mut fresh = toml_edit::Table::new();
             // No empty [providers] above a [providers.claude].
             fresh.set_implicit(true);
+            if depth + 1 == tables.len() {
+                is_new = true;
+                let above = if is_empty { String::new() } else { format!("{trailing}\n") };
+                fresh.decor_mut().set_prefix(above);
+            }
             Item::Table(fresh)
         });
         table = inner.as_table_like_mut().ok_or_else(|| not_a_group(parts))?;
@@ -121,12 +200,15 @@ fn put(document: &mut DocumentMut, parts: &[&str], mut value: Value) -> Result<(
             table.insert(name, Item::Value(value));
         }
     }
+    if is_new {
+        document.set_trailing("");
+    }
     Ok(())
 }
 
 /// Reads, changes, checks and replaces the file. Two commands at once do it one after
 /// the other.
-fn change<T>(paths: &Paths, edit: impl FnOnce(&mut DocumentMut) -> Result<T, Problem>) -> Result<T, ConfigError> {
+fn change(paths: &Paths, edit: impl FnOnce(&str) -> Result<String, Problem>) -> Result<(), ConfigError> {
     let file = paths.config_file();
     let cannot = |error: io::Error| Problem::of_file(&file, format!("cannot be written: {error}"));
     durable::directory(&paths.config).map_err(cannot)?;
@@ -134,18 +216,20 @@ fn change<T>(paths: &Paths, edit: impl FnOnce(&mut DocumentMut) -> Result<T, Pro
     directory.lock().map_err(cannot)?;
 
     let text = load::read(&file)?.unwrap_or_default();
-    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
-        Problem::at(&file, &text, error.span(), error.message().trim().replace('\n', ", "))
-    })?;
-    let done = edit(&mut document)?;
-    let changed = document.to_string();
+    let changed = edit(&text)?;
     if changed != text {
         load::check(&file, &changed)?;
         // A link stays a link: dotfiles are often kept elsewhere.
-        let target = file.canonicalize().unwrap_or_else(|_| file.clone());
+        let target = match file.canonicalize() {
+            Ok(target) => target,
+            Err(_) if file.is_symlink() => {
+                return Err(Problem::of_file(&file, "is a link to a file that is not there").into());
+            }
+            Err(_) => file.clone(),
+        };
         replace(&target, changed.as_bytes()).map_err(cannot)?;
     }
-    Ok(done)
+    Ok(())
 }
 
 /// Puts a new content in the file's place, whole or not at all.

@@ -14,6 +14,7 @@ use toml_edit::{Document, Item, TableLike};
 
 use super::problem::{Place, Problem, nearest};
 use super::{Config, SETTINGS, Setting, is_provider_name, project, setting};
+use crate::durable;
 use crate::paths::Paths;
 
 /// Largest file that is read, in bytes; a file with every setting has 5 000.
@@ -28,6 +29,20 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Settings that variables of the environment set, and those.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let variable = |(key, origin): (&String, &Origin)| match origin {
+            Origin::Variable(name) => Some((key.clone(), name.clone())),
+            Origin::Default | Origin::File { .. } => None,
+        };
+        self.origins.iter().filter_map(variable).collect()
+    }
+
+    /// Settings that somebody has set, and where.
+    pub fn origins(&self) -> impl Iterator<Item = (&String, &Origin)> {
+        self.origins.iter()
+    }
+
     /// Where the setting of this name comes from.
     pub fn origin(&self, key: &str) -> &Origin {
         self.origins.get(key).unwrap_or(&Origin::Default)
@@ -91,7 +106,7 @@ pub fn load(paths: &Paths) -> Result<Loaded, ConfigError> {
 pub fn load_in(paths: &Paths, directory: &Path) -> Result<Loaded, ConfigError> {
     let file = paths.config_file();
     let text = read(&file)?;
-    let mut found = Found::default();
+    let mut found = Found::beside(&file);
     if let Some(text) = &text {
         found.take_file(&file, text);
     }
@@ -113,7 +128,7 @@ pub fn load_from(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, ConfigError> {
     let text = read(file)?;
-    let mut found = Found::default();
+    let mut found = Found::beside(file);
     if let Some(text) = &text {
         found.take_file(file, text);
     }
@@ -121,11 +136,44 @@ pub fn load_from(
     found.finish(file, text.as_deref().unwrap_or_default())
 }
 
+/// Keeps the user's file as it is now, which must be right, beside the database: a daemon that
+/// finds a wrong one goes on with this.
+///
+/// # Errors
+/// What is wrong with it, or that it cannot be kept.
+pub fn keep(paths: &Paths) -> Result<(), ConfigError> {
+    let file = paths.config_file();
+    let text = read(&file)?.unwrap_or_default();
+    check(&file, &text)?;
+    let kept = paths.kept_config();
+    if read(&kept)?.as_deref() == Some(text.as_str()) {
+        return Ok(());
+    }
+    durable::write(&kept, text.as_bytes())
+        .map_err(|error| Problem::of_file(&kept, format!("cannot be written: {error}")).into())
+}
+
+/// The settings as they were when they were last kept; without the environment where that
+/// is what is wrong.
+pub fn kept(paths: &Paths) -> Option<Config> {
+    let kept = paths.kept_config();
+    let loaded = load_from(&kept, std::env::vars_os()).or_else(|_| load_from(&kept, []));
+    loaded.ok().map(|loaded| loaded.config)
+}
+
 /// Checks a file's text by itself.
 pub(super) fn check(file: &Path, text: &str) -> Result<Loaded, ConfigError> {
     let mut found = Found::default();
     found.take_file(file, text);
     found.finish(file, text)
+}
+
+/// The text of the user's file; `None` when it is not there.
+///
+/// # Errors
+/// When it cannot be read, or is no text.
+pub fn text(paths: &Paths) -> Result<Option<String>, ConfigError> {
+    Ok(read(&paths.config_file())?)
 }
 
 /// The file's text; `None` when it is not there.
@@ -157,15 +205,25 @@ struct Found {
     /// Where in the file a value stands.
     spans: BTreeMap<String, Range<usize>>,
     problems: Vec<Problem>,
+    /// Providers with a table of the user's: names of variables cannot tell '-' from '_'.
+    providers: Vec<String>,
 }
 
 impl Found {
+    /// Nothing yet, with the providers whose tables lie beside this file.
+    fn beside(file: &Path) -> Found {
+        let tables = file.parent().map(|parent| parent.join("providers"));
+        let tables = tables.and_then(|tables| fs::read_dir(tables).ok()).into_iter().flatten().flatten();
+        let name = |entry: fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(".toml")?.to_owned());
+        Found { providers: tables.filter_map(name).collect(), ..Found::default() }
+    }
+
     fn take_file(&mut self, file: &Path, text: &str) {
         match Document::parse(text) {
             Ok(document) => self.take_table(file, text, document.as_table(), &[]),
             Err(error) => {
                 let message = error.message().trim().replace('\n', ", ");
-                self.problems.push(Problem::at(file, text, error.span(), message));
+                self.problems.push(Problem::at(file, text, error.span(), message).discreet(text));
             }
         }
     }
@@ -196,13 +254,13 @@ impl Found {
                     let key = parts.join(".");
                     let hint = unknown.nearest.map(|name| format!("did you mean '{name}'?"));
                     let message = format!("there is no setting '{key}'");
-                    self.problems.push(Problem::at(file, text, key_span, message).hint(hint));
+                    self.problems.push(Problem::at(file, text, key_span, message).hint(hint).discreet(text));
                 }
                 Ok(None) => match item.as_table_like() {
                     Some(inner) => self.take_table(file, text, inner, &parts),
                     None => {
                         let message = format!("'{}' is a group of settings, not one", parts.join("."));
-                        self.problems.push(Problem::at(file, text, span, message));
+                        self.problems.push(Problem::at(file, text, span, message).discreet(text));
                     }
                 },
                 Ok(Some(setting)) => {
@@ -234,7 +292,7 @@ impl Found {
             if !setting::is_group_of(name) {
                 continue;
             }
-            let Some((setting, parts)) = setting_of(name) else {
+            let Some((setting, parts)) = setting_of(name, &self.providers) else {
                 self.problems.push(problem("there is no such setting".into()).hint(Some(meant(name))));
                 continue;
             };
@@ -319,7 +377,7 @@ fn put(table: &mut toml::Table, parts: &[String], value: Value) {
 }
 
 /// The setting that a variable sets, and its name in parts.
-fn setting_of(variable: &str) -> Option<(&'static Setting, Vec<String>)> {
+fn setting_of(variable: &str, providers: &[String]) -> Option<(&'static Setting, Vec<String>)> {
     for setting in &SETTINGS {
         let name = setting.variable();
         match name.split_once('*') {
@@ -329,8 +387,10 @@ fn setting_of(variable: &str) -> Option<(&'static Setting, Vec<String>)> {
                 let Some(tag) = variable.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)) else {
                     continue;
                 };
-                // Variables have no '-', so '_' stands for it.
-                let provider = tag.to_ascii_lowercase().replace('_', "-");
+                // Variables have no '-', so '_' stands for it, but where there is one of that name.
+                let lower = tag.to_ascii_lowercase();
+                let known = providers.iter().find(|name| name.replace('-', "_") == lower);
+                let provider = known.cloned().unwrap_or_else(|| lower.replace('_', "-"));
                 if is_provider_name(&provider) {
                     let parts = setting.key.split('.').map(|part| if part == "*" { provider.as_str() } else { part });
                     return Some((setting, parts.map(str::to_owned).collect()));

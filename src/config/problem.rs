@@ -76,6 +76,22 @@ impl Problem {
         self
     }
 
+    /// The same without what stands behind a `=`, where that may be a secret: by the line's own
+    /// words, or because it lies among settings that may have one.
+    #[must_use]
+    pub fn discreet(mut self, source: &str) -> Self {
+        const WORDS: [&str; 6] = ["pass", "secret", "token", "key", "redis", "credential"];
+        if let Place::Text { line, text, .. } = &mut self.place {
+            let group = source.lines().take(*line).filter(|line| line.trim_start().starts_with('[')).last();
+            let near = format!("{}\n{text}", group.unwrap_or_default()).to_lowercase();
+            if let Some((name, _)) = text.split_once('=').filter(|_| WORDS.iter().any(|word| near.contains(word))) {
+                let kept = name.chars().count() + 1;
+                *text = text.chars().enumerate().map(|(at, c)| if at < kept || c == ' ' { c } else { '*' }).collect();
+            }
+        }
+        self
+    }
+
     /// The same with what would be right.
     #[must_use]
     pub fn hint(mut self, hint: Option<String>) -> Self {
@@ -116,19 +132,20 @@ fn floor(text: &str, mut at: usize) -> usize {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A name in a file may be any characters.
+        let message: String = self.message.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         match &self.place {
-            Place::File(file) => write!(f, "{}: {}", file.display(), self.message)?,
-            Place::Variable(name) => write!(f, "{name} in the environment: {}", self.message)?,
-            Place::Typed => f.write_str(&self.message)?,
+            Place::File(file) => write!(f, "{}: {message}", file.display())?,
+            Place::Variable(name) => write!(f, "{name} in the environment: {message}")?,
+            Place::Typed => f.write_str(&message)?,
             Place::Text { file, line, column, text, width } => {
                 let (number, blank) = (line.to_string(), " ".repeat(line.to_string().len()));
                 let skip = " ".repeat(column - 1);
                 let mark = "^".repeat(*width);
                 write!(
                     f,
-                    "{}:{line}:{column}: {}\n{blank} |\n{number} | {text}\n{blank} | {skip}{mark}",
-                    file.display(),
-                    self.message
+                    "{}:{line}:{column}: {message}\n{blank} |\n{number} | {text}\n{blank} | {skip}{mark}",
+                    file.display()
                 )?;
             }
         }
@@ -178,6 +195,20 @@ mod tests {
         let at = text.find('ü').unwrap();
         let Place::Text { line, column, .. } = locate(Path::new("f"), text, at..at + 2) else { panic!() };
         assert_eq!((line, column), (1, 6));
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        for (text, wrong, shown) in [
+            ("[redis]\nurl = hunter2\n", "hunter2", "url = *******"),
+            ("passwrd = \"hunter2\" # x\n", "passwrd", "passwrd = ********* * *"),
+            ("[queue]\nslotz = 4\n", "slotz", "slotz = 4"),
+        ] {
+            let at = text.find(wrong).unwrap();
+            let problem = Problem::at(Path::new("f"), text, Some(at..at + wrong.len()), "x\u{1b}]0;").discreet(text);
+            let said = problem.to_string();
+            assert!(said.contains(&format!("| {shown}\n")) && !said.contains('\u{1b}'), "{said}");
+        }
     }
 
     #[test]

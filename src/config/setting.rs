@@ -1,5 +1,7 @@
 //! The list of settings: names, what values they take, in which range.
 
+use std::time::Duration;
+
 use serde_json::json;
 use toml::Value;
 
@@ -23,12 +25,18 @@ pub struct Setting {
 enum Kind {
     /// A whole number, from and to.
     Number(u64, u64),
+    /// The same, and 0 for none.
+    NumberOrNone(u64, u64),
     /// A number of bytes, from and to; may be written `8 MiB`.
     Bytes(u64, u64),
+    /// The same, and 0 for none.
+    BytesOrNone(u64, u64),
     /// Yes or no.
     Switch,
     /// A length of time.
     Length,
+    /// One of at least so many seconds, and 0 for none.
+    LengthOrNone(u64),
     /// A list of names of variables, `*` at the end for anything.
     Variables,
     /// One of these words.
@@ -38,6 +46,9 @@ enum Kind {
     /// The same for one that may hold a secret by mistake: what it says is never shown.
     Veiled(fn(&str) -> Result<(), String>),
 }
+
+/// How a number of bytes may be written, for editors.
+const BYTES: &str = "^[0-9]+ *([KMGkmg](i?[Bb])?|[Bb])?$";
 
 /// What may become of a task that is interrupted.
 pub const ON_INTERRUPT: [&str; 4] = ["resume", "requeue", "hold", "fail"];
@@ -52,7 +63,7 @@ pub const SETTINGS: [Setting; 35] = [
     now("attach.history_bytes", Kind::Bytes(64 * KIB, GIB)),
     now("attach.history_lines", Kind::Number(0, 100_000)),
     now("attach.prefix", Kind::Text(check_key)),
-    now("backup.interval", Kind::Length),
+    now("backup.interval", Kind::LengthOrNone(60)),
     now("backup.max_bytes", Kind::Bytes(MIB, 1024 * GIB)),
     now("daemon.auto_restart", Kind::Switch),
     later("daemon.connections", Kind::Number(4, 10_000)),
@@ -77,8 +88,8 @@ pub const SETTINGS: [Setting; 35] = [
     now("redis.user", Kind::Text(check_user)),
     now("scope.cpu_percent", Kind::Number(0, 100_000)),
     now("scope.enabled", Kind::Switch),
-    now("scope.memory_max", Kind::Bytes(0, 64 * 1024 * GIB)),
-    now("scope.processes", Kind::Number(0, 1_000_000)),
+    now("scope.memory_max", Kind::BytesOrNone(16 * MIB, 64 * 1024 * GIB)),
+    now("scope.processes", Kind::NumberOrNone(8, 1_000_000)),
     now("submit.on_interrupt", Kind::OneOf(&ON_INTERRUPT)),
     now("submit.provider", Kind::Text(check_provider)),
     now("submit.retries", Kind::Number(0, 100)),
@@ -155,12 +166,21 @@ impl Setting {
     pub(super) fn schema(&self) -> serde_json::Value {
         match &self.kind {
             Kind::Number(from, to) => json!({ "type": "integer", "minimum": from, "maximum": to }),
+            Kind::NumberOrNone(from, to) => json!({ "anyOf": [
+                { "const": 0 }, { "type": "integer", "minimum": from, "maximum": to },
+            ] }),
             Kind::Bytes(from, to) => json!({ "anyOf": [
                 { "type": "integer", "minimum": from, "maximum": to },
-                { "type": "string", "pattern": "^[0-9]+ *([KMGkmg](i?[Bb])?|[Bb])?$" },
+                { "type": "string", "pattern": BYTES },
+            ] }),
+            Kind::BytesOrNone(from, to) => json!({ "anyOf": [
+                { "const": 0 }, { "type": "integer", "minimum": from, "maximum": to },
+                { "type": "string", "pattern": BYTES },
             ] }),
             Kind::Switch => json!({ "type": "boolean" }),
-            Kind::Length => json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string" }] }),
+            Kind::Length | Kind::LengthOrNone(_) => {
+                json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string" }] })
+            }
             Kind::Variables => json!({ "type": "array", "items": { "type": "string" } }),
             Kind::OneOf(words) => json!({ "enum": words }),
             Kind::Text(_) | Kind::Veiled(_) => json!({ "type": "string" }),
@@ -171,7 +191,9 @@ impl Setting {
     pub(super) fn read(&self, text: &str) -> Result<Value, String> {
         let text = text.trim();
         let value = match self.kind {
-            Kind::Number(..) => text.parse().map(Value::Integer).unwrap_or_else(|_| Value::String(text.into())),
+            Kind::Number(..) | Kind::NumberOrNone(..) => {
+                text.parse().map(Value::Integer).unwrap_or_else(|_| Value::String(text.into()))
+            }
             Kind::Switch => match text {
                 "true" | "yes" | "on" | "1" => Value::Boolean(true),
                 "false" | "no" | "off" | "0" => Value::Boolean(false),
@@ -181,23 +203,39 @@ impl Setting {
                 let names = text.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty());
                 Value::Array(names.map(|name| Value::String(name.into())).collect())
             }
-            Kind::Bytes(..) | Kind::Length | Kind::OneOf(_) | Kind::Text(_) | Kind::Veiled(_) => {
-                Value::String(text.into())
-            }
+            Kind::Bytes(..)
+            | Kind::BytesOrNone(..)
+            | Kind::Length
+            | Kind::LengthOrNone(_)
+            | Kind::OneOf(_)
+            | Kind::Text(_)
+            | Kind::Veiled(_) => Value::String(text.into()),
         };
         self.check(value)
+    }
+
+    /// What a value may be, for people.
+    fn range(&self, range: &str) -> String {
+        match self.kind {
+            Kind::NumberOrNone(..) | Kind::BytesOrNone(..) => format!("{range} (or 0 for none)"),
+            _ => range.to_owned(),
+        }
     }
 
     /// The value in the form that the configuration has it in, if it may be one.
     pub(super) fn check(&self, value: Value) -> Result<Value, String> {
         let shown = value.to_string();
         match (&self.kind, value) {
-            (Kind::Number(from, to), Value::Integer(number)) => {
+            (Kind::NumberOrNone(..), Value::Integer(0)) => Ok(Value::Integer(0)),
+            (Kind::Number(from, to) | Kind::NumberOrNone(from, to), Value::Integer(number)) => {
                 let fits = u64::try_from(number).is_ok_and(|number| (*from..=*to).contains(&number));
-                fits.then_some(Value::Integer(number)).ok_or_else(|| format!("{number} is not within {from} to {to}"))
+                let range = self.range(&format!("{from} to {to}"));
+                fits.then_some(Value::Integer(number)).ok_or_else(|| format!("{number} is not within {range}"))
             }
-            (Kind::Number(from, to), _) => Err(format!("{shown} is not a number from {from} to {to}")),
-            (Kind::Bytes(from, to), value) => {
+            (Kind::Number(from, to) | Kind::NumberOrNone(from, to), _) => {
+                Err(format!("{shown} is not a number from {}", self.range(&format!("{from} to {to}"))))
+            }
+            (Kind::Bytes(from, to) | Kind::BytesOrNone(from, to), value) => {
                 let bytes = match value {
                     Value::Integer(number) => u64::try_from(number).ok(),
                     Value::String(text) => bytes(&text),
@@ -205,17 +243,30 @@ impl Setting {
                 };
                 let example = "write 8388608 or \"8 MiB\"";
                 let bytes = bytes.ok_or_else(|| format!("{shown} is not a number of bytes: {example}"))?;
-                let fits = (*from..=*to).contains(&bytes).then(|| i64::try_from(bytes).ok()).flatten();
-                fits.map(Value::Integer).ok_or_else(|| format!("{shown} is not within {from} to {to} bytes"))
+                let none = bytes == 0 && matches!(self.kind, Kind::BytesOrNone(..));
+                let fits = (none || (*from..=*to).contains(&bytes)).then(|| i64::try_from(bytes).ok()).flatten();
+                let range = self.range(&format!("{from} to {to}"));
+                fits.map(Value::Integer).ok_or_else(|| format!("{shown} is not within {range} bytes"))
             }
             (Kind::Switch, Value::Boolean(on)) => Ok(Value::Boolean(on)),
             (Kind::Switch, _) => Err(format!("{shown} is neither true nor false")),
-            (Kind::Length, Value::String(text)) => match text.parse::<Span>() {
-                Ok(span) => Ok(Value::String(span.to_string())).map(|value| exact(value, span, &text)),
-                Err(error) => Err(error.to_string()),
-            },
-            (Kind::Length, Value::Integer(seconds)) if seconds >= 0 => Ok(Value::String(format!("{seconds}s"))),
-            (Kind::Length, _) => Err(format!("{shown} is not a length of time: write \"90s\", \"15m\" or \"1h30m\"")),
+            (Kind::Length | Kind::LengthOrNone(_), Value::String(text)) => {
+                let span = text.parse::<Span>().map_err(|error| error.to_string())?;
+                if let Kind::LengthOrNone(least) = self.kind
+                    && !span.0.is_zero()
+                    && span.0 < Duration::from_secs(least)
+                {
+                    return Err(format!("{shown} is less than {least} s; 0 is never"));
+                }
+                Ok(exact(Value::String(span.to_string()), span, &text))
+            }
+            // Not so many that they would not fit.
+            (Kind::Length | Kind::LengthOrNone(_), Value::Integer(seconds)) if seconds >= 0 => {
+                self.check(Value::String(format!("{seconds}s")))
+            }
+            (Kind::Length | Kind::LengthOrNone(_), _) => {
+                Err(format!("{shown} is not a length of time: write \"90s\", \"15m\" or \"1h30m\""))
+            }
             (Kind::Variables, Value::Array(names)) => {
                 for name in &names {
                     name.as_str().filter(|name| is_pattern(name)).ok_or_else(|| {
@@ -259,9 +310,11 @@ fn bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-fn is_pattern(name: &str) -> bool {
-    let name = name.strip_suffix('*').unwrap_or(name);
-    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.starts_with(|c: char| c.is_ascii_digit())
+fn is_pattern(text: &str) -> bool {
+    let name = text.strip_suffix('*').unwrap_or(text);
+    !text.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn check_provider(name: &str) -> Result<(), String> {
@@ -363,6 +416,11 @@ mod tests {
     fn values_are_read_checked_and_brought_into_form() {
         for (key, text, value) in [
             ("queue.slots", "8", "8"),
+            ("scope.memory_max", "0", "0"),
+            ("scope.processes", "0", "0"),
+            ("scope.processes", "100", "100"),
+            ("backup.interval", "0", "\"0s\""),
+            ("environment.allow", "*", "[\"*\"]"),
             ("recording.max_bytes", "1 GiB", "1073741824"),
             ("recording.max_bytes", "200000", "200000"),
             ("daemon.log_json", "yes", "true"),
@@ -391,6 +449,10 @@ mod tests {
             ("submit.timeout", "soon"),
             ("submit.provider", "Claude Code"),
             ("environment.allow", "A=B"),
+            ("scope.memory_max", "1"),
+            ("scope.processes", "1"),
+            ("backup.interval", "1ms"),
+            ("submit.timeout", "99999999999999999999"),
             ("attach.prefix", "b"),
             ("attach.prefix", "C-"),
             ("attach.prefix", "C-ä"),

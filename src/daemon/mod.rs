@@ -49,6 +49,7 @@ use crate::paths::Paths;
 use crate::process;
 use crate::protocol::Fault;
 use crate::protocol::keeper::How;
+use crate::protocol::reply::Reloaded;
 use crate::queue::{Closed, Limits};
 use crate::session::{Order, Roster};
 use crate::store::{Applied, Store};
@@ -202,13 +203,12 @@ impl Daemon {
         }
     }
 
-    /// Reads the settings again, and brings what follows from them in line: the names of
-    /// those that take effect only at the next start.
-    pub fn reload(&self) -> Result<Vec<String>, Fault> {
-        let restart_needed = self.settings.reload(&self.paths)?;
+    /// Reads the settings again, and brings what follows from them in line.
+    pub fn reload(&self) -> Result<Reloaded, Fault> {
+        let reloaded = self.settings.reload(&self.paths)?;
         self.settle_redis();
         self.reschedule.notify_one();
-        Ok(restart_needed)
+        Ok(reloaded)
     }
 
     /// Starts nothing for a while: what fails now for want of something would only use up

@@ -18,6 +18,7 @@ use crate::logging::Form;
 use crate::paths::Paths;
 use crate::process;
 use crate::protocol::launch::{self, LaunchSpec, Prompt, RecordingLimits};
+use crate::protocol::reply::Reloaded;
 use crate::protocol::request::Open;
 use crate::protocol::{Fault, FaultCode};
 use crate::provider::{GO_ON, LaunchError, LaunchRequest, Registry, Remarks};
@@ -31,6 +32,8 @@ use crate::task::{Mode, Outcome, TaskSpec};
 #[derive(Debug)]
 struct Current {
     config: Config,
+    /// As they were when the daemon was started: some take effect only then.
+    at_start: Config,
     registry: Arc<Registry>,
     /// What is wrong with the file as it is now.
     problem: Option<String>,
@@ -41,18 +44,28 @@ struct Current {
 pub(crate) struct Settings(RwLock<Current>, Notify);
 
 impl Settings {
-    /// Reads them; with a bad file the defaults are in force and the problem is kept.
+    /// Reads them; while they are wrong those are in force that were right last, and the
+    /// problem is kept.
     pub fn load(paths: &Paths) -> Self {
         let (config, problem) = match config::load(paths) {
             Ok(loaded) => (loaded.config, None),
-            Err(error) => (Config::default(), Some(error.to_string())),
+            Err(error) => (config::kept(paths).unwrap_or_default(), Some(error.to_string())),
         };
-        Settings(RwLock::new(Current { config, registry: Arc::new(Registry::load(paths)), problem }), Notify::new())
+        let registry = Arc::new(Registry::load(paths));
+        Settings(RwLock::new(Current { at_start: config.clone(), config, registry, problem }), Notify::new())
     }
 
-    /// Reads them again; returns the names of changed settings that take effect only at
-    /// the next start.
-    pub fn reload(&self, paths: &Paths) -> Result<Vec<String>, Fault> {
+    /// Keeps the file as it is, if it is right: the next daemon may find a wrong one.
+    pub fn keep(&self, paths: &Paths) {
+        if self.problem().is_none()
+            && let Err(error) = config::keep(paths)
+        {
+            tracing::warn!(%error, "the settings are not kept for the case that they are wrong some day");
+        }
+    }
+
+    /// Reads them again, and says what does not take effect with that.
+    pub fn reload(&self, paths: &Paths) -> Result<Reloaded, Fault> {
         let loaded = config::load(paths);
         let registry = Arc::new(Registry::load(paths));
         let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -60,10 +73,13 @@ impl Settings {
         self.1.notify_waiters();
         match loaded {
             Ok(loaded) => {
-                let restart = loaded.config.restart_needed(&now.config);
+                let restart_needed = loaded.config.restart_needed(&now.at_start);
+                let overridden = loaded.variables();
                 now.config = loaded.config;
                 now.problem = None;
-                Ok(restart)
+                drop(now);
+                self.keep(paths);
+                Ok(Reloaded { restart_needed, overridden })
             }
             Err(error) => {
                 let text = error.to_string();

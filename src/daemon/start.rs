@@ -32,6 +32,7 @@ use crate::protocol::FaultCode;
 use crate::protocol::hello::BUILD;
 use crate::protocol::keeper::How;
 use crate::protocol::ready::Ready;
+use crate::protocol::reply::Reloaded;
 use crate::session::{Order, Roster};
 use crate::socket;
 use crate::store::Store;
@@ -145,6 +146,7 @@ fn serve(
         }
         return Err(Failure { code: EXIT_HELD, why: lock_file::held(&paths) });
     };
+    settings.keep(&paths);
     let store = Store::open(&paths, lock_file::last_generation(&lock)).map_err(failure)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failure)?;
     let (daemon, leave, passed) = runtime.block_on(async {
@@ -310,7 +312,13 @@ async fn live(
 async fn reload_settings(daemon: Arc<Daemon>) {
     let owner = Arc::clone(&daemon);
     match tokio::task::spawn_blocking(move || owner.reload()).await {
-        Ok(Ok(_)) => {}
+        Ok(Ok(Reloaded { restart_needed, .. })) if restart_needed.is_empty() => {
+            tracing::info!("the settings have been read again");
+        }
+        Ok(Ok(Reloaded { restart_needed, .. })) => {
+            let later = restart_needed.join(", ");
+            tracing::info!(later, "the settings have been read again; some take effect after 'autodev daemon restart'");
+        }
         Ok(Err(fault)) => {
             tracing::error!(error = fault.message, "the configuration is wrong; the last good one stays");
         }

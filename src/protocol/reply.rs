@@ -51,11 +51,8 @@ pub enum Reply {
     Event(Box<EventView>),
     /// Providers.
     Providers(Vec<ProviderView>),
-    /// The configuration was read; what needs a restart to take effect.
-    Reloaded {
-        /// Names of settings.
-        restart_needed: Vec<String>,
-    },
+    /// The configuration was read again.
+    Reloaded(Reloaded),
     /// Numbers of tasks.
     Selected(Vec<TaskId>),
     /// Questions to a person, and their answers.
@@ -74,6 +71,17 @@ pub enum Reply {
     Text(String),
     /// What keeps the daemon from its work; nothing where all is well.
     Health(Vec<String>),
+}
+
+/// What becomes of settings that were read again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Names of settings that differ from what the daemon was started with, and take effect
+    /// only when it is started again.
+    pub restart_needed: Vec<String>,
+    /// Settings that a variable of the daemon's environment sets, whatever the file says, and
+    /// that variable.
+    pub overridden: Vec<(String, String)>,
 }
 
 /// A stored task.

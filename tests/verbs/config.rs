@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::{one_slot, refused, running, state, text};
 use crate::common::Instance;
 
@@ -84,4 +86,166 @@ fn a_limit_that_is_not_set_is_the_tables() {
             (4, &["config", "get", "providers.cluade.slots"], &["is not set", "no such provider"]),
         ],
     );
+}
+
+/// The daemon's own settings, and not those of the shell that asks.
+#[test]
+fn what_the_daemon_was_started_with_is_told() {
+    let instance = Instance::new();
+    // With a variable that is none it is not started at all: it would start nothing.
+    let mistyped = instance.autodev(&["status"]).env("AUTODEV_QUEUE_SLOTZ", "1").output().unwrap();
+    assert_eq!(mistyped.status.code(), Some(2), "{mistyped:?}");
+    assert!(text(&mistyped.stderr).contains("AUTODEV_QUEUE_SLOTS"), "{mistyped:?}");
+    assert!(!instance.state().join("daemon.lock").exists());
+    let started = instance.autodev(&["daemon", "start"]).env("AUTODEV_QUEUE_SLOTS", "1").output().unwrap();
+    assert!(started.status.success(), "{started:?}");
+    let said = instance.run(&["config", "set", "queue.slots", "9"]);
+    assert!(text(&said.stderr).contains("AUTODEV_QUEUE_SLOTS"), "{said:?}");
+    assert_eq!(instance.json(&["status"])["slots"], 1);
+    assert!(instance.ok(&["daemon", "reload"]).contains("queue.slots is what AUTODEV_QUEUE_SLOTS says"));
+    // One in this shell is nothing to a daemon that runs.
+    let said = instance.autodev(&["config", "set", "queue.slots", "8"]).env("AUTODEV_QUEUE_SLOTS", "3").output();
+    assert!(!text(&said.unwrap().stderr).contains("this shell"));
+}
+
+/// What takes effect only later is told until it has, whoever reads the settings again.
+#[test]
+fn what_needs_a_restart_is_told() {
+    let instance = Instance::new();
+    instance.ok(&["daemon", "start"]);
+    let pending = || instance.json(&["daemon", "reload"])["restart_needed"].clone();
+    assert_eq!(pending(), serde_json::json!([]));
+    instance.ok(&["config", "set", "daemon.connections", "77"]);
+    for _ in 0..2 {
+        assert_eq!(pending(), serde_json::json!(["daemon.connections"]));
+    }
+    instance.ok(&["config", "unset", "daemon.connections"]);
+    assert_eq!(pending(), serde_json::json!([]));
+    // By signal, as a service manager does it.
+    fs::write(instance.home().join("config/config.toml"), "[queue]\nslots = 7\n[daemon]\nconnections = 78\n").unwrap();
+    let daemon = autodev::process::PidFd::open(instance.daemon_pid()).unwrap();
+    daemon.signal(libc::SIGHUP).unwrap();
+    let began = std::time::Instant::now();
+    while instance.json(&["status"])["slots"] != 7 || !instance.log().contains("daemon.connections") {
+        assert!(began.elapsed() < crate::common::DEADLINE, "{}", instance.log());
+    }
+    assert!(instance.log().contains("read again"), "{}", instance.log());
+    instance.ok(&["daemon", "restart"]);
+    assert_eq!(pending(), serde_json::json!([]));
+}
+
+/// A daemon that finds a wrong file goes on with the last that was right.
+#[test]
+fn the_last_good_settings_count() {
+    let instance = Instance::configured("[queue]\nslots = 9\n");
+    assert_eq!(instance.json(&["status"])["slots"], 9);
+    let file = instance.home().join("config/config.toml");
+    fs::write(&file, "[queue\n").unwrap();
+    instance.ok(&["daemon", "restart"]);
+    let status = instance.json(&["status"]);
+    assert_eq!((&status["slots"], &status["closed"]), (&9.into(), &"config".into()));
+    let check = instance.run(&["config", "check"]);
+    assert!(check.status.code() == Some(1) && text(&check.stdout).contains("config.toml:1"), "{check:?}");
+    // And it can be mended, though the file cannot be read.
+    let mend = "printf '[queue]\\nslots = 3\\n' >";
+    let edited = instance.autodev(&["config", "edit"]).env("EDITOR", mend).output().unwrap();
+    assert!(edited.status.success(), "{edited:?}");
+    let status = instance.json(&["status"]);
+    assert_eq!((&status["slots"], &status["closed"]), (&3.into(), &serde_json::Value::Null));
+}
+
+/// Another command's change is not written over.
+#[test]
+fn edits_meet_others_changes() {
+    let instance = Instance::configured("[queue]\nslots = 2\n");
+    let editor = format!("{} config set queue.slots 5 >/dev/null; echo '# mine' >>", env!("CARGO_BIN_EXE_autodev"));
+    let edited = instance.autodev(&["config", "edit"]).env("EDITOR", editor).output().unwrap();
+    let error = text(&edited.stderr);
+    assert!(edited.status.code() == Some(2) && error.contains("changed meanwhile"), "{error}");
+    assert_eq!(instance.ok(&["config", "get", "queue.slots"]), "5\n");
+}
+
+/// With everything explained, a value stands where it is explained.
+#[test]
+fn values_stand_where_they_are_explained() {
+    let instance = Instance::new();
+    instance.ok(&["init", "--yes"]);
+    let file = instance.home().join("config/config.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    let explained = |text: &str, line: &str| {
+        let lines: Vec<&str> = text.lines().collect();
+        let at = lines.iter().position(|one| *one == line).unwrap_or_else(|| panic!("no '{line}' in\n{text}"));
+        assert!(lines[at - 1].starts_with('#'), "{text}");
+    };
+    instance.ok(&["config", "set", "redis.prefix", "mine"]);
+    instance.ok(&["config", "set", "providers.claude.slots", "1"]);
+    let after = fs::read_to_string(&file).unwrap();
+    explained(&after, "prefix = \"mine\"");
+    assert!(before.contains("\n# prefix = \"autodev\"\n") && !after.contains("# prefix = \"autodev\""), "{after}");
+    let redis = after.find("[redis]").unwrap()..after.find("[providers.claude]").unwrap();
+    assert!(after[redis].contains("# url = "), "what is said of [redis] stays there\n{after}");
+    assert_eq!(instance.ok(&["config", "get", "redis.prefix"]), "mine\n");
+    // Taken out again, nothing that was said is lost.
+    instance.ok(&["config", "unset", "redis.prefix"]);
+    instance.ok(&["config", "unset", "providers.claude.slots"]);
+    let last = fs::read_to_string(&file).unwrap();
+    for line in before.lines().filter(|line| line.starts_with('#') && !line.starts_with("# prefix =")) {
+        assert!(last.contains(line), "{line} is gone from\n{last}");
+    }
+    fs::write(&file, "# mine, for ever\n\n[queue]\n# few\nslots = 2 # two\n# more\n").unwrap();
+    instance.ok(&["config", "unset", "queue.slots"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "# mine, for ever\n\n[queue]\n# few\n# more\n");
+}
+
+/// A repository may say much, but not that a prompt is run as a command.
+#[test]
+fn a_project_runs_no_commands() {
+    let instance = Instance::new();
+    let file = instance.work().join(".autodev/config.toml");
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    fs::write(&file, "[submit]\nprovider = \"shell\"\n").unwrap();
+    let error = instance.fails(2, &["submit", "touch escaped"]);
+    assert!(error.contains("provider shell") && error.contains(".autodev/config.toml"), "{error}");
+    // What was asked for by the user is done.
+    assert_eq!(instance.wait(instance.submit(&[], "true")), "passed");
+    // A table of the user's own that runs commands is no better.
+    let tables = instance.home().join("config/providers");
+    fs::create_dir_all(&tables).unwrap();
+    fs::write(tables.join("runner.toml"), "base = \"shell\"\n").unwrap();
+    fs::write(&file, "[submit]\nprovider = \"runner\"\n").unwrap();
+    let refused = instance.run(&["submit", "touch escaped"]);
+    assert!(!refused.status.success(), "{refused:?}");
+    // Whatever it says is told.
+    fs::write(&file, "[submit]\nretries = 5\n").unwrap();
+    let said = instance.run(&["submit", "--provider", "shell", "--hold", "--", "true"]);
+    assert!(text(&said.stderr).contains("submit.retries = 5"), "{said:?}");
+    // Names with what terminals obey do not reach one.
+    fs::write(&file, "\"\\u001b]0;x\" = 1\n").unwrap();
+    let check = instance.run(&["config", "check"]);
+    assert!(check.status.code() == Some(1) && !text(&check.stdout).contains('\u{1b}'), "{check:?}");
+    // Each line of a batch is of its own directory's project.
+    let other = instance.home().join("other");
+    fs::create_dir_all(other.join(".autodev")).unwrap();
+    fs::write(&file, "").unwrap();
+    fs::write(other.join(".autodev/config.toml"), "[submit]\nretries = 7\n").unwrap();
+    let batch = instance.home().join("batch");
+    let lines = format!(
+        "{{\"command\":[\"true\"],\"hold\":true,\"dir\":\"{}\"}}\n{{\"command\":[\"true\"],\"hold\":true}}\n",
+        other.display()
+    );
+    fs::write(&batch, lines).unwrap();
+    let ids = instance.ok(&["submit", "-q", "--batch", batch.to_str().unwrap()]);
+    let retries = ids.lines().map(|id| instance.json(&["show", id])["task"]["retries"].as_i64());
+    assert_eq!(retries.collect::<Vec<_>>(), [Some(7), Some(0)]);
+}
+
+#[test]
+fn a_link_to_nowhere_is_told() {
+    let instance = Instance::new();
+    let file = instance.home().join("config/config.toml");
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(instance.home().join("nowhere"), &file).unwrap();
+    assert!(instance.fails(2, &["config", "set", "queue.slots", "2"]).contains("link"));
+    instance.fails(6, &["init", "--yes"]);
+    assert!(file.is_symlink());
 }

@@ -16,6 +16,5 @@ pub(super) async fn providers(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
 }
 
 pub(super) async fn reload(daemon: &Arc<Daemon>) -> Result<Reply, Fault> {
-    let restart_needed = aside(daemon, Daemon::reload).await?;
-    Ok(Reply::Reloaded { restart_needed })
+    aside(daemon, Daemon::reload).await.map(Reply::Reloaded)
 }
