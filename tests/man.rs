@@ -64,6 +64,10 @@ const ENVIRONMENT: &str = r#".SH ENVIRONMENT
 AUTODEV_HOME
 everything lies under this directory, instead of the XDG base directories
 .TP
+AUTODEV_GROUP_SETTING
+a setting, over what files say: AUTODEV_QUEUE_SLOTS is queue.slots of
+.BR autodev.toml (5)
+.TP
 EDITOR, VISUAL
 the editor for prompts
 .TP
@@ -81,13 +85,32 @@ where that is set. With them
 in a session means the instance the session belongs to.
 "#;
 
+const FILES: &str = r#".SH FILES
+.TP
+~/.config/autodev/config.toml
+settings; the file .autodev/config.toml of a project sets what its tasks are when they do not say
+.TP
+~/.config/autodev/providers/
+agents of your own:
+.BR autodev-providers (7)
+.TP
+~/.local/state/autodev/
+database, recordings, backups, outputs, and the log of a daemon in the background
+.TP
+$XDG_RUNTIME_DIR/autodev/
+sockets
+"#;
+
 /// What a page says about another page.
 const SEE_ALSO: &str = r#".SH "SEE ALSO"
 .BR autodev (1),
 .BR autodevd (8),
 .BR autodev.toml (5),
+.BR autodev-providers (7),
+.BR autodev-recovery (7),
 .BR autodev-redis (7),
-.BR autodev-metrics (7)
+.BR autodev-metrics (7),
+.BR autodev-protocol (7)
 "#;
 
 /// The page of one command of `autodev`.
@@ -97,6 +120,7 @@ fn page(command: &Command, name: &str) -> String {
     let mut text = render(&command, "1");
     if top {
         text.push_str(ENVIRONMENT);
+        text.push_str(FILES);
     }
     text + EXIT_STATUS + SEE_ALSO
 }
@@ -115,8 +139,17 @@ fn render(command: &Command, section: &str) -> String {
     man.render_options_section(&mut out).unwrap();
     text += &take(&mut out);
     if command.get_name() == "autodev" {
-        man.render_subcommands_section(&mut out).unwrap();
-        text += &take(&mut out);
+        text += ".SH VERBS\n";
+        for (title, verbs) in cli::GROUPS {
+            text += &format!(".SS {title}\n");
+            for verb in verbs {
+                let about = command.find_subcommand(verb).unwrap().get_about().unwrap().to_string();
+                text += &format!(".TP\n.BR autodev\\-{verb} (1)\n{}\n", escape(&about));
+            }
+        }
+        let help = command.get_after_help().unwrap().to_string();
+        let examples = help.split("Examples:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        return text + &notes(&format!("Examples:\n{examples}"));
     } else if command.has_subcommands() {
         text += ".SH SUBCOMMANDS\n";
         for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
@@ -243,6 +276,31 @@ fn pages_and_tree_agree() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         // Those of section 7 explain, and are written by hand.
         assert!(pages.contains_key(&name) || name.ends_with(".7"), "man/{name} describes what does not exist");
+    }
+    // What a page refers to is there.
+    for text in pages.values() {
+        for other in text.lines().filter_map(|line| line.strip_prefix(".BR autodev")).filter(|rest| rest.contains(" ("))
+        {
+            let (name, section) = other.split_once(" (").unwrap();
+            let file = format!("autodev{}.{}", name.replace('\\', ""), section.split(')').next().unwrap());
+            assert!(directory().join(&file).exists(), "there is no man/{file}");
+        }
+    }
+}
+
+/// What one begins with is an example of its verb, where it is tried.
+#[test]
+fn first_examples_are_examples() {
+    let mut root = cli::command();
+    root.build();
+    let help = root.get_after_help().unwrap().to_string();
+    let examples = help.split("Examples:\n").nth(1).unwrap();
+    let lines: Vec<&str> = examples.lines().map_while(|line| line.strip_prefix("  ")).collect();
+    assert!(lines.len() > 2, "{help}");
+    for line in lines {
+        let verb = root.find_subcommand(line.split(' ').nth(1).unwrap()).unwrap();
+        let own = verb.get_after_long_help().unwrap().to_string();
+        assert!(own.lines().any(|one| one.trim() == line), "{line} is no example of its verb");
     }
 }
 

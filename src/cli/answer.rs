@@ -9,7 +9,7 @@ use crate::protocol::{Fault, Reply, Request};
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// The question's number, as 'autodev requests' lists it
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = super::complete::requests())]
     request: i64,
     /// The answer
     #[arg(value_name = "TEXT", required = true)]

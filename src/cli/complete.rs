@@ -11,6 +11,7 @@ use crate::paths::Paths;
 use crate::protocol::request::{Filter, ListQuery, Listing};
 use crate::protocol::view::SessionView;
 use crate::protocol::{Reply, Request};
+use crate::provider::Registry;
 
 /// A shell that waits for its completion feels dead after this long.
 const DEADLINE: Duration = Duration::from_millis(100);
@@ -50,11 +51,24 @@ fn known_sessions(word: &OsStr, wanted: impl Fn(&SessionView) -> bool) -> Vec<Co
     candidates(word, sessions.map(|s| (s.name.to_string(), format!("{} {}", s.state.name(), s.tool))))
 }
 
-/// Completes names of providers.
+/// Completes names of providers. No daemon is asked: that would run each of their tools.
 pub fn providers() -> ArgValueCompleter {
     ArgValueCompleter::new(|word: &OsStr| {
-        let Some(Reply::Providers(providers)) = ask(&Request::Providers) else { return Vec::new() };
-        candidates(word, providers.into_iter().map(|p| (p.name, p.title)))
+        let Ok(paths) = Paths::from_env() else { return Vec::new() };
+        let registry = Registry::load(&paths);
+        let titled = |name: &str| {
+            let title = registry.get(name).map(|entry| entry.title().to_owned());
+            (name.to_owned(), title.unwrap_or_default())
+        };
+        candidates(word, registry.names().map(titled))
+    })
+}
+
+/// Completes numbers of questions that nobody has answered.
+pub fn requests() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        let Some(Reply::Asked(open)) = ask(&Request::Requests { all: false }) else { return Vec::new() };
+        candidates(word, open.into_iter().map(|asked| (asked.id.to_string(), asked.question)))
     })
 }
 

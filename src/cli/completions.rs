@@ -9,6 +9,10 @@ use crate::protocol::Fault;
 /// The variable that makes `autodev` answer a shell's completion.
 pub const VARIABLE: &str = "AUTODEV_COMPLETE";
 
+/// As a file of functions zsh reads the code when it is asked for a completion for the first
+/// time: then it has to give one.
+const AUTOLOADED: &str = "if [[ ${funcstack[1]-} = _autodev ]]; then _clap_dynamic_completer_autodev \"$@\"; fi\n";
+
 /// Arguments of `autodev completions`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -42,6 +46,9 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     shell
         .write_registration(VARIABLE, "autodev", "autodev", "autodev", &mut code)
         .map_err(|e| Fault::internal(format!("cannot write the completion code: {e}")))?;
+    if args.shell == "zsh" {
+        code.extend_from_slice(AUTOLOADED.as_bytes());
+    }
     ctx.output.bytes(&code)?;
     Ok(Status::OK)
 }

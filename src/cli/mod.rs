@@ -198,6 +198,16 @@ pub const GROUPS: [(&str, &[&str]); 7] = [
     ),
 ];
 
+/// To begin with; each is also an example of its verb, where it is explained.
+const EXAMPLES: &str = "\
+Examples:
+  autodev submit fix the failing login test
+  autodev list
+  autodev attach 42
+  autodev history --since yesterday --state failed,error
+
+";
+
 /// How the help is laid out: verbs in groups instead of one long list.
 const HELP: &str = "{about}\n\n{usage-heading} {usage}{after-help}\n\nOptions of all verbs:\n{options}";
 
@@ -221,6 +231,7 @@ fn grouped(root: &clap::Command) -> String {
         format!("{title}:\n{verbs}\n")
     });
     let mut text: String = groups.collect();
+    text.push_str(EXAMPLES);
     text.push_str("'autodev VERB --help' says more about one, with examples; 'man autodev' says the rest.");
     text
 }
