@@ -32,7 +32,7 @@ impl Unit {
     /// The instance's units; `None` without a home directory. One that is not at the usual
     /// place has a name of its own.
     pub fn of(paths: &Paths) -> Option<Unit> {
-        let name = match env::var_os("AUTODEV_HOME") {
+        let name = match env::var_os("AUTODEV_HOME").filter(|home| !home.is_empty()) {
             None => NAME.to_owned(),
             Some(_) => format!("{NAME}-{:08x}", paths.instance_number() & 0xffff_ffff),
         };

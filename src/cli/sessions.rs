@@ -98,7 +98,7 @@ fn with_live(ctx: &Context, fault: Fault) -> Fault {
     }
 }
 
-fn columns() -> [Column; 12] {
+fn columns() -> [Column; 13] {
     [
         Column::new("NAME"),
         Column::new("STATE"),
@@ -108,6 +108,7 @@ fn columns() -> [Column; 12] {
         Column::new("VIEWERS").optional(),
         Column::new("SIZE").right(),
         Column::new("PID").right().optional(),
+        Column::new("PROCS").right().optional(),
         Column::new("CPU").right().optional(),
         Column::new("MEMORY").right().optional(),
         Column::new("PEAK").right().optional(),
@@ -130,6 +131,7 @@ fn row(session: &SessionView, now: Timestamp) -> Vec<Cell> {
         viewers(session.writers, session.watchers).into(),
         format!("{}x{}", session.columns, session.rows).into(),
         or_blank(session.pid.map(|pid| pid.to_string())),
+        or_blank(session.processes.map(|processes| processes.to_string())),
         or_blank(session.cpu_ms.map(|ms| short(Duration::from_millis(ms)))),
         or_blank(session.memory_bytes.map(memory)),
         or_blank(session.peak_memory_bytes.map(memory)),

@@ -50,7 +50,7 @@ enum By {
 const EXAMPLES: &str = "\
 Success is how many of a hundred tasks have passed, of those that were not cancelled.
 Waiting is the time from the submit until the first attempt; running is that of all
-attempts together. p95 is what 95 of 100 tasks stay below. CPU is the processor time of all
+attempts together, without pauses. AN HOUR counts from the first task on. p95 is what 95 of 100 tasks stay below. CPU is the processor time of all
 tasks together, MEMORY the most that one of them has used at once.
 
 Examples:
@@ -136,12 +136,20 @@ fn sheet(view: &StatsView) -> String {
                 format!("{} of processor time, at most {} at once", ms(all.cpu_ms), table::size(all.peak_memory_bytes)),
             ));
         }
-        let hours = (length.as_secs_f64() / 3600.0).max(1.0 / 3600.0);
-        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-        let rate = all.tasks as f64 / hours;
+        let rate = per_hour(all, view);
         lines.push(("an hour", format!("{rate:.1} tasks  {}", plot(view.parts.iter().map(|part| part.tasks)))));
+        lines.push(("passed", plot(view.parts.iter().map(|part| part.passed))));
     }
     lines.into_iter().map(|(name, value)| format!("{name:<9} {value}\n")).collect()
+}
+
+/// How many of these have ended in an hour.
+fn per_hour(group: &StatsGroup, view: &StatsView) -> f64 {
+    // Of less than a minute no rate can be told.
+    let hours = view.until.since(view.first).as_secs_f64().max(60.0) / 3600.0;
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let tasks = group.tasks as f64;
+    tasks / hours
 }
 
 /// A row of columns, the highest for the largest; nothing is a blank.
@@ -164,6 +172,7 @@ fn groups(ctx: &Context, view: &StatsView) -> String {
         Column::new("PASSED").right(),
         Column::new("SUCCESS").right(),
         Column::new("ATTEMPTS").right(),
+        Column::new("AN HOUR").right(),
         Column::new("WAIT P50").right(),
         Column::new("P95").right(),
         Column::new("RUN P50").right(),
@@ -180,6 +189,7 @@ fn groups(ctx: &Context, view: &StatsView) -> String {
             group.passed.into(),
             success(group).into(),
             group.attempts.into(),
+            format!("{:.1}", per_hour(group, view)).into(),
             ms(group.waiting.p50_ms).into(),
             ms(group.waiting.p95_ms).into(),
             ms(group.running.p50_ms).into(),
@@ -205,7 +215,7 @@ fn errors(view: &StatsView) -> String {
 fn csv(view: &StatsView) -> String {
     let mut text = String::from(
         "name,tasks,attempts,passed,failed,error,cancelled,timeout,waiting_p50_ms,waiting_p95_ms,waiting_p99_ms,\
-         waiting_max_ms,running_p50_ms,running_p95_ms,running_p99_ms,running_max_ms,cpu_ms,peak_memory_bytes\n",
+         waiting_max_ms,running_p50_ms,running_p95_ms,running_p99_ms,running_max_ms,cpu_ms,peak_memory_bytes,per_hour\n",
     );
     for group in std::iter::once(&view.all).chain(&view.groups) {
         let name = if group.name.contains([',', '"', '\n']) {
@@ -234,7 +244,7 @@ fn csv(view: &StatsView) -> String {
             group.peak_memory_bytes,
         ];
         let figures: Vec<String> = figures.iter().map(u64::to_string).collect();
-        text += &format!("{name},{}\n", figures.join(","));
+        text += &format!("{name},{},{:.3}\n", figures.join(","), per_hour(group, view));
     }
     text
 }
@@ -286,6 +296,7 @@ mod tests {
         let view = StatsView {
             since: Timestamp(0),
             until: Timestamp(1),
+            first: Timestamp(0),
             all: StatsGroup::default(),
             groups: vec![group],
             parts: Vec::new(),
@@ -294,6 +305,6 @@ mod tests {
         let text = csv(&view);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[1].starts_with(",0,") && lines[2].starts_with("\"a, \"\"b\"\"\",2,"), "{text}");
-        assert_eq!(lines[0].split(',').count(), 18);
+        assert_eq!(lines[0].split(',').count(), 19);
     }
 }

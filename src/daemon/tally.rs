@@ -16,6 +16,7 @@ const PARTS: u64 = 48;
 pub(super) struct Tally {
     since: Timestamp,
     until: Timestamp,
+    first: Timestamp,
     by: Option<StatsBy>,
     all: Sum,
     groups: BTreeMap<String, Sum>,
@@ -36,11 +37,21 @@ impl Tally {
         let length = u64::try_from(until.0 - since.0).unwrap_or(0).max(PARTS);
         let from = |part: u64| Timestamp(since.0 + i64::try_from(length * part / PARTS).unwrap_or(0));
         let parts = (0..PARTS).map(|part| StatsPart { from: from(part), tasks: 0, passed: 0 }).collect();
-        Tally { since, until, by, all: Sum::default(), groups: BTreeMap::new(), parts, errors: BTreeMap::new() }
+        Tally {
+            since,
+            until,
+            first: until,
+            by,
+            all: Sum::default(),
+            groups: BTreeMap::new(),
+            parts,
+            errors: BTreeMap::new(),
+        }
     }
 
     /// Adds a task.
     pub fn task(&mut self, task: &EndedTask) {
+        self.first = self.first.min(task.created_at);
         self.all.add(task);
         let name = self.by.map(|by| match by {
             StatsBy::Provider => task.provider.clone(),
@@ -82,6 +93,7 @@ impl Tally {
         StatsView {
             since: self.since,
             until: self.until,
+            first: self.first.max(self.since),
             all: self.all.finish(),
             groups: self.groups.into_iter().map(named).collect(),
             parts: self.parts,
@@ -173,6 +185,7 @@ mod tests {
         tally.failure(failed(1, 5, "the first"));
         let view = tally.view();
         assert_eq!((view.all.tasks, view.all.passed, view.all.cancelled), (4, 1, 1));
+        assert_eq!((view.since, view.first), (Timestamp(0), Timestamp(0)));
         assert_eq!(view.all.success_percent(), Some(33));
         assert_eq!((view.all.waiting.p50_ms, view.all.running.max_ms), (20, 400));
         assert_eq!((view.all.cpu_ms, view.all.peak_memory_bytes), (500, 40));

@@ -634,6 +634,9 @@ pub struct StatsView {
     pub since: Timestamp,
     /// Until now.
     pub until: Timestamp,
+    /// When the first of these tasks was submitted, or `since` if that was later: what lies
+    /// before says nothing of how many are done in an hour.
+    pub first: Timestamp,
     /// All tasks that have ended.
     pub all: StatsGroup,
     /// The same, taken apart as was asked.

@@ -133,3 +133,41 @@ fn it_begins_and_ends_with_the_setting() {
     instance.ok(&["config", "unset", "redis.url"]);
     crate::until(&instance, |view| (view["state"] == "off").then_some(()));
 }
+
+/// What the page tells to type works: a server of one's own, and what readers ask of it.
+#[test]
+fn the_page_can_be_typed() {
+    let Some(program) = crate::server::program() else { return };
+    let instance = Instance::new();
+    let page = MANUAL.replace("\\-", "-").replace("\\(ti", "~").replace("\\(aq", "'");
+    let mut blocks = page.split(".nf\n").skip(1).map(|rest| rest.split(".fi").next().unwrap());
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config/redis.conf");
+    let begin = blocks.next().unwrap().replace("/PATH/TO/redis.conf", config);
+    let socket = instance.home().join("autodev-redis.sock");
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_autodev")).parent().unwrap();
+    let path = format!("{}:{}:/usr/bin:/bin", bin.display(), program.parent().unwrap().display());
+    // Where there is no jq.
+    let begun = format!(
+        "set -e; command -v jq > /dev/null || jq() {{ sed -n 's/.*\"keys\": *\"\\([^\"]*\\)\".*/\\1/p'; }}\n\
+         redis_cli=$(command -v redis-cli); redis-cli() {{ $redis_cli -s {} \"$@\"; }}\n",
+        socket.display()
+    );
+    let typed = |lines: &str| {
+        let mut shell = std::process::Command::new("bash");
+        shell.args(["-c", &format!("{begun}{lines}")]).env_clear().env("PATH", &path).env("HOME", instance.home());
+        shell.env("AUTODEV_HOME", instance.home()).env("XDG_RUNTIME_DIR", instance.home()).current_dir(instance.work());
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "{lines}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for _ in 0..42 {
+        instance.submit(&["--hold"], "true");
+    }
+    // The copy may be a moment behind.
+    drop(typed(&begin.replace("autodev redis status", "true")));
+    right(&instance);
+    typed("autodev redis status; autodev redis verify");
+    let said: Vec<String> = blocks.map(&typed).collect();
+    typed("redis-cli shutdown nosave || true");
+    assert!(said.iter().any(|text| text.starts_with("held\n")), "{said:?}");
+}

@@ -45,7 +45,7 @@ fn live_ones_and_all() {
     names.sort();
     assert_eq!(names, ["1.1", "mine"]);
     let text = instance.ok(&["sessions"]);
-    assert!(text.lines().all(|line| line.split('\t').count() == 12) && !text.contains('\x1b'), "{text}");
+    assert!(text.lines().all(|line| line.split('\t').count() == 13) && !text.contains('\x1b'), "{text}");
     gate.write("\n");
     instance.wait(task);
     let ended = instance.json(&["sessions", "--all"]);

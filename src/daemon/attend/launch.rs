@@ -102,7 +102,7 @@ impl Attendant {
 
     /// Moves the keeper into a control group of its own, before it starts anything: later
     /// only the keeper itself would be moved.
-    fn scoped(&self) -> impl Future<Output = ()> + use<> {
+    pub(super) fn scoped(&self) -> impl Future<Output = ()> + use<> {
         let (daemon, name, uid) = (Arc::clone(&self.daemon), self.name.clone(), self.uid);
         let keeper = self.keeper.as_ref().map(|keeper| keeper.pid);
         async move {

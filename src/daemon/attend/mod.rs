@@ -155,6 +155,7 @@ impl Attendant {
                 };
                 let argv = spec.steps.last().map_or(&[][..], |step| &step.argv);
                 let argv = argv.iter().map(|a| if a.len() > MAX_SHOWN { "…".to_owned() } else { a.clone() });
+                self.scoped().await;
                 if self.started || self.commit_start(link, argv.collect(), &spec).await {
                     self.go(link).await;
                 }
