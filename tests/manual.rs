@@ -17,40 +17,83 @@ fn page(name: &str) -> String {
     text.replace("\\(aq", "'").replace("\\-", "-").replace("\\(ti", "~").replace("\\fI", "").replace("\\fR", "")
 }
 
-fn pages() -> Vec<(String, String)> {
+fn all_pages() -> Vec<(String, String)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
     let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.ends_with(".7")).map(|name| (name.clone(), page(&name))).collect()
+    names.map(|name| (name.clone(), page(&name))).collect()
+}
+
+/// Those that explain.
+fn pages() -> Vec<(String, String)> {
+    all_pages().into_iter().filter(|(name, _)| name.ends_with(".7")).collect()
+}
+
+/// Verbs and options of a command are there; what stands for values is passed over.
+fn can_be_given(root: &clap::Command, place: &str, line: &str) {
+    let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+    let Some(first) = words.iter().find(|word| !word.starts_with('-')) else { return };
+    // 'autodev VERB --help', and what is no command.
+    if !first.starts_with(|c: char| c.is_ascii_lowercase()) || *first == "is" {
+        return;
+    }
+    let verb = root.find_subcommand(first).unwrap_or_else(|| panic!("{place}: '{line}': there is no verb {first}"));
+    let mut verb = verb.clone();
+    for word in words.iter().skip_while(|word| *word != first).skip(1) {
+        // What follows is somebody else's.
+        if matches!(*word, "--" | "|" | "||" | "&&" | ">") {
+            return;
+        }
+        if let Some(option) = word.strip_prefix("--") {
+            let option = option.split(['=', ',', '.', ')', ';', ']']).next().unwrap();
+            let known = verb.get_arguments().any(|argument| argument.get_long() == Some(option));
+            assert!(known || option == "help", "{place}: '{line}': there is no --{option}");
+        } else if let Some(inner) = verb.find_subcommand(word) {
+            verb = inner.clone();
+        }
+    }
+}
+
+/// What a text puts between such marks and begins with the program's name.
+fn quoted(text: &str, mark: char) -> impl Iterator<Item = &str> {
+    let begin = format!("{mark}autodev ");
+    let ends: Vec<&str> = text.match_indices(begin.as_str()).map(|(at, _)| &text[at + 1..]).collect();
+    ends.into_iter().filter_map(move |rest| Some(rest.split_once(mark)?.0))
 }
 
 #[test]
 fn commands_that_are_named_can_be_given() {
-    let mut command = autodev::cli::command();
-    command.build();
+    let mut root = autodev::cli::command();
+    root.build();
     let mut seen = 0;
-    for (name, text) in pages() {
+    let mut give = |place: &str, line: &str| {
+        can_be_given(&root, place, line);
+        seen += 1;
+    };
+    for (name, text) in all_pages() {
         // A line of its own, in an example or above what it does.
-        let lines = text.lines().filter(|line| line.starts_with("autodev ")).map(str::to_owned);
-        let text = text.replace('\n', " ");
-        // 'autodev …' in the text.
-        let quoted =
-            text.match_indices("'autodev ").map(|(at, _)| text[at + 1..].split('\'').next().unwrap().to_owned());
-        for quoted in lines.chain(quoted) {
-            let words: Vec<&str> = quoted.split_whitespace().skip(1).collect();
-            let verb = command.find_subcommand(words[0]);
-            let mut verb = verb.unwrap_or_else(|| panic!("{name}: '{quoted}' is no verb")).clone();
-            for word in &words[1..] {
-                if let Some(option) = word.strip_prefix("--") {
-                    let known = verb.get_arguments().any(|argument| argument.get_long() == Some(option));
-                    assert!(known, "{name}: '{quoted}': there is no --{option}");
-                } else if let Some(inner) = verb.find_subcommand(word) {
-                    verb = inner.clone();
-                }
-            }
-            seen += 1;
+        text.lines().filter(|line| line.starts_with("autodev ")).for_each(|line| give(&name, line));
+        quoted(&text.replace('\n', " "), '\'').for_each(|line| give(&name, line));
+    }
+    for file in ["README.md", "RELIABILITY.md", "ARCHITECTURE.md"] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        quoted(&text, '`').for_each(|line| give(file, line));
+    }
+    // What errors advise, and settings say.
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    open.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("config"));
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        // Lines of a text that goes on, without what stands before them.
+        let text = text.replace("\\\n", " ").replace("\n# ", " ");
+        for line in quoted(&text, '\'').filter(|line| !line.contains(['\n', '{', '"'])) {
+            give(&path.display().to_string(), line);
         }
     }
-    assert!(seen > 10, "{seen}");
+    assert!(seen > 300, "{seen}");
 }
 
 #[test]

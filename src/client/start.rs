@@ -42,7 +42,7 @@ pub(super) fn by_manager(paths: &Paths, deadline: Instant) -> Result<bool, Fault
             .hint("'autodev service logs' may say why")
     };
     let mut systemctl = Command::new("systemctl");
-    systemctl.args(["--user", "start", &unit.service()]);
+    systemctl.args(["--user", "--no-ask-password", "start", &unit.service()]);
     systemctl.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let own = PathBuf::from(format!("/run/user/{}", nix::unistd::geteuid()));
     if env::var_os("XDG_RUNTIME_DIR").is_none() && own.is_dir() {

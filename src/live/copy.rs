@@ -83,7 +83,7 @@ impl Copy {
         let about = json!({ "host": host.trim(), "state_directory": state, "connected_at": Timestamp::now() });
         let said = self.link.ask(cmd("HSET").arg(&self.instances).arg(&self.instance).arg(about.to_string())).await;
         if let Err::<(), _>(trouble) = said {
-            tracing::warn!(key = self.instances, ?trouble, "whose the copy in Redis is cannot be written there");
+            tracing::debug!(key = self.instances, ?trouble, "whose the copy in Redis is cannot be written there");
         }
     }
 

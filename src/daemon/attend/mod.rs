@@ -76,6 +76,8 @@ pub(super) struct Attendant {
     pub started: bool,
     /// It is to be frozen.
     pub frozen: bool,
+    /// It has been asked what its processes use, and has not said.
+    is_measuring: bool,
     /// The hardest order to end that was passed on.
     stopped: Option<How>,
     /// The reason was the time limit.
@@ -114,6 +116,7 @@ impl Attendant {
             limit: Limit::new(None),
             started: false,
             frozen: false,
+            is_measuring: false,
             stopped: None,
             out_of_time: false,
             opener: None,
@@ -167,6 +170,7 @@ impl Attendant {
     }
 
     fn met(&mut self, hello: &KeeperHello) {
+        self.is_measuring = false;
         let boot_id = process::boot_id().unwrap_or_default();
         self.keeper = Some(ProcessId { pid: hello.pid, start: hello.start, boot_id });
         self.daemon.roster.update(self.uid, |live| {
@@ -237,7 +241,10 @@ impl Attendant {
                     }
                     // It answers.
                     Order::Look => {}
+                    // One that does not answer is not asked again and again.
+                    Order::Measure if self.is_measuring => {}
                     Order::Measure => {
+                        self.is_measuring = true;
                         if let Err(error) = link.send(&ToKeeper::Measure).await {
                             tracing::debug!(%error, "the keeper cannot be asked what is used");
                         }
@@ -289,7 +296,10 @@ impl Attendant {
                     self.pass_freeze(link).await;
                 }
             }
-            FromKeeper::Usage(usage) => self.daemon.roster.measured(self.uid, usage),
+            FromKeeper::Usage(usage) => {
+                self.is_measuring = false;
+                self.daemon.roster.measured(self.uid, usage);
+            }
             FromKeeper::Intruder { pid, what } => {
                 let inside = Inside { pid, keeper: None };
                 let session = Some(self.uid);
