@@ -1,9 +1,9 @@
 //! Tasks, sessions and events as clients see them. The same types go over the wire and
 //! come out as JSON, so their names are the stable ones.
 
+mod copy;
 mod figures;
 mod machine;
-mod redis;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,12 +12,12 @@ use crate::id::{AttemptId, SessionName, TaskId, Uid};
 use crate::queue::Reason;
 use crate::task::{Dependency, Mode, OnInterrupt, Outcome, Status, Stop};
 
+pub use copy::{RedisDifference, RedisReport, RedisState, RedisView};
 pub use figures::{DatabaseView, ErrorCount, Spread, StatsGroup, StatsPart, StatsView};
 pub use machine::{
     BackupView, CheckLevel, CheckView, Count, ProviderView, RecoveryView, RestoredView, StatusView, VerifyReport,
     WaitingCount,
 };
-pub use redis::{RedisDifference, RedisReport, RedisState, RedisView};
 
 /// A task in a list or alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
