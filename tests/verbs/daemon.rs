@@ -1,6 +1,8 @@
 //! `autodev daemon`.
 
+use std::fs::{self, DirBuilder, File};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::DirBuilderExt;
 use std::process::Stdio;
 
 use super::{json, refused, running, text, waits_at_socket};
@@ -78,4 +80,22 @@ fn stopped_it_stays_stopped_whoever_waits() {
         assert!(text(&output.stderr).contains("the daemon was stopped"), "{output:?}");
     }
     refused(&instance, &[(3, &["daemon", "status"], &["no daemon runs"])]);
+}
+
+/// A daemon may run for years: its log does not grow with them.
+#[test]
+fn a_log_that_is_long_is_set_aside() {
+    let instance = Instance::new();
+    DirBuilder::new().mode(0o700).create(instance.state()).unwrap();
+    let log = instance.state().join("autodevd.log");
+    File::create(&log).unwrap().set_len(16 << 20).unwrap();
+    instance.ok(&["daemon", "start"]);
+    instance.wait(instance.submit(&[], "true"));
+    let old = instance.state().join("autodevd.log.1");
+    assert!(old.metadata().unwrap().len() > 16 << 20);
+    let now = fs::read_to_string(&log).unwrap();
+    assert!(now.len() < 1 << 16 && now.contains("ended"), "{now}");
+    // What is said on standard error besides goes to the new one as well.
+    let errors = fs::read_link(format!("/proc/{}/fd/2", instance.daemon_pid())).unwrap();
+    assert_eq!(errors, log.canonicalize().unwrap());
 }
