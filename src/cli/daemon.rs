@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Context, Status, config};
+use super::{Context, Status, config, manager};
 use crate::client::{Client, Start, find, unexpected};
 use crate::clock::{Timestamp, short};
 use crate::door;
@@ -202,8 +202,8 @@ fn logs(ctx: &Context, lines: usize, path: bool) -> Result<Status, Fault> {
         }
         return Ok(Status::OK);
     }
-    if super::service::is_active(ctx) {
-        return super::service::journal(ctx, lines, false);
+    if manager::is_active(ctx) {
+        return manager::journal(ctx, &manager::unit(ctx)?, lines, false);
     }
     let end = logging::tail(&log, LOG_TAIL).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Fault::not_found(format!("there is no log yet at {}", log.display()))

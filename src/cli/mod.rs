@@ -55,6 +55,7 @@ mod inside;
 pub mod kill;
 pub mod list;
 pub mod logs;
+mod manager;
 pub mod metrics;
 pub mod note;
 pub mod open;

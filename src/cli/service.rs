@@ -3,17 +3,16 @@
 use std::env;
 use std::fs;
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{Context, Status, daemon, exit, inside};
+use super::manager::{property, systemctl};
+use super::{Context, Status, daemon, exit, inside, manager};
 use crate::client;
 use crate::durable;
-use crate::protocol::{Fault, FaultCode, Request};
+use crate::protocol::{Fault, Request};
 use crate::unit::{self, Unit};
 
 /// Arguments of `autodev service`.
@@ -76,7 +75,7 @@ const PASSED_ON: [&str; 6] =
 /// # Errors
 /// Without systemd, or when it refuses.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
-    let unit = Unit::of(&ctx.paths).ok_or_else(no_home)?;
+    let unit = manager::unit(ctx)?;
     if matches!(args.what, What::Install { print: false, .. } | What::Uninstall) {
         inside::only_people(ctx, "service", &Request::Reload)?;
     }
@@ -85,7 +84,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         What::Install { print: false, sandbox } => install(ctx, &unit, sandbox),
         What::Uninstall => uninstall(ctx, &unit),
         What::Status => status(ctx, &unit),
-        What::Logs { lines, follow } => logs(ctx, &unit, lines, follow),
+        What::Logs { lines, follow } => manager::journal(ctx, &unit, lines, follow),
     }
 }
 
@@ -231,54 +230,4 @@ fn status(ctx: &Context, unit: &Unit) -> Result<Status, Fault> {
         out.text(&lines.into_iter().map(|(name, value)| format!("{name:<9} {value}\n")).collect::<String>())?;
     }
     Ok(if runs { Status::OK } else { exit::UNREACHABLE })
-}
-
-fn property(unit: &Unit, name: &str) -> Result<String, Fault> {
-    systemctl(&["show", "--property", name, "--value", &unit.service()])
-}
-
-/// The service runs: then its log is the journal's.
-pub(super) fn is_active(ctx: &Context) -> bool {
-    let unit = Unit::of(&ctx.paths).filter(|unit| unit.service_file().exists());
-    unit.is_some_and(|unit| property(&unit, "ActiveState").is_ok_and(|state| state == "active"))
-}
-
-/// Prints the service's log.
-pub(super) fn journal(ctx: &Context, lines: usize, follow: bool) -> Result<Status, Fault> {
-    let unit = Unit::of(&ctx.paths).ok_or_else(no_home)?;
-    logs(ctx, &unit, lines, follow)
-}
-
-fn no_home() -> Fault {
-    Fault::usage("HOME is not set: there is no place for units")
-}
-
-fn logs(ctx: &Context, unit: &Unit, lines: usize, follow: bool) -> Result<Status, Fault> {
-    let mut journalctl = Command::new("journalctl");
-    journalctl.args(["--user", "--unit", &unit.service(), "--lines", &lines.to_string()]);
-    if follow {
-        journalctl.arg("--follow");
-    }
-    if ctx.output.is_json() {
-        journalctl.args(["--output", "json"]);
-    } else if !ctx.output.terminal {
-        journalctl.arg("--no-pager");
-    }
-    let error = journalctl.exec();
-    Err(Fault::new(FaultCode::Unreachable, format!("journalctl cannot be run: {error}"))
-        .hint("'autodev daemon logs' shows the log of a daemon that is no service"))
-}
-
-/// Asks the user's service manager; what it says.
-fn systemctl(words: &[&str]) -> Result<String, Fault> {
-    let output = Command::new("systemctl").arg("--user").args(words).stdin(Stdio::null()).output();
-    let hint = "without systemd, 'autodevd --daemonize' or any 'autodev' command starts the daemon";
-    let output = output
-        .map_err(|error| Fault::new(FaultCode::Unreachable, format!("systemctl cannot be run: {error}")).hint(hint))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    let fault = Fault::new(FaultCode::Unreachable, format!("systemctl --user {}: {said}", words.join(" ")));
-    Err(fault.hint(if said.contains("connect to") { hint } else { "'autodev service logs' may say more" }))
 }
