@@ -17,6 +17,7 @@ pub fn program() -> Option<PathBuf> {
     places.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/redis"));
     let found = places.into_iter().map(|place| place.join("redis-server")).find(|program| program.is_file());
     if found.is_none() {
+        assert!(std::env::var_os("AUTODEV_REQUIRE_REDIS").is_none(), "there is no redis-server");
         eprintln!("skipped: there is no redis-server; 'make redis' gets one");
     }
     found

@@ -19,8 +19,8 @@ set -e
 umount -l /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
 mount -t tmpfs none /run/systemd
-mkdir -p /run/systemd/system /sys/fs/cgroup/autodev-test
-echo $$ > /sys/fs/cgroup/autodev-test/cgroup.procs
+mkdir -p /run/systemd/system /sys/fs/cgroup/$GROUP
+echo $$ > /sys/fs/cgroup/$GROUP/cgroup.procs
 /usr/lib/systemd/systemd --user --log-target=null &
 wait
 ";
@@ -52,7 +52,7 @@ impl Manager {
         let log = fs::File::create(instance.home().join("manager.log")).unwrap();
         let mut command = Command::new("unshare");
         command.args(["--mount", "--pid", "--fork", "--mount-proc", "--cgroup", "--kill-child", "sh", "-c", BEGIN]);
-        command.env_clear().envs(Self::environment(&instance));
+        command.env_clear().envs(Self::environment(&instance)).env("GROUP", Self::group(&instance));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut child = command.spawn().unwrap();
         let ready = runtime.join("systemd/private");
@@ -67,6 +67,11 @@ impl Manager {
         }
         let below = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
         Some(Manager { instance, child, pid: below.trim().to_owned() })
+    }
+
+    /// A control group of its own: several managers run at once.
+    fn group(instance: &Instance) -> String {
+        instance.home().file_name().unwrap().to_str().unwrap().to_owned()
     }
 
     fn environment(instance: &Instance) -> Vec<(&'static str, String)> {
@@ -130,8 +135,20 @@ impl Drop for Manager {
         // All that is in the namespace ends with its first process.
         drop(Command::new("kill").args(["-9", &self.pid]).status());
         drop(self.child.wait());
-        drop(fs::remove_dir("/sys/fs/cgroup/unified/autodev-test"));
+        for mount in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
+            remove_groups(&Path::new(mount).join(Self::group(&self.instance)));
+        }
     }
+}
+
+/// Removes control groups, from below; those that are still in use stay.
+fn remove_groups(group: &Path) {
+    for below in fs::read_dir(group).into_iter().flatten().flatten() {
+        if below.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_groups(&below.path());
+        }
+    }
+    drop(fs::remove_dir(group));
 }
 
 #[test]
