@@ -10,6 +10,7 @@ use autodev::daemon::options::Autodevd;
 use autodev::daemon::{self, Options, offline};
 use autodev::keeper;
 use autodev::paths::Paths;
+use autodev::protocol::fault::FaultCode;
 use autodev::protocol::ready::Ready;
 use autodev::socket::private_directory;
 use clap::Parser;
@@ -83,7 +84,12 @@ fn fork(line: Autodevd) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             let why = said.error.unwrap_or_else(|| format!("it died; see {}", paths.daemon_log().display()));
-            anyhow::bail!("{why}")
+            drop(writeln!(io::stderr(), "autodevd: {why}"));
+            Ok(if said.code == Some(FaultCode::Conflict) {
+                ExitCode::from(daemon::EXIT_HELD)
+            } else {
+                ExitCode::FAILURE
+            })
         }
         daemonize::Outcome::Child(child) => {
             child?;

@@ -88,10 +88,15 @@ impl Bounded {
 
     /// Sets the file aside, and lets standard error and output go to a new one.
     fn begin_anew(&self) -> io::Result<()> {
-        let mut old = self.path.clone().into_os_string();
-        old.push(".1");
-        fs::rename(&self.path, old)?;
-        let new = File::options().create(true).append(true).mode(0o600).open(&self.path)?;
+        let beside = |end: &str| {
+            let mut name = self.path.clone().into_os_string();
+            name.push(end);
+            name
+        };
+        // First what may fail, so that there is always one of its name.
+        let new = File::options().create(true).append(true).mode(0o600).open(beside(".new"))?;
+        fs::rename(&self.path, beside(".1"))?;
+        fs::rename(beside(".new"), &self.path)?;
         nix::unistd::dup2_stderr(&new)?;
         nix::unistd::dup2_stdout(&new)?;
         Ok(())

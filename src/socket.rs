@@ -74,10 +74,11 @@ pub fn bind_free(path: &Path) -> io::Result<UnixListener> {
         Err(error) => return Err(error),
         Ok(found) if !found.file_type().is_socket() => return taken("is there already, and no socket"),
         Ok(found) if found.uid() != nix::unistd::geteuid().as_raw() => return taken("is another user's"),
-        Ok(_) => match UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-            Err(error) => return Err(error),
-            Ok(_) => return taken("is served by another program"),
+        Ok(_) => match connect(path, Duration::ZERO) {
+            // The system's own word: nobody listens.
+            Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => {}
+            // Or its queue is full, or it is another user's.
+            _ => return taken("is served by another program"),
         },
     }
     bind(path)

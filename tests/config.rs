@@ -156,7 +156,7 @@ fn mistakes_are_shown_where_they_are() {
     for (text, expected) in [
         (
             "[queue]\nslotz = 4",
-            "2:1: there is no setting 'queue.slotz'\n  |\n2 | slotz = 4\n  | ^^^^^ did you mean 'slots'?",
+            "2:1: there is no setting 'queue.slotz'\n  |\n2 | slotz = *\n  | ^^^^^ did you mean 'slots'?",
         ),
         ("[quue]\nslots = 4", "1:2: there is no setting 'quue'\n  |\n1 | [quue]\n  |  ^^^^ did you mean 'queue'?"),
         ("[queue]\nslots = 0", "2:9: queue.slots: 0 is not within 1 to 1000\n"),

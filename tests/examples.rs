@@ -110,8 +110,10 @@ impl World {
         let programs = Path::new(env!("CARGO_BIN_EXE_autodev")).parent().unwrap();
         let path = format!("{}:{}:/usr/bin:/bin", self.path().join("bin").display(), programs.display());
         // Some examples are bash's.
+        // A pipe fails with any part of it, but for a stream that somebody ends.
+        let line = if line.contains(" watch") { line.to_owned() } else { format!("set -o pipefail; {line}") };
         let mut shell = Command::new("bash");
-        shell.args(["-c", line]).env_clear().env("PATH", path).env("HOME", self.path());
+        shell.args(["-c", &line]).env_clear().env("PATH", path).env("HOME", self.path());
         shell.env("AUTODEV_HOME", self.path()).env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
         shell
             .env("SHELL", "/bin/sh")

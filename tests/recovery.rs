@@ -235,7 +235,7 @@ fn what_was_cancelled_stays_cancelled_after_a_boot() {
 #[test]
 fn nothing_is_started_into_a_full_disk() {
     // More than any disk has.
-    let instance = Instance::configured("[daemon]\ndisk_reserve = \"1024 GiB\"\n");
+    let instance = Instance::configured("[daemon]\ndisk_reserve = \"65536 GiB\"\n");
     let task = instance.submit(&[], "true");
     let shown = instance.task(task);
     assert_eq!((&shown["state"], &shown["reason"]["code"]), (&"queued".into(), &"LowDisk".into()));

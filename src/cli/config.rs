@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Subcommand;
 use clap_complete::CompletionCandidate;
@@ -81,6 +82,9 @@ enum What {
     Check,
 }
 
+/// The daemon says within this what it finds wrong, or is not waited for.
+const DAEMON_LIMIT: Duration = Duration::from_secs(2);
+
 /// Names of settings for shell completion.
 fn keys() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
@@ -149,7 +153,9 @@ fn edit(ctx: &Context) -> Result<Status, Fault> {
             }
             Err(wrong) => refused(wrong),
         };
-        if !confirm::can_ask() {
+        // What somebody else has done meanwhile is not undone by another try.
+        let is_mine = config::text(&ctx.paths).is_ok_and(|now| now == before);
+        if !is_mine || !confirm::can_ask() {
             return Err(draft.keep(wrong));
         }
         ctx.output.note(&wrong.message);
@@ -299,14 +305,23 @@ fn warn_of_unknown_providers(ctx: &Context, config: &Config, meant: impl Fn(&str
 /// Tells the person and a daemon that runs. None is started for it.
 fn changed(ctx: &Context, key: &str, value: Option<&str>) -> Result<Status, Fault> {
     let Reloaded { restart_needed: restart, overridden } = reload(ctx)?;
-    if let Some((_, name)) = overridden.iter().find(|(overridden, _)| overridden == key) {
+    let of_commands = config::named(key).is_ok_and(|(setting, _)| setting.is_of_commands());
+    if let Some((_, name)) = overridden.iter().find(|(overridden, _)| overridden == key && !of_commands) {
         ctx.output.note(&format!("note: the daemon was started with {name}, which wins until it is started without"));
     }
     if let Ok(loaded) = config::load(&ctx.paths) {
+        // A daemon that is started from here would have it.
         if let Origin::Variable(name) = loaded.origin(key)
-            && !ctx.daemon_runs()
+            && (of_commands || !ctx.daemon_runs())
         {
             ctx.output.note(&format!("note: {name} is set in this shell, and wins"));
+        }
+        let here = config::load_in(&ctx.paths, Path::new("."));
+        if let Ok(here) = &here
+            && let Origin::File { path, .. } = here.origin(key)
+            && *path != ctx.paths.config_file()
+        {
+            ctx.output.note(&format!("note: in this directory {} says something else", path.display()));
         }
         if value.is_some() {
             warn_of_unknown_providers(ctx, &loaded.config, |setting| {
@@ -341,7 +356,7 @@ fn check(ctx: &Context) -> Result<Status, Fault> {
     problems.extend(Registry::load(&ctx.paths).problems());
     if problems.is_empty() {
         // It may have been started with a variable that is not set here.
-        problems.extend(of_daemon(ctx)?);
+        problems.extend(of_daemon(ctx));
     }
     if ctx.output.is_json() {
         ctx.output.json(&json!({ "ok": problems.is_empty(), "problems": problems }))?;
@@ -353,15 +368,14 @@ fn check(ctx: &Context) -> Result<Status, Fault> {
     Ok(if problems.is_empty() { Status::OK } else { Status(1) })
 }
 
-/// What a daemon that runs finds wrong. None is started for it.
-fn of_daemon(ctx: &Context) -> Result<Option<String>, Fault> {
-    if !ctx.daemon_runs() {
-        return Ok(None);
-    }
-    let problem = match Client::connect(&ctx.paths, Start::Never)?.call(&Request::Status)? {
-        Reply::Status(status) => status.config_error,
-        other => return Err(unexpected(&other)),
+/// What a daemon that runs finds wrong. None is started for it, and one that does not say is
+/// no news about the files.
+fn of_daemon(ctx: &Context) -> Option<String> {
+    let mut client = Client::connect_quickly(&ctx.paths, DAEMON_LIMIT)?;
+    let problem = match client.call_within(&Request::Status, Some(DAEMON_LIMIT)) {
+        Ok(Reply::Status(status)) => status.config_error?,
+        _ => return None,
     };
     let hint = "'autodev daemon reload' reads the files again; a variable is the daemon's until 'autodev daemon stop'";
-    Ok(problem.map(|problem| format!("the daemon that runs: {problem}\n{hint}")))
+    Some(format!("the daemon that runs: {problem}\n{hint}"))
 }

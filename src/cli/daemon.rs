@@ -202,7 +202,7 @@ fn logs(ctx: &Context, lines: usize, path: bool) -> Result<Status, Fault> {
         }
         return Ok(Status::OK);
     }
-    if manager::is_active(ctx) {
+    if manager::is_in_use(ctx) {
         return manager::journal(ctx, &manager::unit(ctx)?, lines, false);
     }
     let end = logging::tail(&log, LOG_TAIL).map_err(|e| match e.kind() {

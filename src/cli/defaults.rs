@@ -44,7 +44,10 @@ impl Defaults {
         // It would have every prompt run as a command.
         let provider = &loaded.config.submit.provider;
         let chosen = said.iter().any(|(_, key)| key == "submit.provider");
-        let commands = chosen && Registry::load(&self.paths).get(provider).is_some_and(|entry| entry.accepts_command());
+        let commands = chosen
+            && Registry::load(&self.paths)
+                .get(provider)
+                .is_some_and(|entry| !entry.is_agent() || entry.accepts_command());
         let refused = commands.then(|| {
             Fault::usage(format!("{} chooses provider {provider}, which runs what it is told", file.display()))
                 .hint("a project may choose an agent; --provider chooses anything")

@@ -6,7 +6,7 @@ use std::thread;
 use serde_json::json;
 
 use super::confirm;
-use super::{Context, Status, config as verb, inside};
+use super::{Context, Status, config as verb, inside, output};
 use crate::config;
 use crate::protocol::{Fault, Request};
 use crate::provider::Registry;
@@ -57,13 +57,13 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
             [only] => ctx.output.note(&format!("{only} is installed: tasks that name no provider go to it")),
             [first, ..] => {
                 let question = format!("which agent, where a task names none ({})? [{first}] ", there.join(", "));
-                provider =
-                    choose(&question, |answer| there.contains(&answer).then(|| answer.to_owned()), String::new())?;
+                let read = |answer: &str| there.contains(&answer).then(|| answer.to_owned());
+                provider = choose(&question, read, "none of them", String::new())?;
             }
         }
         let question = format!("how many agents at once? [{slots}] ");
         let read = |answer: &str| answer.parse().ok().filter(|slots| (1..=1_000).contains(slots));
-        wanted_slots = choose(&question, read, slots)?;
+        wanted_slots = choose(&question, read, "that is not a number from 1 to 1000", slots)?;
     }
     let mut settings = vec![("queue.slots", wanted_slots.to_string())];
     if !provider.is_empty() {
@@ -83,13 +83,14 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
         for (key, value) in &settings {
             ctx.output.line(&format!("  {key} = {value}"))?;
         }
-        ctx.output.line("next: autodev submit \"what is to be done\"")?;
+        let next = if there.is_empty() { "-- make test" } else { "\"what is to be done\"" };
+        ctx.output.line(&format!("next: autodev submit {next}"))?;
     }
     Ok(Status::OK)
 }
 
 /// Asks until the answer can be read; an empty one is the default.
-fn choose<T>(question: &str, read: impl Fn(&str) -> Option<T>, default: T) -> Result<T, Fault> {
+fn choose<T>(question: &str, read: impl Fn(&str) -> Option<T>, wrong: &str, default: T) -> Result<T, Fault> {
     loop {
         let answer = confirm::line(question)?;
         if answer.is_empty() {
@@ -98,6 +99,7 @@ fn choose<T>(question: &str, read: impl Fn(&str) -> Option<T>, default: T) -> Re
         if let Some(read) = read(&answer) {
             return Ok(read);
         }
+        output::note(wrong);
     }
 }
 

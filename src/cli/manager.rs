@@ -15,10 +15,11 @@ pub fn property(unit: &Unit, name: &str) -> Result<String, Fault> {
     systemctl(&["show", "--property", name, "--value", &unit.service()])
 }
 
-/// The service runs: then its log is the journal's.
-pub fn is_active(ctx: &Context) -> bool {
+/// The service runs, or tries to: then its log is the journal's.
+pub fn is_in_use(ctx: &Context) -> bool {
     let unit = Unit::of(&ctx.paths).filter(|unit| unit.service_file().exists());
-    unit.is_some_and(|unit| property(&unit, "ActiveState").is_ok_and(|state| state == "active"))
+    let state = unit.and_then(|unit| property(&unit, "ActiveState").ok());
+    state.is_some_and(|state| !matches!(state.as_str(), "" | "inactive"))
 }
 
 /// The instance's units.

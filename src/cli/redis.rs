@@ -44,7 +44,7 @@ enum What {
 /// Runs the verb.
 ///
 /// # Errors
-/// `Conflict` without a copy, `Unreachable` while Redis is down.
+/// `Conflict` without a copy; while Redis is down.
 pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
     let ask = match args.what {
         What::Status => RedisAsk::Status,
@@ -104,7 +104,8 @@ fn sheet(view: &RedisView, now: Timestamp) -> String {
     lines.extend(view.seq.map(|seq| ("entry", seq.to_string())));
     if view.rebuilds > 0 {
         let why = view.rebuilt_because.as_deref().unwrap_or_default();
-        lines.push(("rebuilt", format!("{} times, last because {why}", view.rebuilds)));
+        let times = if view.rebuilds == 1 { "once".to_owned() } else { format!("{} times, last", view.rebuilds) };
+        lines.push(("rebuilt", format!("{times} because {why}")));
     }
     if view.quarrel {
         let why = "it is built anew again and again: another daemon, of a copy of this state directory, or somebody \
@@ -125,8 +126,12 @@ fn tell(ctx: &Context, report: &RedisReport) -> Result<Status, Fault> {
             text.push_str(&format!("and {} more\n", report.differences - report.first.len() as u64));
         }
         text.push_str(&format!(
-            "{} differences in {} tasks and {} entries, up to entry {}\n",
-            report.differences, report.tasks, report.events, report.seq
+            "{} difference{} in {} tasks and {} entries, up to entry {}\n",
+            report.differences,
+            if report.differences == 1 { "" } else { "s" },
+            report.tasks,
+            report.events,
+            report.seq
         ));
         out.text(&text)?;
         if report.differences > 0 {

@@ -47,7 +47,7 @@ enum What {
         #[arg(long)]
         print: bool,
         /// Take from daemon and agents what no build needs; sudo and rootless containers no
-        /// longer work in them
+        /// longer work in them. It stays until 'uninstall'
         #[arg(long)]
         sandbox: bool,
     },
@@ -90,6 +90,8 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
 
 /// The units with this machine's paths.
 fn texts(unit: &Unit, sandbox: bool) -> Result<[(PathBuf, String); 2], Fault> {
+    let installed = fs::read_to_string(unit.service_file()).unwrap_or_default();
+    let sandbox = sandbox || installed.lines().any(|line| line == "NoNewPrivileges=yes");
     let program = client::program();
     let program = fs::canonicalize(&program).map_err(|error| {
         Fault::not_found(format!("{}: {error}", program.display())).hint("install 'autodevd' beside 'autodev'")

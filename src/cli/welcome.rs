@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::{Context, Status, status};
-use crate::client::{Client, Start, unexpected};
+use crate::client::{Client, Start, find, unexpected};
 use crate::clock::Timestamp;
 use crate::protocol::request::{Filter, ListQuery, Listing};
 use crate::protocol::view::StatusView;
 use crate::protocol::{Fault, Reply, Request};
+use crate::provider::Registry;
 use crate::queue::Closed;
 use crate::task::Status as State;
 
@@ -55,14 +56,25 @@ fn failed_today(client: &mut Client) -> Result<bool, Fault> {
     }
 }
 
-const SUBMIT: &str = "autodev submit \"fix the flaky test\"";
+/// To begin with, as this machine is.
+fn submit(ctx: &Context) -> (&'static str, &'static str) {
+    let path = std::env::var("PATH").ok().map(|path| ("PATH".to_owned(), path));
+    let environment = path.into_iter().collect();
+    match Registry::load(&ctx.paths).default_agent(&environment) {
+        Some(_) => ("to give an agent something to do", "autodev submit \"fix the flaky test\""),
+        None => ("no agent is installed ('autodev providers'); to run a command", "autodev submit -- make test"),
+    }
+}
 
 /// The command that helps most now, and what it is for.
 fn next(ctx: &Context, status: Option<&StatusView>, failed: bool) -> (&'static str, &'static str) {
     let Some(status) = status else {
+        if find::live(&ctx.paths).is_ok_and(|live| !live.is_empty()) {
+            return ("sessions run on; to see one", "autodev attach");
+        }
         return match (ctx.paths.config_file().exists(), ctx.paths.database().exists()) {
             (false, false) => ("nothing has been set up yet", "autodev init"),
-            (true, false) => ("to give an agent something to do", SUBMIT),
+            (true, false) => submit(ctx),
             (_, true) => ("to see what is there", "autodev list --all"),
         };
     };
@@ -83,6 +95,6 @@ fn next(ctx: &Context, status: Option<&StatusView>, failed: bool) -> (&'static s
     } else if failed {
         ("to see what went wrong today", "autodev history --state failed,error,timeout --since 1d")
     } else {
-        ("to give an agent something to do", SUBMIT)
+        submit(ctx)
     }
 }

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
 use crate::config;
-use crate::config::problem::{Place, Problem};
 use crate::logging;
 use crate::paths::Paths;
 use crate::protocol::ready::Ready;
@@ -76,13 +75,8 @@ pub(super) fn start(paths: &Paths, deadline: Instant) -> Result<Option<Fault>, F
     let failed = |what: &str, error: &dyn std::fmt::Display| {
         Fault::new(FaultCode::Unreachable, format!("the daemon cannot be started: {what}: {error}"))
     };
-    // It would have them as long as it lives, and start nothing. What is wrong with a file can
-    // be mended while it runs.
-    if let Err(wrong) = config::load(paths) {
-        let of_variable = |problem: &&Problem| matches!(problem.place, Place::Variable(_));
-        if let Some(problem) = wrong.problems.iter().find(of_variable) {
-            return Err(Fault::usage(format!("no daemon is started with wrong settings: {problem}")));
-        }
+    if let Some(problem) = config::wrong_variable(paths) {
+        return Err(Fault::usage(format!("no daemon is started with wrong settings: {problem}")));
     }
     socket::private_directory(&paths.state).map_err(|e| failed("its state directory", &e))?;
     let log = paths.daemon_log();

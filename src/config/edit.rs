@@ -27,11 +27,14 @@ pub fn set(paths: &Paths, key: &str, text: &str) -> Result<String, ConfigError> 
     let value: Value = value.to_string().parse().map_err(|_| typed(format!("{key}: {text} cannot be written")))?;
     let shown = value.to_string();
     change(paths, |text| {
+        let line = parts.last().map(|name| format!("{name} = {shown}")).unwrap_or_default();
         // Where the file explains it, there it is looked for.
-        if let Some(line) = commented(text, &parts) {
-            let name = parts.last().copied().unwrap_or_default();
+        if let Some(place) = explained(text, &parts) {
             let mut text = text.to_owned();
-            text.replace_range(line, &format!("{name} = {shown}"));
+            text.replace_range(place, &line);
+            return Ok(text);
+        }
+        if let Some(text) = with_new_group(text, &parts, &line) {
             return Ok(text);
         }
         let mut document = parse(paths, text)?;
@@ -47,8 +50,15 @@ pub fn set(paths: &Paths, key: &str, text: &str) -> Result<String, ConfigError> 
 /// # Errors
 /// As [`set`].
 pub fn unset(paths: &Paths, key: &str) -> Result<bool, ConfigError> {
-    let (_, parts) = named(key)?;
-    if load::read(&paths.config_file())?.is_none() {
+    let text = load::read(&paths.config_file())?;
+    // One that is no setting can be taken out where it stands.
+    let typed: Vec<&str> = key.split('.').collect();
+    let parts = match named(key) {
+        Ok((_, parts)) => parts,
+        Err(_) if text.as_deref().is_some_and(|text| lines_of(text, &typed).is_some()) => typed,
+        Err(unknown) => return Err(unknown.into()),
+    };
+    if text.is_none() {
         return Ok(false);
     }
     let mut was_there = false;
@@ -56,7 +66,9 @@ pub fn unset(paths: &Paths, key: &str) -> Result<bool, ConfigError> {
         // Its line goes; what is said about it, and what follows, stays.
         if let Some(lines) = lines_of(text, &parts) {
             was_there = true;
-            return Ok([&text[..lines.start], &text[lines.end..]].concat());
+            let example = example_at(text, lines.start, &parts);
+            let text = [&text[..lines.start], &example, &text[lines.end..]].concat();
+            return Ok(without_empty_group(text, &parts));
         }
         let mut document = parse(paths, text)?;
         let (name, tables) = parts.split_last().ok_or_else(|| not_a_group(&parts))?;
@@ -93,31 +105,107 @@ pub fn write(paths: &Paths, before: Option<&str>, text: &str) -> Result<(), Conf
 fn parse(paths: &Paths, text: &str) -> Result<DocumentMut, Problem> {
     text.parse().map_err(|error: toml_edit::TomlError| {
         let message = error.message().trim().replace('\n', ", ");
-        Problem::at(&paths.config_file(), text, error.span(), message).discreet(text)
+        Problem::at(&paths.config_file(), text, error.span(), message).discreet()
     })
 }
 
-/// Where a setting stands as an example, behind a mark of a comment, in its own group:
-/// `# slots = 4`. Without the end of its line; `None` also where it is set.
-fn commented(text: &str, parts: &[&str]) -> Option<Range<usize>> {
+/// The line by which the file with all settings shows one, and the line above it.
+fn shown_as(parts: &[&str]) -> Option<(String, String)> {
     let (name, group) = parts.split_last()?;
+    let template = super::template();
+    let header = format!("[{}]", group.join("."));
+    let (mut within, mut above) = (false, "");
+    for line in template.lines() {
+        if line.starts_with('[') {
+            within = line == header;
+        }
+        let example = line.strip_prefix("# ").and_then(|rest| rest.strip_prefix(name));
+        if within && example.is_some_and(|rest| rest.starts_with(" = ")) {
+            return Some((line.to_owned(), above.to_owned()));
+        }
+        above = line;
+    }
+    None
+}
+
+/// Where a setting stands as an example in its own group, word for word as in the file with
+/// all settings: what somebody has written as a comment is theirs. Without the end of its
+/// line; `None` also where it is set.
+fn explained(text: &str, parts: &[&str]) -> Option<Range<usize>> {
+    let (example, _) = shown_as(parts)?;
     if lines_of(text, parts).is_some() {
         return None;
     }
-    let header = format!("[{}]", group.join("."));
+    let header = format!("[{}]", parts.split_last()?.1.join("."));
     let (mut at, mut within) = (0, false);
     for line in text.split_inclusive('\n') {
-        let plain = line.trim();
+        let plain = line.trim_end_matches(['\n', '\r']);
         if plain.starts_with('[') {
             within = plain == header;
         }
-        let example = plain.strip_prefix('#').map(str::trim_start).and_then(|rest| rest.strip_prefix(name));
-        if within && example.is_some_and(|rest| rest.trim_start().starts_with('=')) {
-            return Some(at..at + line.trim_end_matches(['\n', '\r']).len());
+        if within && plain == example {
+            return Some(at..at + plain.len());
         }
         at += line.len();
     }
     None
+}
+
+/// The example that belongs where a setting's line is taken out, with the end of its line;
+/// nothing where the line above does not explain it.
+fn example_at(text: &str, at: usize, parts: &[&str]) -> String {
+    let before = text[..at].trim_end_matches(['\n', '\r']).lines().last().unwrap_or_default();
+    match shown_as(parts) {
+        Some((example, above)) if !above.is_empty() && above == before => format!("{example}\n"),
+        _ => String::new(),
+    }
+}
+
+/// The text with a group of its own for this line at its end; `None` where there is such a
+/// group, or none can be made.
+fn with_new_group(text: &str, parts: &[&str], line: &str) -> Option<String> {
+    let document = Document::parse(text).ok()?;
+    let (_, group) = parts.split_last()?;
+    let mut table: &dyn TableLike = document.as_table();
+    let is_there = group.iter().all(|part| match table.get(part).and_then(Item::as_table_like) {
+        Some(inner) => {
+            table = inner;
+            true
+        }
+        None => false,
+    });
+    if is_there {
+        return None;
+    }
+    let gap = match text {
+        "" => "",
+        text if text.ends_with('\n') => "\n",
+        _ => "\n\n",
+    };
+    let made = format!("{text}{gap}[{}]\n{line}\n", group.join("."));
+    // Its beginning may stand there in another form.
+    Document::parse(made.as_str()).ok()?;
+    Some(made)
+}
+
+/// The text without the header of a setting's group, if nothing stands in that any more and
+/// it is none that everybody has.
+fn without_empty_group(text: String, parts: &[&str]) -> String {
+    let Some((_, group)) = parts.split_last() else { return text };
+    let header = format!("[{}]\n", group.join("."));
+    if super::template().lines().any(|line| line == header.trim_end()) {
+        return text;
+    }
+    let starts = text.match_indices(header.as_str()).map(|(at, _)| at);
+    let Some(start) = starts.into_iter().find(|at| *at == 0 || text[..*at].ends_with('\n')) else { return text };
+    let rest = text[start + header.len()..].trim_start();
+    if rest.is_empty() || rest.starts_with('[') {
+        let before = text[..start].trim_end_matches('\n');
+        let gap = if before.is_empty() { "" } else { "\n" };
+        let gap = if rest.is_empty() { gap.to_owned() } else { gap.repeat(2) };
+        return format!("{before}{gap}{rest}");
+    }
+    text
 }
 
 /// The lines that a setting takes, where nothing else stands on them but a comment.
@@ -172,22 +260,9 @@ pub fn named(key: &str) -> Result<(&'static Setting, Vec<&str>), Problem> {
 
 fn put(document: &mut DocumentMut, parts: &[&str], mut value: Value) -> Result<(), Problem> {
     let (name, tables) = parts.split_last().ok_or_else(|| not_a_group(parts))?;
-    // What stands behind everything else stays with the group before it.
-    let trailing = document.trailing().as_str().unwrap_or_default().to_owned();
-    let (mut is_new, is_empty) = (false, document.to_string().is_empty());
     let mut table: &mut dyn TableLike = document.as_table_mut();
-    for (depth, part) in tables.iter().enumerate() {
-        let inner = table.entry(part).or_insert_with(|| {
-            let mut fresh = toml_edit::Table::new();
-            // No empty [providers] above a [providers.claude].
-            fresh.set_implicit(true);
-            if depth + 1 == tables.len() {
-                is_new = true;
-                let above = if is_empty { String::new() } else { format!("{trailing}\n") };
-                fresh.decor_mut().set_prefix(above);
-            }
-            Item::Table(fresh)
-        });
+    for part in tables {
+        let inner = table.entry(part).or_insert_with(|| Item::Table(toml_edit::Table::new()));
         table = inner.as_table_like_mut().ok_or_else(|| not_a_group(parts))?;
     }
     match table.get_mut(name).and_then(Item::as_value_mut) {
@@ -199,9 +274,6 @@ fn put(document: &mut DocumentMut, parts: &[&str], mut value: Value) -> Result<(
         None => {
             table.insert(name, Item::Value(value));
         }
-    }
-    if is_new {
-        document.set_trailing("");
     }
     Ok(())
 }

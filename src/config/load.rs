@@ -127,13 +127,29 @@ pub fn load_from(
     file: &Path,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, ConfigError> {
+    load_beside(file, file, environment)
+}
+
+/// The same with provider tables that lie beside another file.
+fn load_beside(
+    file: &Path,
+    tables: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Loaded, ConfigError> {
     let text = read(file)?;
-    let mut found = Found::beside(file);
+    let mut found = Found::beside(tables);
     if let Some(text) = &text {
         found.take_file(file, text);
     }
     found.take_environment(environment);
     found.finish(file, text.as_deref().unwrap_or_default())
+}
+
+/// What is wrong with a variable of this process, if that is so. What is started with it has
+/// it as long as it lives; what is wrong with a file can be mended meanwhile.
+pub fn wrong_variable(paths: &Paths) -> Option<Problem> {
+    let problems = load(paths).err()?.problems;
+    problems.into_iter().find(|problem| matches!(problem.place, Place::Variable(_)))
 }
 
 /// Keeps the user's file as it is now, which must be right, beside the database: a daemon that
@@ -156,8 +172,8 @@ pub fn keep(paths: &Paths) -> Result<(), ConfigError> {
 /// The settings as they were when they were last kept; without the environment where that
 /// is what is wrong.
 pub fn kept(paths: &Paths) -> Option<Config> {
-    let kept = paths.kept_config();
-    let loaded = load_from(&kept, std::env::vars_os()).or_else(|_| load_from(&kept, []));
+    let (kept, file) = (paths.kept_config(), paths.config_file());
+    let loaded = load_beside(&kept, &file, std::env::vars_os()).or_else(|_| load_beside(&kept, &file, []));
     loaded.ok().map(|loaded| loaded.config)
 }
 
@@ -223,7 +239,7 @@ impl Found {
             Ok(document) => self.take_table(file, text, document.as_table(), &[]),
             Err(error) => {
                 let message = error.message().trim().replace('\n', ", ");
-                self.problems.push(Problem::at(file, text, error.span(), message).discreet(text));
+                self.problems.push(Problem::at(file, text, error.span(), message).discreet());
             }
         }
     }
@@ -254,13 +270,13 @@ impl Found {
                     let key = parts.join(".");
                     let hint = unknown.nearest.map(|name| format!("did you mean '{name}'?"));
                     let message = format!("there is no setting '{key}'");
-                    self.problems.push(Problem::at(file, text, key_span, message).hint(hint).discreet(text));
+                    self.problems.push(Problem::at(file, text, key_span, message).hint(hint).discreet());
                 }
                 Ok(None) => match item.as_table_like() {
                     Some(inner) => self.take_table(file, text, inner, &parts),
                     None => {
                         let message = format!("'{}' is a group of settings, not one", parts.join("."));
-                        self.problems.push(Problem::at(file, text, span, message).discreet(text));
+                        self.problems.push(Problem::at(file, text, span, message).discreet());
                     }
                 },
                 Ok(Some(setting)) => {

@@ -19,7 +19,7 @@ use crate::clock::Span;
 
 pub use address::{Endpoint, MetricsAddress, RedisAddress};
 pub use edit::{named, set, unset, write};
-pub use load::{ConfigError, Loaded, Origin, keep, kept, load, load_from, load_in, text};
+pub use load::{ConfigError, Loaded, Origin, keep, kept, load, load_from, load_in, text, wrong_variable};
 pub use project::PROJECT_FILE;
 pub use schema::{schema, template};
 pub use setting::{BAD_PROVIDER_NAME, SETTINGS, Setting, control_key, is_provider_name};

@@ -76,18 +76,25 @@ impl Problem {
         self
     }
 
-    /// The same without what stands behind a `=`, where that may be a secret: by the line's own
-    /// words, or because it lies among settings that may have one.
+    /// The same with no more of the line than its name: what it says may be a secret, and where
+    /// the file cannot be read, nobody knows whose.
     #[must_use]
-    pub fn discreet(mut self, source: &str) -> Self {
-        const WORDS: [&str; 6] = ["pass", "secret", "token", "key", "redis", "credential"];
-        if let Place::Text { line, text, .. } = &mut self.place {
-            let group = source.lines().take(*line).filter(|line| line.trim_start().starts_with('[')).last();
-            let near = format!("{}\n{text}", group.unwrap_or_default()).to_lowercase();
-            if let Some((name, _)) = text.split_once('=').filter(|_| WORDS.iter().any(|word| near.contains(word))) {
-                let kept = name.chars().count() + 1;
-                *text = text.chars().enumerate().map(|(at, c)| if at < kept || c == ' ' { c } else { '*' }).collect();
-            }
+    pub fn discreet(mut self) -> Self {
+        if let Place::Text { text, .. } = &mut self.place {
+            let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+            let indent = text.len() - text.trim_start().len();
+            let name = text[indent..].find(|c| !bare(c)).unwrap_or(text.len() - indent);
+            let rest = text[indent + name..].trim_start();
+            // A word alone goes on with what began above it.
+            let names =
+                rest.starts_with(['=', ':', '"', '\'']) || text[indent..].starts_with('[') && !text.contains('"');
+            let kept = match text[indent..].starts_with('[') {
+                true if names => text.len(),
+                _ if names => indent + name,
+                _ => 0,
+            };
+            *text =
+                text.char_indices().map(|(at, c)| if at >= kept && c.is_alphanumeric() { '*' } else { c }).collect();
         }
         self
     }
@@ -201,11 +208,15 @@ mod tests {
     fn what_may_be_a_secret_is_not_shown() {
         for (text, wrong, shown) in [
             ("[redis]\nurl = hunter2\n", "hunter2", "url = *******"),
-            ("passwrd = \"hunter2\" # x\n", "passwrd", "passwrd = ********* * *"),
-            ("[queue]\nslotz = 4\n", "slotz", "slotz = 4"),
+            ("passwrd = \"hunter2\" # x\n", "passwrd", "passwrd = \"*******\" # *"),
+            ("password: \"hunter2\"\n", ":", "password: \"*******\""),
+            ("url \"redis://:hunter2@h\"\n", "redis", "url \"*****://:*******@*\""),
+            ("password = [\n  \"hunter2\",\n", "hunter2", "  \"*******\","),
+            ("password = [\n  hunter2,\n", "hunter2", "  *******,"),
+            ("[queue\nslotz = 4\n", "queue", "[queue"),
         ] {
             let at = text.find(wrong).unwrap();
-            let problem = Problem::at(Path::new("f"), text, Some(at..at + wrong.len()), "x\u{1b}]0;").discreet(text);
+            let problem = Problem::at(Path::new("f"), text, Some(at..at + wrong.len()), "x\u{1b}]0;").discreet();
             let said = problem.to_string();
             assert!(said.contains(&format!("| {shown}\n")) && !said.contains('\u{1b}'), "{said}");
         }

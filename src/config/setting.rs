@@ -63,11 +63,11 @@ pub const SETTINGS: [Setting; 35] = [
     now("attach.history_bytes", Kind::Bytes(64 * KIB, GIB)),
     now("attach.history_lines", Kind::Number(0, 100_000)),
     now("attach.prefix", Kind::Text(check_key)),
-    now("backup.interval", Kind::LengthOrNone(60)),
+    now("backup.interval", Kind::LengthOrNone(1)),
     now("backup.max_bytes", Kind::Bytes(MIB, 1024 * GIB)),
     now("daemon.auto_restart", Kind::Switch),
     later("daemon.connections", Kind::Number(4, 10_000)),
-    now("daemon.disk_reserve", Kind::Bytes(0, 1024 * GIB)),
+    now("daemon.disk_reserve", Kind::Bytes(0, 64 * 1024 * GIB)),
     later("daemon.log", Kind::Text(check_filter)),
     later("daemon.log_json", Kind::Switch),
     now("environment.allow", Kind::Variables),
@@ -157,6 +157,12 @@ impl Setting {
         format!("AUTODEV_{}", self.key.replace('.', "_").to_ascii_uppercase())
     }
 
+    /// It is read by each command that needs it, and not by the daemon.
+    pub fn is_of_commands(&self) -> bool {
+        const OTHERS: [&str; 4] = ["attach.history_lines", "attach.prefix", "daemon.auto_restart", "environment.allow"];
+        self.key.starts_with("submit.") || OTHERS.contains(&self.key)
+    }
+
     /// What stands there may be a secret by mistake, and is not to be shown.
     pub(super) fn is_veiled(&self) -> bool {
         matches!(self.kind, Kind::Veiled(_))
@@ -199,6 +205,11 @@ impl Setting {
                 "false" | "no" | "off" | "0" => Value::Boolean(false),
                 _ => Value::String(text.into()),
             },
+            // As 'show' prints it, or by commas.
+            Kind::Variables if text.starts_with('[') => {
+                let list: Option<toml::Table> = format!("list = {text}").parse().ok();
+                list.and_then(|mut list| list.remove("list")).unwrap_or_else(|| Value::String(text.into()))
+            }
             Kind::Variables => {
                 let names = text.split([',', ' ']).map(str::trim).filter(|name| !name.is_empty());
                 Value::Array(names.map(|name| Value::String(name.into())).collect())
@@ -421,6 +432,7 @@ mod tests {
             ("scope.processes", "100", "100"),
             ("backup.interval", "0", "\"0s\""),
             ("environment.allow", "*", "[\"*\"]"),
+            ("environment.allow", "[\"A\", \"B_*\"]", "[\"A\", \"B_*\"]"),
             ("recording.max_bytes", "1 GiB", "1073741824"),
             ("recording.max_bytes", "200000", "200000"),
             ("daemon.log_json", "yes", "true"),

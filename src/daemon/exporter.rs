@@ -85,7 +85,7 @@ async fn at_port(daemon: &Arc<Daemon>, address: SocketAddr) -> io::Result<()> {
     let mut crowd = Crowd::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => crowd.admit(daemon, stream, Some(address)),
+            Ok((stream, _)) => crowd.admit(daemon, stream, Door::Port),
             Err(error) => crowd.wait(&error).await,
         }
     }
@@ -103,7 +103,7 @@ async fn at_socket(daemon: &Arc<Daemon>, path: PathBuf) -> io::Result<()> {
     let mut crowd = Crowd::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => crowd.admit(daemon, stream, None),
+            Ok((stream, _)) => crowd.admit(daemon, stream, Door::Socket),
             Err(error) => crowd.wait(&error).await,
         }
     }
@@ -137,6 +137,15 @@ fn named(error: io::Error, what: &str) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
+/// Where somebody has come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    /// A socket's file: only the user can open it.
+    Socket,
+    /// A port of this machine: everybody on it can.
+    Port,
+}
+
 /// Those who are connected; they end with the listener.
 struct Crowd {
     places: Arc<Semaphore>,
@@ -154,11 +163,11 @@ impl Crowd {
         &mut self,
         daemon: &Arc<Daemon>,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        port: Option<SocketAddr>,
+        door: Door,
     ) {
         while self.served.try_join_next().is_some() {}
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            let served = connection(Arc::clone(daemon), stream, port, place);
+            let served = connection(Arc::clone(daemon), stream, door, place);
             self.served.spawn(async move { drop(timeout(EXCHANGE_LIMIT, served).await) });
         }
     }
@@ -172,12 +181,12 @@ impl Crowd {
 async fn connection(
     daemon: Arc<Daemon>,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    port: Option<SocketAddr>,
+    door: Door,
     _place: OwnedSemaphorePermit,
 ) {
     let service = service_fn(|request| {
         let daemon = Arc::clone(&daemon);
-        async move { Ok::<_, Infallible>(answer(&daemon, &request, port).await) }
+        async move { Ok::<_, Infallible>(answer(&daemon, &request, door).await) }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).keep_alive(false);
@@ -188,16 +197,18 @@ async fn connection(
 
 /// Whether a request at a port means this machine. A page in the user's browser can have a
 /// name of its own lead to a loopback address, and then read what is served there.
-fn is_meant(request: &Request<Incoming>, port: SocketAddr) -> bool {
+fn is_meant(request: &Request<Incoming>) -> bool {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.strip_suffix(&format!(":{}", port.port())).unwrap_or(host);
+    // Whatever the port: it may be that of a tunnel.
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|c| c.is_ascii_digit())).map_or(host, |it| it.0);
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-async fn answer(daemon: &Arc<Daemon>, request: &Request<Incoming>, port: Option<SocketAddr>) -> Response<Full<Bytes>> {
+async fn answer(daemon: &Arc<Daemon>, request: &Request<Incoming>, door: Door) -> Response<Full<Bytes>> {
     let (status, kind, text) = match (request.method(), request.uri().path()) {
-        _ if port.is_some_and(|port| !is_meant(request, port)) => {
+        _ if door == Door::Port && !is_meant(request) => {
             (StatusCode::FORBIDDEN, "text/plain", "only for this machine, by localhost or a loopback address\n".into())
         }
         (&Method::GET | &Method::HEAD, "/metrics") => match metrics::text(daemon).await {

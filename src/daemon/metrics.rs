@@ -57,7 +57,7 @@ pub(crate) async fn text(daemon: &Arc<Daemon>) -> Result<String, Fault> {
 pub(crate) async fn troubles(daemon: &Arc<Daemon>) -> Result<Vec<String>, Fault> {
     daemon.store.last_event().await.map_err(fault)?;
     let mut troubles = Vec::new();
-    match timeout(WRITE_LIMIT, daemon.store.can_write()).await {
+    match timeout(WRITE_LIMIT, daemon.store.can_store()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => troubles.push(format!("nothing can be stored: {error}")),
         Err(_) => troubles.push(format!("nothing was stored for {} s", WRITE_LIMIT.as_secs())),
@@ -162,8 +162,11 @@ impl Page {
         let up = f64::from(u8::from(redis.state == RedisState::Following));
         self.one("redis_following", "1 while the copy in Redis follows", None, up);
         self.one("redis_behind_entries", "Entries that are not in the copy yet", None, redis.behind as f64);
-        let behind = redis.behind_for.map_or(0.0, |length| length.0.as_secs_f64());
-        self.one("redis_behind", "Since the first of them", Some(Unit::Seconds), behind);
+        // Not known while nothing is there that can be relied on.
+        let nothing = (redis.behind == 0).then_some(0.0);
+        if let Some(behind) = redis.behind_for.map(|length| length.0.as_secs_f64()).or(nothing) {
+            self.one("redis_behind", "Since the first of them", Some(Unit::Seconds), behind);
+        }
         self.one("redis_rebuilds", "How often the copy was built anew by this daemon", None, redis.rebuilds as f64);
     }
 }

@@ -38,7 +38,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use callers::{Agent, Caller};
-pub use start::{Options, run};
+pub use start::{EXIT_HELD, Options, run};
 
 use crate::clock::Timestamp;
 use crate::crash;

@@ -23,6 +23,7 @@ use super::settings::Settings;
 use super::totals::Totals;
 use super::{Daemon, Leave, backups, exporter, listener, lock_file, recover, scheduler};
 use crate::clock::Timestamp;
+use crate::config;
 use crate::door;
 use crate::lock::FileLock;
 use crate::logging;
@@ -41,7 +42,7 @@ use crate::task::{Actor, Event};
 
 /// Another daemon serves this instance: nothing to do. (EX_TEMPFAIL; a unit lists it in
 /// RestartPreventExitStatus.)
-const EXIT_HELD: u8 = 75;
+pub const EXIT_HELD: u8 = 75;
 /// With `daemon stop --kill-sessions`, sessions end within this.
 const KILL_ALL_LIMIT: Duration = Duration::from_secs(30);
 
@@ -126,6 +127,12 @@ fn serve(
     let before = umask(Mode::from_bits_truncate(0o077));
     let core = process::keep_memory_private().map_err(failure)?;
     let paths = Paths::from_env().map_err(failure)?;
+    // One that starts anew in its place looks after sessions, whatever was wrong with it.
+    if lock.is_none()
+        && let Some(problem) = config::wrong_variable(&paths)
+    {
+        return Err(failure(format!("not started with wrong settings: {problem}")));
+    }
     let settings = Settings::load(&paths);
     let (filter, form) = settings.log();
     logging::start(log.unwrap_or(&filter), form, &paths.daemon_log());
@@ -267,7 +274,7 @@ async fn live(
     let watched = tokio::spawn(systemd::watchdog({
         let daemon = Arc::clone(daemon);
         // That this runs at all says that the daemon's thread does; the rest is the database.
-        async move || daemon.store.last_event().await.is_ok() && daemon.store.can_write().await.is_ok()
+        async move || daemon.store.last_event().await.is_ok() && daemon.store.responds().await.is_ok()
     }));
     loop {
         tokio::select! {

@@ -59,20 +59,17 @@ impl Totals {
     #[expect(clippy::cast_precision_loss, reason = "times of years are exact to the millisecond")]
     fn add(&mut self, found: EndedSince) {
         let seconds = |ms: i64| ms.max(0) as f64 / 1000.0;
-        for task in found.tasks {
-            let labels = vec![("provider", task.provider), ("state", task.state.name().to_owned())];
-            self.tasks.get_or_create(&labels).inc();
-            if let Some(claimed) = task.claimed_at {
-                self.waiting.observe(seconds(claimed.0 - task.created_at.0));
-            }
-            if let Some(ran) = task.ran_ms {
+        for (provider, state) in found.tasks {
+            self.tasks.get_or_create(&vec![("provider", provider), ("state", state.name().to_owned())]).inc();
+        }
+        found.waited_ms.into_iter().for_each(|ms| self.waiting.observe(seconds(ms)));
+        for ended in found.attempts {
+            let labels = vec![("outcome", ended.outcome.name().to_owned()), ("provider", ended.provider)];
+            self.attempts.get_or_create(&labels).inc();
+            if let Some(ran) = ended.ran_ms {
                 self.running.observe(seconds(ran));
             }
-            self.cpu.inc_by(task.cpu_ms.map_or(0.0, seconds));
-        }
-        for (provider, outcome) in found.attempts {
-            let labels = vec![("outcome", outcome.name().to_owned()), ("provider", provider)];
-            self.attempts.get_or_create(&labels).inc();
+            self.cpu.inc_by(ended.cpu_ms.map_or(0.0, seconds));
         }
         self.seq = found.to;
     }
@@ -82,11 +79,11 @@ impl Totals {
         let seconds = || Unit::Seconds;
         page.register("autodev_tasks_ended", "Tasks that have ended", self.tasks.clone());
         page.register("autodev_attempts_ended", "Attempts that have ended", self.attempts.clone());
-        let about = "From submit to first attempt, of tasks that have ended";
+        let about = "From submit to first attempt";
         page.register_with_unit("autodev_task_waiting", about, seconds(), self.waiting.clone());
-        let about = "How long the attempts of these tasks have run";
-        page.register_with_unit("autodev_task_running", about, seconds(), self.running.clone());
+        let about = "How long attempts that have ended have run";
+        page.register_with_unit("autodev_attempt_running", about, seconds(), self.running.clone());
         let about = "Processor time that they have used";
-        page.register_with_unit("autodev_task_cpu", about, seconds(), self.cpu.clone());
+        page.register_with_unit("autodev_attempt_cpu", about, seconds(), self.cpu.clone());
     }
 }

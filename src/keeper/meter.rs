@@ -26,6 +26,8 @@ const LIMIT: Duration = Duration::from_millis(20);
 pub struct Meter {
     /// When output is the occasion for the next look; `None` while nothing runs.
     next: Option<Instant>,
+    /// The most processor time that was seen: a look that was cut short sees less.
+    cpu_ms: u64,
     peak_memory: u64,
     peak_processes: u32,
 }
@@ -59,8 +61,9 @@ impl Meter {
         let (ended, largest) = ended();
         self.peak_memory = self.peak_memory.max(memory).max(largest);
         self.peak_processes = self.peak_processes.max(processes);
+        self.cpu_ms = self.cpu_ms.max(cpu_ticks * 1000 / ticks + ended);
         Usage {
-            cpu_ms: cpu_ticks * 1000 / ticks + ended,
+            cpu_ms: self.cpu_ms,
             memory_bytes: memory,
             processes,
             peak_memory_bytes: self.peak_memory,
@@ -99,14 +102,12 @@ fn tree() -> Vec<Stat> {
         return all.into_iter().map(|(_, stat)| stat).collect();
     }
     let begun = Instant::now();
+    let over = || begun.elapsed() > LIMIT;
     let mut found = Vec::new();
     let mut open = vec![std::process::id()];
-    while let Some(parent) = open.pop() {
-        if begun.elapsed() > LIMIT {
-            break;
-        }
+    while let Some(parent) = open.pop().filter(|_| !over()) {
         // Ended meanwhile, if it cannot be read.
-        for child in children(parent).unwrap_or_default() {
+        for child in children(parent, over).unwrap_or_default().into_iter().take_while(|_| !over()) {
             if let Ok(stat) = process::stat(child) {
                 found.push(stat);
                 open.push(child);
@@ -118,9 +119,9 @@ fn tree() -> Vec<Stat> {
 
 /// A process's children: whoever of its threads has made them. Not a look through all of
 /// `/proc`, which costs what others run there.
-fn children(parent: u32) -> io::Result<Vec<u32>> {
+fn children(parent: u32, is_over: impl Fn() -> bool) -> io::Result<Vec<u32>> {
     let mut found = Vec::new();
-    for thread in fs::read_dir(format!("/proc/{parent}/task"))?.flatten() {
+    for thread in fs::read_dir(format!("/proc/{parent}/task"))?.flatten().take_while(|_| !is_over()) {
         let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
         found.extend(children.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
     }
@@ -154,7 +155,7 @@ mod tests {
         assert_eq!(meter.next, begun);
         meter.output(now + PAUSE);
         assert!(meter.next > begun);
-        for pid in children(child.id()).unwrap() {
+        for pid in children(child.id(), || false).unwrap() {
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
         }
         drop(child.stdin.take());

@@ -114,7 +114,7 @@ impl Relay {
     /// Builds the copy anew; returns when that is done.
     ///
     /// # Errors
-    /// `Conflict` when there is to be no copy, `Unreachable` when the server is down.
+    /// `Conflict` when there is to be no copy; when the server is down.
     pub async fn rebuild(&self) -> Result<(), Fault> {
         self.ask(Ask::Rebuild).await
     }
@@ -228,8 +228,10 @@ impl Follower {
             if was_up && began.elapsed() > RETRY.1 {
                 wait = RETRY.0;
             }
-            let unreachable =
-                || Fault::new(FaultCode::Unreachable, format!("Redis at {} is down: {trouble}", target.address));
+            let unreachable = || {
+                Fault::new(FaultCode::Internal, format!("Redis at {} is down: {trouble}", target.address))
+                    .hint("nothing waits for it; see that the server runs: 'autodev doctor' looks at it")
+            };
             match self.asked_before.take() {
                 // Whoever asked did so while it seemed to be up: it is looked for once more.
                 Some(ask) if was_up && !self.looked_again => {
@@ -330,6 +332,7 @@ impl Follower {
         if asked.is_over() {
             return Ok(at);
         }
+        let before = self.rebuilds();
         // A connection that has been idle may be broken.
         let at = match self.probe(copy, at).await {
             Ok(at) => at,
@@ -338,8 +341,14 @@ impl Follower {
                 return Err(trouble);
             }
         };
+        self.looked_again = false;
         // What fails from here on fails for whoever asked, too.
         match asked {
+            // Done already, since the copy was lost.
+            Ask::Rebuild(reply) if self.rebuilds() != before => {
+                drop(reply.send(Ok(())));
+                Ok(at)
+            }
             Ask::Rebuild(reply) => {
                 // Nobody who asks for it has a quarrel.
                 self.last_rebuild = None;
@@ -349,7 +358,7 @@ impl Follower {
                 rebuilt
             }
             Ask::Verify(reply) => {
-                let report = self.verify(copy, at).await;
+                let report = self.verify(copy, at, || reply.is_closed()).await;
                 drop(reply.send(report.as_ref().map(|(report, _)| report.clone()).map_err(fault)));
                 report.map(|(_, at)| at)
             }
@@ -436,10 +445,16 @@ impl Follower {
         self.view.lock().seq = Some(at.seq);
     }
 
-    async fn verify(&mut self, copy: &mut Copy, mut at: Mark) -> Result<(RedisReport, Mark), Trouble> {
+    /// Compares the copy with the database, to the end or until nobody waits for it.
+    async fn verify(
+        &mut self,
+        copy: &mut Copy,
+        mut at: Mark,
+        is_over: impl Fn() -> bool,
+    ) -> Result<(RedisReport, Mark), Trouble> {
         let mut rebuilds = self.rebuilds();
         let mut comparison = compare::Comparison::default();
-        while comparison.step(copy, &at).await? {
+        while !is_over() && comparison.step(copy, &at).await? {
             at = self.catch_up(copy, at).await?;
             if self.rebuilds() != rebuilds {
                 // It is another one now.
@@ -456,7 +471,7 @@ fn turn(there: bool) -> Turn {
 
 fn fault(trouble: &Trouble) -> Fault {
     match trouble {
-        Trouble::Server(why) | Trouble::Copy(why) => Fault::new(FaultCode::Unreachable, format!("Redis: {why}")),
+        Trouble::Server(why) | Trouble::Copy(why) => Fault::internal(format!("Redis: {why}")),
         Trouble::Database(why) => Fault::internal(why),
     }
 }

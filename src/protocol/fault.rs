@@ -31,8 +31,7 @@ pub enum FaultCode {
 }
 
 impl FaultCode {
-    /// The exit status of a command that ends with this (DESIGN.md section 11; see
-    /// `man autodev`).
+    /// The exit status of a command that ends with this (`man autodev`).
     pub fn exit_status(self) -> u8 {
         match self {
             FaultCode::Internal

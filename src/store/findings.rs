@@ -122,8 +122,10 @@ impl Glance {
             })?;
             let mut wrong = rows.collect::<rusqlite::Result<Vec<_>>>()?;
             let waiting: i64 = conn.query_row(
-                "SELECT count(*) FROM (SELECT lane, cause, count(*) FROM tasks WHERE status = 'queued' GROUP BY lane, cause
-                 EXCEPT SELECT lane, cause, tasks FROM waiting)",
+                "WITH counted AS (SELECT lane, cause, tasks FROM waiting WHERE tasks <> 0),
+                      there AS (SELECT lane, cause, count(*) AS tasks FROM tasks WHERE status = 'queued' GROUP BY lane, cause)
+                 SELECT (SELECT count(*) FROM (SELECT * FROM there EXCEPT SELECT * FROM counted))
+                      + (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM there))",
                 [],
                 |row| row.get(0),
             )?;

@@ -1,9 +1,9 @@
 //! A look at the database without a daemon. Nothing is written: for those who ask what a
 //! start would do.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
-use super::{OpenError, StoreError, Unfinished, events, migrate, open, show};
+use super::{OpenError, StoreError, Timestamp, Unfinished, migrate, open, show};
 use crate::id::Uid;
 use crate::paths::Paths;
 
@@ -20,13 +20,16 @@ impl Glance {
         open::look(paths).map(Glance)
     }
 
-    /// The last entry of the history, 0 before the first.
+    /// When the first entry after an entry was written, if there is one.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn last_entry(&self) -> Result<i64, StoreError> {
-        let Some(conn) = &self.0 else { return Ok(0) };
-        events::last(conn).map(|(seq, ..)| seq).map_err(|error| super::Failure::from(error).of_read())
+    pub fn next_entry_at(&self, after: i64) -> Result<Option<Timestamp>, StoreError> {
+        let Some(conn) = &self.0 else { return Ok(None) };
+        conn.query_row("SELECT at FROM events WHERE seq > ?1 ORDER BY seq LIMIT 1", [after], |row| row.get(0))
+            .optional()
+            .map(|at| at.map(Timestamp))
+            .map_err(|error| super::Failure::from(error).of_read())
     }
 
     /// As [`Store::unfinished`](super::Store::unfinished).

@@ -63,7 +63,7 @@ pub use follow::{Changes, Lineage, Mark, TaskRow};
 pub use glance::Glance;
 pub use inside::NewOutput;
 pub use restore::{RestoreError, Restored, Wanted, restore};
-pub use stats::{EndedCursor, EndedSince, EndedTask, Extent, FailedAttempt, FailedCursor};
+pub use stats::{EndedAttempt, EndedCursor, EndedSince, EndedTask, Extent, FailedAttempt, FailedCursor};
 
 use failure::Failure;
 use readers::{Ask, Question, Reader};

@@ -19,6 +19,11 @@ pub(super) fn set_meta(conn: &Connection, name: &str, value: &str) -> rusqlite::
     Ok(())
 }
 
+/// Writes something, to see whether that is possible.
+pub(super) fn try_out(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    set_meta(tx.conn, "tried_at", &tx.clock.0.to_string())
+}
+
 /// Goes above `above`; where it is above already, nothing changes.
 pub(super) fn raise_generation(tx: &mut Tx<'_>, above: u64) -> Result<u64, Failure> {
     if tx.generation <= above {

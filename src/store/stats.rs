@@ -42,10 +42,7 @@ pub struct EndedTask {
 /// Where the next page of ended tasks begins.
 pub type EndedCursor = (Timestamp, TaskId);
 
-const ENDED: &str = "SELECT t.id, t.status, l.provider, t.model, t.role, t.created_at, t.ended_at, t.attempt
-     FROM tasks AS t JOIN lanes AS l ON l.id = t.lane";
-
-/// A row of [`ENDED`], without what its attempts say.
+/// A row of [`ended`], without what its attempts say.
 fn ended_task(row: &Row<'_>) -> rusqlite::Result<EndedTask> {
     Ok(EndedTask {
         id: TaskId(row.get(0)?),
@@ -65,25 +62,28 @@ fn ended_task(row: &Row<'_>) -> rusqlite::Result<EndedTask> {
 
 /// Up to `most` tasks that have ended after a place.
 pub(super) fn ended(conn: &Connection, after: EndedCursor, most: u32) -> Result<Vec<EndedTask>, Failure> {
-    let mut statement = conn.prepare_cached(&format!(
-        "{ENDED} WHERE t.ended_at IS NOT NULL AND (t.ended_at, t.id) > (?1, ?2) ORDER BY t.ended_at, t.id LIMIT ?3"
-    ))?;
+    let mut statement = conn.prepare_cached(
+        "SELECT t.id, t.status, l.provider, t.model, t.role, t.created_at, t.ended_at, t.attempt
+           FROM tasks AS t JOIN lanes AS l ON l.id = t.lane
+          WHERE t.ended_at IS NOT NULL AND (t.ended_at, t.id) > (?1, ?2) ORDER BY t.ended_at, t.id LIMIT ?3",
+    )?;
     let rows = statement.query_map(params![after.0.0, after.1.0, most], ended_task)?;
     let mut tasks = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     tasks.iter_mut().try_for_each(|task| add_attempts(conn, task))?;
     Ok(tasks)
 }
 
-/// Adds what the attempts of a task say together. A time that nobody has measured is that
+/// How long an attempt `a` in a session `s` has run. What nobody has measured is the time
 /// between begin and end, except where nobody knows when the end was.
+const RAN: &str = "coalesce(s.ran_ms, CASE WHEN a.outcome NOT IN ('lost', 'unknown', 'interrupted')
+                                       THEN max(a.ended_at - a.started_at, 0) END)";
+
+/// Adds what the attempts of a task say together.
 fn add_attempts(conn: &Connection, task: &mut EndedTask) -> rusqlite::Result<()> {
-    let mut statement = conn.prepare_cached(
-        "SELECT min(a.claimed_at),
-                sum(coalesce(s.ran_ms, CASE WHEN a.outcome NOT IN ('lost', 'unknown', 'interrupted')
-                                            THEN max(a.ended_at - a.started_at, 0) END)),
-                sum(s.cpu_ms), max(s.peak_memory)
-           FROM attempts AS a JOIN sessions AS s ON s.id = a.session WHERE a.task = ?1",
-    )?;
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT min(a.claimed_at), sum({RAN}), sum(s.cpu_ms), max(s.peak_memory)
+               FROM attempts AS a JOIN sessions AS s ON s.id = a.session WHERE a.task = ?1"
+    ))?;
     let read = |row: &Row<'_>| Ok((moment(row, 0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     (task.claimed_at, task.ran_ms, task.cpu_ms, task.peak_memory) = statement.query_row([task.id.0], read)?;
     Ok(())
@@ -125,45 +125,77 @@ pub(super) fn failures(conn: &Connection, after: FailedCursor, most: u32) -> Res
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// What has ended after an entry of the history.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What has begun and ended after an entry of the history, as its entries say: it is the same
+/// whenever it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndedSince {
-    /// Tasks, each as often as it has ended.
-    pub tasks: Vec<EndedTask>,
-    /// Attempts: provider and outcome.
-    pub attempts: Vec<(String, Outcome)>,
+    /// Tasks: provider and state, each as often as it has ended.
+    pub tasks: Vec<(String, Status)>,
+    /// Attempts.
+    pub attempts: Vec<EndedAttempt>,
+    /// How long tasks had waited when their first attempt began, in milliseconds.
+    pub waited_ms: Vec<i64>,
     /// The last entry that was looked at.
     pub to: i64,
     /// There are more.
     pub more: bool,
 }
 
-/// What has ended after an entry of the history, by up to `most` entries.
+/// An attempt that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedAttempt {
+    /// Who ran it.
+    pub provider: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it ran, in milliseconds, if that is known.
+    pub ran_ms: Option<i64>,
+    /// Processor time it has used, in milliseconds, if that is known.
+    pub cpu_ms: Option<i64>,
+}
+
+/// What has begun and ended after an entry of the history, by up to `most` entries.
 pub(super) fn ended_since(conn: &Connection, after: i64, most: u32) -> Result<EndedSince, Failure> {
-    let mut found = EndedSince { tasks: Vec::new(), attempts: Vec::new(), to: after, more: false };
-    let mut entries = conn
-        .prepare_cached("SELECT seq, kind, task, attempt, status FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
-    let mut attempts = conn.prepare_cached("SELECT provider, outcome FROM attempts WHERE task = ?1 AND number = ?2")?;
-    let mut tasks = conn.prepare_cached(&format!("{ENDED} WHERE t.id = ?1 AND t.ended_at IS NOT NULL"))?;
+    let mut found = EndedSince { to: after, ..EndedSince::default() };
+    let mut entries = conn.prepare_cached(
+        "SELECT seq, at, kind, task, attempt, status FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    )?;
+    let mut attempts = conn.prepare_cached(&format!(
+        "SELECT a.provider, a.outcome, {RAN}, s.cpu_ms
+           FROM attempts AS a JOIN sessions AS s ON s.id = a.session WHERE a.task = ?1 AND a.number = ?2"
+    ))?;
+    let mut tasks = conn.prepare_cached(
+        "SELECT l.provider, t.created_at FROM tasks AS t JOIN lanes AS l ON l.id = t.lane WHERE t.id = ?1",
+    )?;
+    let mut task_of = |task: Option<i64>| -> rusqlite::Result<Option<(String, i64)>> {
+        tasks.query_row([task], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    };
     let mut rows = entries.query(params![after, most])?;
     let mut count = 0;
     while let Some(row) = rows.next()? {
         count += 1;
         found.to = row.get(0)?;
-        let (kind, task): (String, Option<i64>) = (row.get(1)?, row.get(2)?);
-        let state: Option<Status> = word_or_none(row, 4)?;
+        let (at, kind, task): (i64, String, Option<i64>) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let (attempt, state): (Option<u32>, Option<Status>) = (row.get(4)?, word_or_none(row, 5)?);
         match kind.as_str() {
-            "ended" => {
-                let read = |row: &Row<'_>| Ok((row.get(0)?, word_or_none(row, 1)?));
-                let attempt: Option<(String, Option<Outcome>)> =
-                    attempts.query_row(params![task, row.get::<_, Option<u32>>(3)?], read).optional()?;
-                found.attempts.extend(attempt.and_then(|(provider, outcome)| Some((provider, outcome?))));
+            "claimed" if attempt == Some(1) => {
+                found.waited_ms.extend(task_of(task)?.map(|(_, created_at)| at - created_at));
             }
-            // With these a task may have come to its end; later entries do not bring it there.
-            "settled" | "cancel_requested" | "kill_requested" if state.is_some_and(|state| state.is_final()) => {
-                if let Some(mut task) = tasks.query_row([task], ended_task).optional()? {
-                    add_attempts(conn, &mut task)?;
-                    found.tasks.push(task);
+            "ended" => {
+                let read = |row: &Row<'_>| {
+                    let outcome: Option<Outcome> = word_or_none(row, 1)?;
+                    Ok((row.get(0)?, outcome, row.get(2)?, row.get(3)?))
+                };
+                let ended = attempts.query_row(params![task, attempt], read).optional()?;
+                found.attempts.extend(ended.and_then(|(provider, outcome, ran_ms, cpu_ms)| {
+                    Some(EndedAttempt { provider, outcome: outcome?, ran_ms, cpu_ms })
+                }));
+            }
+            // With these a task comes to its end; what is said of it later does not bring it there.
+            "settled" | "cancel_requested" | "kill_requested" => {
+                let ended = state.filter(|state| state.is_final());
+                if let Some((state, (provider, _))) = ended.zip(task_of(task)?) {
+                    found.tasks.push((provider, state));
                 }
             }
             _ => {}

@@ -7,6 +7,8 @@ use sd_notify::NotifyState;
 /// How long a start in place may take before it counts as hung: a database of a million tasks
 /// is backed up and brought to a new form in it.
 const START_LIMIT: Duration = Duration::from_secs(600);
+/// After trouble the next look comes so soon.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The daemon serves. It is said again after a restart in place.
 pub fn ready(status: &str) {
@@ -43,17 +45,22 @@ fn alive() {
 }
 
 /// Says that all is well for as long as `is_well` says so: half of the time that the
-/// service manager waits is between two of them. For ever where nobody waits.
+/// service manager waits is between two of them, and less after one that was not: a moment's
+/// trouble is not the end. For ever where nobody waits.
 pub async fn watchdog(mut is_well: impl AsyncFnMut() -> bool) {
     let Some(limit) = limit() else {
         return std::future::pending().await;
     };
     let interval: Duration = limit / 2;
     loop {
-        if is_well().await {
-            alive();
-        }
-        tokio::time::sleep(interval).await;
+        let pause = match is_well().await {
+            true => {
+                alive();
+                interval
+            }
+            false => interval.min(AGAIN),
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -143,7 +143,7 @@ fn the_page_can_be_typed() {
     let mut blocks = page.split(".nf\n").skip(1).map(|rest| rest.split(".fi").next().unwrap());
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config/redis.conf");
     let begin = blocks.next().unwrap().replace("/PATH/TO/redis.conf", config);
-    let socket = instance.home().join("autodev-redis.sock");
+    let socket = instance.home().join(".local/share/autodev-redis/redis.sock");
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_autodev")).parent().unwrap();
     let path = format!("{}:{}:/usr/bin:/bin", bin.display(), program.parent().unwrap().display());
     // Where there is no jq.

@@ -25,7 +25,7 @@ fn a_server_that_is_not_there_yet() {
     let text = String::from_utf8(view.stdout).unwrap();
     assert_eq!(view.status.code(), Some(1));
     assert!(text.contains("\"down\""), "{text}");
-    assert!(instance.fails(3, &["redis", "verify"]).contains("down"));
+    assert!(instance.fails(1, &["redis", "verify"]).contains("down"));
     let doctor = |level: &str| {
         let checks = instance.json(&["doctor"]);
         let check = checks.as_array().unwrap().iter().find(|check| check["name"] == "redis").unwrap().clone();

@@ -103,6 +103,13 @@ fn what_the_daemon_was_started_with_is_told() {
     assert!(text(&said.stderr).contains("AUTODEV_QUEUE_SLOTS"), "{said:?}");
     assert_eq!(instance.json(&["status"])["slots"], 1);
     assert!(instance.ok(&["daemon", "reload"]).contains("queue.slots is what AUTODEV_QUEUE_SLOTS says"));
+    // Not even by hand.
+    let by_hand = Instance::new();
+    let started = by_hand.program("autodevd").arg("--daemonize").env("AUTODEV_QUEUE_SLOTZ", "1").output().unwrap();
+    assert!(!started.status.success() && text(&started.stderr).contains("AUTODEV_QUEUE_SLOTS"), "{started:?}");
+    // What commands read by themselves is theirs.
+    let said = instance.autodev(&["config", "set", "submit.retries", "1"]).env("AUTODEV_SUBMIT_RETRIES", "3").output();
+    assert!(text(&said.unwrap().stderr).contains("AUTODEV_SUBMIT_RETRIES is set in this shell"));
     // One in this shell is nothing to a daemon that runs.
     let said = instance.autodev(&["config", "set", "queue.slots", "8"]).env("AUTODEV_QUEUE_SLOTS", "3").output();
     assert!(!text(&said.unwrap().stderr).contains("this shell"));
@@ -144,6 +151,11 @@ fn the_last_good_settings_count() {
     instance.ok(&["daemon", "restart"]);
     let status = instance.json(&["status"]);
     assert_eq!((&status["slots"], &status["closed"]), (&9.into(), &"config".into()));
+    // Taken out where it stands, though it is no setting.
+    fs::write(&file, "[queue]\nslots = 9\nslotz = 3\n").unwrap();
+    instance.ok(&["config", "unset", "queue.slotz"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "[queue]\nslots = 9\n");
+    fs::write(&file, "[queue\n").unwrap();
     let check = instance.run(&["config", "check"]);
     assert!(check.status.code() == Some(1) && text(&check.stdout).contains("config.toml:1"), "{check:?}");
     // And it can be mended, though the file cannot be read.
@@ -189,9 +201,25 @@ fn values_stand_where_they_are_explained() {
     instance.ok(&["config", "unset", "redis.prefix"]);
     instance.ok(&["config", "unset", "providers.claude.slots"]);
     let last = fs::read_to_string(&file).unwrap();
-    for line in before.lines().filter(|line| line.starts_with('#') && !line.starts_with("# prefix =")) {
-        assert!(last.contains(line), "{line} is gone from\n{last}");
+    assert_eq!(last, before);
+    // What somebody has written is not an example.
+    let own = "[queue]\n# slots = 8 would be too many, ask Bob\n\n[providers.claude]\nslots = 1\n\n[redis]\n# mine\n# url = \"redis://prod\"\n";
+    fs::write(&file, own).unwrap();
+    for (key, value) in [("queue.slots", "2"), ("redis.url", "redis://localhost"), ("providers.codex.slots", "2")] {
+        instance.ok(&["config", "set", key, value]);
     }
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("# slots = 8 would be too many, ask Bob\n"), "{text}");
+    assert!(
+        text.contains("# mine\n# url = \"redis://prod\"\n") && text.ends_with("\n[providers.codex]\nslots = 2\n"),
+        "{text}"
+    );
+    let (redis, mine) = (text.find("[redis]").unwrap(), text.find("# mine").unwrap());
+    assert!(redis < mine, "{text}");
+    for key in ["queue.slots", "redis.url", "providers.codex.slots"] {
+        instance.ok(&["config", "unset", key]);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), own);
     fs::write(&file, "# mine, for ever\n\n[queue]\n# few\nslots = 2 # two\n# more\n").unwrap();
     instance.ok(&["config", "unset", "queue.slots"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "# mine, for ever\n\n[queue]\n# few\n# more\n");
@@ -211,10 +239,15 @@ fn a_project_runs_no_commands() {
     // A table of the user's own that runs commands is no better.
     let tables = instance.home().join("config/providers");
     fs::create_dir_all(&tables).unwrap();
-    fs::write(tables.join("runner.toml"), "base = \"shell\"\n").unwrap();
+    let table = "command = [\"sh\"]\nagent = false\n[modes.cli]\nprompt = { argument = [\"-c\", \"{prompt}\"] }\n";
+    fs::write(tables.join("runner.toml"), table).unwrap();
     fs::write(&file, "[submit]\nprovider = \"runner\"\n").unwrap();
-    let refused = instance.run(&["submit", "touch escaped"]);
-    assert!(!refused.status.success(), "{refused:?}");
+    assert!(instance.fails(2, &["submit", "touch escaped"]).contains("runs what it is told"));
+    instance.ok(&["daemon", "reload"]);
+    assert_eq!(
+        instance.wait(instance.ok(&["submit", "-q", "--provider", "runner", "true"]).trim().parse().unwrap()),
+        "passed"
+    );
     // Whatever it says is told.
     fs::write(&file, "[submit]\nretries = 5\n").unwrap();
     let said = instance.run(&["submit", "--provider", "shell", "--hold", "--", "true"]);

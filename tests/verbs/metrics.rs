@@ -32,11 +32,11 @@ fn figures_are_what_is_so_and_in_the_manual() {
     assert_eq!(value(&text, "autodev_sessions"), 1.0);
     assert_eq!(value(&text, "autodev_tasks_ended_total{provider=\"shell\",state=\"passed\"}"), 1.0);
     assert_eq!(value(&text, "autodev_attempts_ended_total{outcome=\"agent-failed\",provider=\"shell\"}"), 1.0);
-    assert_eq!(value(&text, "autodev_task_running_seconds_count"), 2.0);
-    assert_eq!(value(&text, "autodev_task_waiting_seconds_bucket{le=\"43200.0\"}"), 2.0);
+    assert_eq!(value(&text, "autodev_attempt_running_seconds_count"), 2.0);
+    assert_eq!(value(&text, "autodev_task_waiting_seconds_bucket{le=\"43200.0\"}"), 3.0);
     // However often they are asked for.
     let again = instance.ok(&["metrics"]);
-    assert_eq!(value(&again, "autodev_task_running_seconds_count"), 2.0);
+    assert_eq!(value(&again, "autodev_attempt_running_seconds_count"), 2.0);
     instance.ok(&["config", "set", "queue.slots", "1"]);
     instance.submit(&[], "true");
     assert_eq!(value(&instance.ok(&["metrics"]), "autodev_tasks_waiting{reason=\"Slots\"}"), 1.0);
@@ -46,12 +46,14 @@ fn figures_are_what_is_so_and_in_the_manual() {
     // The manual names what there is, and nothing else.
     instance.ok(&["config", "set", "redis.url", "redis+unix:///nowhere"]);
     let text = instance.ok(&["metrics"]);
-    let there: BTreeSet<&str> = text
+    let mut there: BTreeSet<&str> = text
         .lines()
         .filter(|line| !line.starts_with('#'))
         .map(|line| line.split(['{', ' ']).next().unwrap())
         .map(|name| ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name))
         .collect();
+    // Nobody knows since when, before there was a copy.
+    assert!(there.insert("autodev_redis_behind_seconds"));
     let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
     let named: BTreeSet<&str> = MANUAL.split(word).filter(|name| name.starts_with("autodev_")).collect();
     assert_eq!(there, named);
@@ -100,9 +102,11 @@ fn they_are_served_where_the_settings_say() {
     for (host, status) in [("127.0.0.1", 200), ("[::1]", 200), ("autodev.example.org", 403), ("", 403)] {
         assert_eq!(asked_as(host, tcp(), "/health").0, status, "{host}");
         assert_eq!(asked_as(&format!("{host}:{}", port.port()), tcp(), "/health").0, status, "{host}");
+        // Through a tunnel that begins at another port.
+        assert_eq!(asked_as(&format!("{host}:9"), tcp(), "/health").0, status, "{host}");
     }
     // What is wrong shows.
-    instance.ok(&["config", "set", "daemon.disk_reserve", "1024 GiB"]);
+    instance.ok(&["config", "set", "daemon.disk_reserve", "65536 GiB"]);
     assert_eq!(get(TcpStream::connect(port).unwrap(), "/health").0, 503);
     let health = instance.run(&["health", "--json"]);
     assert_eq!(health.status.code(), Some(1));

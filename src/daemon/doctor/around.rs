@@ -10,12 +10,14 @@ use crate::lock::FileLock;
 use crate::paths::{LockFile, Paths};
 use crate::protocol::view::CheckView;
 use crate::protocol::{Reply, Request};
-use crate::recovery::gather;
+use crate::recovery::{gather, plan};
 use crate::systemd::{self, Manager};
 use crate::unit::{self, Unit};
 
-/// A daemon answers within this, or is stuck.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// A daemon says hello within this, or is stuck.
+const HELLO_LIMIT: Duration = Duration::from_secs(5);
+/// It says within this how it is: longer than it tries to store something.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
 /// Whether the daemon that serves can be reached.
 pub(super) fn daemon(paths: &Paths) -> CheckView {
@@ -26,11 +28,10 @@ pub(super) fn daemon(paths: &Paths) -> CheckView {
     let Some(file) = file else { return fine("daemon", "one is just starting") };
     let served = format!("process {} serves at {}", file.process.pid, file.socket.display());
     // To be connected to says nothing: the system does that for one that is stuck.
-    let answer = Client::connect_quickly(paths, ANSWER_LIMIT)
+    let answer = Client::connect_quickly(paths, HELLO_LIMIT)
         .map(|mut client| client.call_within(&Request::Health, Some(ANSWER_LIMIT)));
     match answer {
         Some(Ok(Reply::Health(troubles))) if !troubles.is_empty() => bad("daemon", few(&troubles), "autodev status"),
-        // One of another version refuses the question, and is well.
         Some(Ok(_)) => fine("daemon", served),
         Some(Err(fault)) => odd(
             "daemon",
@@ -48,14 +49,19 @@ pub(super) fn daemon(paths: &Paths) -> CheckView {
 /// What becomes of everything at the last logout, and whether sessions have control groups
 /// of their own.
 pub(super) fn service(paths: &Paths, settings: &Settings) -> CheckView {
-    let found = gather(paths).unwrap_or_default();
+    let keepers: Vec<_> = gather(paths)
+        .unwrap_or_default()
+        .into_values()
+        .filter(|session| matches!(session.facts, plan::Dir::Present { held: true, .. }))
+        .filter_map(|session| session.keeper)
+        .collect();
     let installed = Unit::of(paths).filter(|unit| unit.service_file().exists());
     let enabled = installed.as_ref().is_some_and(Unit::is_enabled);
-    let alone = found.values().filter_map(|session| session.keeper.as_ref()).filter(|keeper| {
+    let alone = keepers.iter().filter(|keeper| {
         let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", keeper.process.pid)).unwrap_or_default();
         groups.lines().any(|line| line.rsplit('/').next().is_some_and(|scope| scope.starts_with("autodev-")))
     });
-    let (alone, all) = (alone.count(), found.values().filter(|session| session.keeper.is_some()).count());
+    let (alone, all) = (alone.count(), keepers.len());
     let limited = settings.scope().is_some_and(|limits| limits != systemd::Limits::default());
     if limited && alone < all {
         let found = format!("{} of {all} sessions have no control group of their own, so no limits", all - alone);

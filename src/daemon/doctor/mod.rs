@@ -45,7 +45,11 @@ pub(super) fn examine(paths: &Paths, deep: bool) -> Vec<CheckView> {
     let mut checks = vec![rights(paths), room(paths, &settings), clock(paths), in_order(&settings), marks()];
     let glance = match Glance::open(paths) {
         Ok(glance) => {
-            checks.push(fine("database", "it is as its marker and its witness say"));
+            let found = match paths.database().exists() {
+                true => "it is as its marker and its witness say",
+                false => "there is none yet: the first start of a daemon makes it",
+            };
+            checks.push(fine("database", found));
             Some(glance)
         }
         Err(error) => {
@@ -64,8 +68,7 @@ pub(super) fn examine(paths: &Paths, deep: bool) -> Vec<CheckView> {
         checks.push(outputs(paths, glance));
         checks.push(strangers(paths, glance));
     }
-    let entries = glance.as_ref().and_then(|glance| glance.last_entry().ok());
-    checks.push(backups(paths, &settings, entries, deep));
+    checks.push(backups(paths, &settings, glance.as_ref(), deep));
     checks.push(keepers(paths));
     checks.extend([
         around::daemon(paths),
@@ -291,7 +294,7 @@ fn strangers(paths: &Paths, glance: &Glance) -> CheckView {
     }
 }
 
-fn backups(paths: &Paths, settings: &Settings, entries: Option<i64>, deep: bool) -> CheckView {
+fn backups(paths: &Paths, settings: &Settings, glance: Option<&Glance>, deep: bool) -> CheckView {
     let all = match store::backups(paths) {
         Ok(all) => all,
         Err(error) => return bad("backups", error.to_string(), "see that the directory can be read"),
@@ -309,15 +312,29 @@ fn backups(paths: &Paths, settings: &Settings, entries: Option<i64>, deep: bool)
     {
         return bad("backups", format!("{}: {problem}", path.display()), "remove it, and make another: autodev backup");
     }
-    let age = Timestamp::now().since(newest.at);
-    let overdue = settings.backup_interval().is_some_and(|interval| age > interval * 2 + NEW);
-    if overdue && entries.is_some_and(|entries| entries > newest.seq) {
-        let found = format!("{}, the newest of {} ago, and much has happened since", all.len(), short(age));
+    let now = Timestamp::now();
+    let age = short(now.since(newest.at));
+    let next = glance.and_then(|glance| glance.next_entry_at(newest.seq).ok().flatten());
+    if is_overdue(settings.backup_interval(), served_for(paths), next.map(|next| now.since(next))) {
+        let found = format!("{}, the newest of {age} ago, and none of what has happened since", all.len());
         return odd("backups", found, "autodev backup; 'autodev daemon logs' may say why none was made");
     }
-    let age = short(age);
     let whole = if deep { ", all of them whole" } else { "" };
     fine("backups", format!("{}, the newest of {age} ago{whole}", all.len()))
+}
+
+/// Whether a daemon that has served for so long should have made a backup of what happened so
+/// long ago.
+fn is_overdue(interval: Option<Duration>, served: Option<Duration>, happened: Option<Duration>) -> bool {
+    let (Some(interval), Some(served), Some(happened)) = (interval, served, happened) else { return false };
+    served.min(happened) > interval * 2 + NEW
+}
+
+/// How long the daemon that runs has served; `None` when none does.
+fn served_for(paths: &Paths) -> Option<Duration> {
+    let lock = paths.daemon_lock();
+    FileLock::is_held(&lock).ok().filter(|is_held| *is_held)?;
+    fs::metadata(lock).ok()?.modified().ok()?.elapsed().ok()
 }
 
 /// Who keeps sessions, by version: one that is older than this program talks with it all
@@ -390,5 +407,25 @@ fn leftovers(paths: &Paths) -> CheckView {
     match found.is_empty() {
         true => fine("leftovers", "there are none"),
         false => odd("leftovers", few(&found), "they were left by something that was interrupted, and may be removed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_is_overdue_when_a_daemon_could_have_made_it() {
+        let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
+        for (interval, served, happened, overdue) in [
+            (Some(hour), Some(day), Some(day), true),
+            (Some(hour), Some(hour * 3), Some(day), false),
+            (Some(hour), Some(day), Some(hour), false),
+            (Some(hour), Some(day), None, false),
+            (Some(hour), None, Some(day), false),
+            (None, Some(day), Some(day), false),
+        ] {
+            assert_eq!(is_overdue(interval, served, happened), overdue, "{interval:?} {served:?} {happened:?}");
+        }
     }
 }

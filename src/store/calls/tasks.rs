@@ -7,7 +7,7 @@ use crate::queue::Limits;
 use crate::store::tx::Tx;
 use crate::store::{
     Applied, AppliedEach, AttemptEnd, AttemptStart, Claim, FEW_ROWS, Store, StoreError, apply, batch, claim, edit,
-    sessions, submit,
+    sessions, settings, submit,
 };
 use crate::task::{Actor, Event, TaskSpec};
 
@@ -15,13 +15,21 @@ use crate::task::{Actor, Event, TaskSpec};
 const APPLY_CHUNK: usize = 100;
 
 impl Store {
-    /// Whether something could be stored now: the writer takes a job, begins a transaction
-    /// and ends it. Nothing is written.
+    /// Whether the writer does its work: it takes a job, begins a transaction and ends it.
+    /// Nothing is written.
     ///
     /// # Errors
     /// Why not.
-    pub async fn can_write(&self) -> Result<(), StoreError> {
+    pub async fn responds(&self) -> Result<(), StoreError> {
         self.write(0, |_| Ok(())).await
+    }
+
+    /// Whether something can be stored now: something is, durably.
+    ///
+    /// # Errors
+    /// Why not, as on a full disk.
+    pub async fn can_store(&self) -> Result<(), StoreError> {
+        self.write(1, |tx| Ok(settings::try_out(tx)?)).await
     }
 
     /// Stores a task, or finds the one stored before under the same key.

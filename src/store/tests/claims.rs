@@ -1,5 +1,6 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use super::*;
 use crate::queue::Closed;
@@ -124,7 +125,7 @@ async fn heads_of_lanes_follow_every_change() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) % below
     };
-    let mut tasks = Vec::new();
+    let (mut tasks, mut seen) = (Vec::new(), BTreeSet::new());
     for round in 0..300 {
         let task = match tasks.len() as u64 {
             0 => TaskId(0),
@@ -136,7 +137,12 @@ async fn heads_of_lanes_follow_every_change() {
                 let hold = next(4) == 0;
                 let dir = ["/a", "/b"][next(2) as usize];
                 let priority = next(5) as i32;
-                tasks.push(submit(&store, TaskSpec { hold, priority, ..of(["p", "q"][next(2) as usize], dir) }).await);
+                let begin = (next(6) == 0).then(|| Timestamp::now().plus(Duration::from_secs(3600)));
+                let waits = task.0 > 0 && next(6) == 0;
+                let after = if waits { after(task, When::Any) } else { Vec::new() };
+                let retries = next(3) as u32;
+                let of = of(["p", "q"][next(2) as usize], dir);
+                tasks.push(submit(&store, TaskSpec { hold, priority, begin, after, retries, ..of }).await);
             }
             3 => drop(store.apply(task, Event::Held, Actor::User).await),
             4 => drop(store.apply(task, Event::Released, Actor::User).await),
@@ -144,30 +150,36 @@ async fn heads_of_lanes_follow_every_change() {
             6 => {
                 drop(store.edit(Edit { provider: Some(["p", "q"][next(2) as usize].into()), ..no_change(task) }).await)
             }
-            _ => drop(store.claim(limits(next(40) as u32), 1).await),
+            _ => {
+                for claimed in store.claim(limits(next(40) as u32), 1).await.unwrap() {
+                    if next(2) == 0 {
+                        let outcome = [Outcome::Succeeded, Outcome::AgentFailed][next(2) as usize];
+                        run(&store, claimed.attempt.task, claimed.attempt.number, outcome).await;
+                    }
+                }
+            }
         }
         let (kept, right) = heads(&stranger);
         assert_eq!(kept, right, "round {round}");
         let wrong: i64 = stranger
             .query_row(
-                "SELECT count(*) FROM (
-                     SELECT lane, cause, count(*) FROM tasks WHERE status = 'queued' GROUP BY lane, cause
-                     EXCEPT SELECT lane, cause, tasks FROM waiting WHERE tasks > 0)",
+                "WITH counted AS (SELECT lane, cause, tasks FROM waiting WHERE tasks <> 0),
+                      there AS (SELECT lane, cause, count(*) AS tasks FROM tasks WHERE status = 'queued' GROUP BY lane, cause)
+                 SELECT (SELECT count(*) FROM (SELECT * FROM there EXCEPT SELECT * FROM counted))
+                      + (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM there))",
                 [],
                 |row| row.get(0),
             )
             .unwrap();
         assert_eq!(wrong, 0, "round {round}");
+        let mut causes = stranger.prepare_cached("SELECT cause FROM waiting WHERE tasks > 0").unwrap();
+        seen.extend(causes.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap));
     }
-    let waiting: Vec<TaskId> = {
-        let mut all = Vec::new();
-        for number in numbers(&store, Listing::Live).await {
-            if state(&store, TaskId(number)).await == Status::Queued {
-                all.push(TaskId(number));
-            }
-        }
-        all
-    };
+    assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), ["backoff", "begin", "dependency", "ready"]);
+    let mut ready = stranger.prepare("SELECT id FROM tasks WHERE cause = 'ready'").unwrap();
+    let ready: Vec<i64> = ready.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let live = numbers(&store, Listing::Live).await;
+    let waiting: Vec<TaskId> = live.into_iter().filter(|task| ready.contains(task)).map(TaskId).collect();
     assert!(waiting.len() > 10);
     assert_eq!(claim(&store, 1_000).await, waiting, "claims and lists have one order");
 }

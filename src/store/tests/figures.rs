@@ -89,14 +89,15 @@ async fn what_has_ended_is_found_once() {
     let store = home.open();
     let since = store.head().await.unwrap().seq;
     let ended = async |after: i64, most: u32| {
-        let (mut to, mut tasks, mut attempts) = (after, Vec::new(), Vec::new());
+        let (mut to, mut tasks, mut attempts, mut waited) = (after, Vec::new(), Vec::new(), 0);
         loop {
             let found = store.ended_since(to, most).await.unwrap();
             to = found.to;
-            tasks.extend(found.tasks.into_iter().map(|task| (task.id, task.state)));
-            attempts.extend(found.attempts);
+            tasks.extend(found.tasks.into_iter().map(|(_, state)| state));
+            attempts.extend(found.attempts.into_iter().map(|ended| (ended.provider, ended.outcome)));
+            waited += found.waited_ms.len();
             if !found.more {
-                return (to, tasks, attempts);
+                return (to, tasks, attempts, waited);
             }
         }
     };
@@ -107,16 +108,23 @@ async fn what_has_ended_is_found_once() {
     run(&store, two, 1, Outcome::Succeeded).await;
     store.apply(three, Event::CancelRequested, Actor::User).await.unwrap();
     let shell = |outcome| ("shell".to_owned(), outcome);
-    let expected_tasks = vec![(two, Status::Passed), (three, Status::Cancelled)];
+    let expected_tasks = vec![Status::Passed, Status::Cancelled];
     let expected_attempts = vec![shell(Outcome::AgentFailed), shell(Outcome::Succeeded)];
-    let (to, tasks, attempts) = ended(since, 1_000).await;
-    assert_eq!((&tasks, &attempts), (&expected_tasks, &expected_attempts));
+    let (to, tasks, attempts, waited) = ended(since, 1_000).await;
+    assert_eq!((&tasks, &attempts, waited), (&expected_tasks, &expected_attempts, 2));
     // However it is read, and not again.
-    assert_eq!(ended(since, 1).await, (to, expected_tasks, expected_attempts));
-    assert_eq!(ended(to, 1_000).await, (to, Vec::new(), Vec::new()));
+    assert_eq!(ended(since, 1).await, (to, expected_tasks, expected_attempts, 2));
+    assert_eq!(ended(to, 1_000).await, (to, Vec::new(), Vec::new(), 0));
+    // What happens later changes nothing of what has been: run again it has ended twice.
+    store.apply(two, Event::Retried, Actor::User).await.unwrap_err();
+    store.apply(three, Event::Retried, Actor::User).await.unwrap();
+    claim(&store, 9).await;
+    run(&store, three, 1, Outcome::AgentFailed).await;
+    let (_, tasks, _, waited) = ended(since, 1_000).await;
+    assert_eq!((tasks, waited), (vec![Status::Passed, Status::Cancelled, Status::Failed], 3));
     // The failed attempt counts at once, though its task has not ended.
     let failures = store.failures((Timestamp(0), attempt(TaskId(0), 0)), 10).await.unwrap();
-    assert_eq!(failures.iter().map(|failed| failed.attempt).collect::<Vec<_>>(), [attempt(one, 1)]);
-    let last = (failures[0].at, failures[0].attempt);
+    assert_eq!(failures.iter().map(|failed| failed.attempt).collect::<Vec<_>>(), [attempt(one, 1), attempt(three, 1)]);
+    let last = (failures[1].at, failures[1].attempt);
     assert!(store.failures(last, 10).await.unwrap().is_empty());
 }
