@@ -165,7 +165,9 @@ fn end(ctx: &Context, session: &SessionName, now: bool) -> Result<(), Fault> {
         .map(drop)
         .map_err(|fault| match fault.code {
             FaultCode::Unreachable => {
-                Fault { message: format!("sessions are ended by the daemon, and {}", fault.message), ..fault }
+                let message =
+                    format!("sessions are ended by the daemon, and {}: 'autodev daemon start'", fault.message);
+                Fault { message, ..fault }
             }
             _ => fault,
         })

@@ -13,7 +13,7 @@ use crate::logging;
 use crate::process::PidFd;
 use crate::protocol::control::{Ask, Tell};
 use crate::protocol::reply::Reloaded;
-use crate::protocol::{Fault, FaultCode};
+use crate::protocol::{Fault, FaultCode, Reply, Request};
 use crate::socket;
 
 /// Bytes of the log's end that are looked at for its last lines.
@@ -79,7 +79,7 @@ pub fn run(ctx: &Context, args: Args) -> Result<Status, Fault> {
             Err(Fault::new(FaultCode::Permission, "no daemon is started from inside a session")
                 .hint("run 'autodev daemon start' in a shell of your own"))
         }
-        What::Start => tell(ctx, &mut ctx.client()?),
+        What::Start => serves(ctx),
         What::Stop { kill_sessions } => stop(ctx, kill_sessions),
         What::Restart => restart(ctx),
         What::Reload => reload(ctx),
@@ -149,7 +149,20 @@ fn restart(ctx: &Context) -> Result<Status, Fault> {
     if ctx.daemon_runs() {
         order(&mut running(ctx)?, &Ask::Restart)?;
     }
-    tell(ctx, &mut ctx.client()?)
+    serves(ctx)
+}
+
+/// Tells of the daemon that serves now, and if nothing will be started by it.
+fn serves(ctx: &Context) -> Result<Status, Fault> {
+    let mut client = ctx.client()?;
+    let status = tell(ctx, &mut client)?;
+    if let Ok(Reply::Status(view)) = client.call(&Request::Status)
+        && let Some(problem) = view.config_error
+    {
+        ctx.output.note(&format!("the settings are wrong, and nothing new is started: {problem}"));
+        ctx.output.note("'autodev config check' shows what is wrong; mended, 'autodev daemon reload' reads them");
+    }
+    Ok(status)
 }
 
 fn reload(ctx: &Context) -> Result<Status, Fault> {

@@ -38,7 +38,10 @@ impl Defaults {
     /// # Errors
     /// What is wrong with the settings.
     pub fn of(&self, directory: &Path) -> Result<Found, Fault> {
-        let loaded = Context::checked(config::load_in(&self.paths, directory))?;
+        // It need not be where the command was given.
+        let loaded = Context::checked(config::load_in(&self.paths, directory)).map_err(|fault| {
+            fault.hint(format!("'autodev config check', in {}, shows what is wrong with them", directory.display()))
+        })?;
         let said = said_by_project(&loaded, &self.paths);
         let Some((file, _)) = said.first() else { return Ok(Found { submit: loaded.config.submit, refused: None }) };
         // It would have every prompt run as a command.

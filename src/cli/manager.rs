@@ -39,6 +39,9 @@ fn no_home() -> Fault {
 /// # Errors
 /// Without a journal.
 pub fn journal(ctx: &Context, unit: &Unit, lines: usize, follow: bool) -> Result<Status, Fault> {
+    if !unit.service_file().exists() {
+        ctx.output.note("the service is not installed; 'autodev daemon logs' shows the log of a daemon that is none");
+    }
     let mut journalctl = Command::new("journalctl");
     journalctl.args(["--user", "--unit", &unit.service(), "--lines", &lines.to_string()]);
     if follow {

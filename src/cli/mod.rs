@@ -310,7 +310,7 @@ verbs! {
     Resume = resume,
     /// Finish what runs and start nothing new
     Drain = drain,
-    /// Run ended tasks again
+    /// Run tasks again that have not passed
     Retry = retry,
     /// Let interrupted and ended tasks go on where they were
     Recover = recover,

@@ -44,7 +44,8 @@ pub struct Args {
 }
 
 const EXAMPLES: &str = "\
-The session runs on when you detach (C-b d), log out, or the daemon is restarted.
+The session runs on when you detach (C-b d), log out, or the daemon is restarted. What runs in
+it gives no orders to autodev, your shell neither: for that use another terminal.
 
 Examples:
   autodev open claude

@@ -1,4 +1,4 @@
-//! `autodev retry`: runs ended tasks again, as new attempts of the same task.
+//! `autodev retry`: runs tasks again that have not passed, as new attempts of the same task.
 
 use super::select::SelectArgs;
 use super::{Context, Status, act};

@@ -137,8 +137,11 @@ fn sheet(view: &StatsView) -> String {
             ));
         }
         let rate = per_hour(all, view);
-        lines.push(("an hour", format!("{rate:.1} tasks  {}", plot(view.parts.iter().map(|part| part.tasks)))));
-        lines.push(("passed", plot(view.parts.iter().map(|part| part.passed))));
+        lines.push(("an hour", format!("{rate:.1} tasks")));
+        let parts = u32::try_from(view.parts.len()).unwrap_or(1).max(1);
+        let each = short(view.until.since(view.since) / parts);
+        lines.push(("ended", format!("{}  each column is {each}", plot(view.parts.iter().map(|part| part.tasks)))));
+        lines.push(("passed", plot(view.parts.iter().map(|part| part.passed)).trim_end().to_owned()));
     }
     lines.into_iter().map(|(name, value)| format!("{name:<9} {value}\n")).collect()
 }

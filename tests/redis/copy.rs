@@ -1,6 +1,10 @@
 //! What is in the copy, and how it can be read.
 
 use std::collections::HashMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
 
 use crate::common::Instance;
 use crate::server::Server;
@@ -146,20 +150,27 @@ fn the_page_can_be_typed() {
     let socket = instance.home().join(".local/share/autodev-redis/redis.sock");
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_autodev")).parent().unwrap();
     let path = format!("{}:{}:/usr/bin:/bin", bin.display(), program.parent().unwrap().display());
-    // Where there is no jq.
-    let begun = format!(
-        "set -e; command -v jq > /dev/null || jq() {{ sed -n 's/.*\"keys\": *\"\\([^\"]*\\)\".*/\\1/p'; }}\n\
-         redis_cli=$(command -v redis-cli); redis-cli() {{ $redis_cli -s {} \"$@\"; }}\n",
-        socket.display()
-    );
+    // As if the server were where the client looks for it, and jq where there is none.
+    let tools = instance.home().join("tools");
+    fs::create_dir(&tools).unwrap();
+    let client = program.with_file_name("redis-cli");
+    let tool = |name: &str, script: String| {
+        fs::write(tools.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(tools.join(name), Permissions::from_mode(0o755)).unwrap();
+    };
+    tool("redis-cli", format!("exec {} -s {} \"$@\"", client.display(), socket.display()));
+    tool("jq", "sed -n 's/.*\"keys\": *\"\\([^\"]*\\)\".*/\\1/p'".to_owned());
+    let path = format!("{}:{path}", tools.display());
     let typed = |lines: &str| {
-        let mut shell = std::process::Command::new("bash");
-        shell.args(["-c", &format!("{begun}{lines}")]).env_clear().env("PATH", &path).env("HOME", instance.home());
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &format!("set -e; {lines}")]).env_clear().env("PATH", &path).env("HOME", instance.home());
         shell.env("AUTODEV_HOME", instance.home()).env("XDG_RUNTIME_DIR", instance.home()).current_dir(instance.work());
         let output = shell.output().unwrap();
         assert!(output.status.success(), "{lines}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
+    // Not by that page.
+    let _down = Down(tools.join("redis-cli"));
     for _ in 0..42 {
         instance.submit(&["--hold"], "true");
     }
@@ -167,7 +178,19 @@ fn the_page_can_be_typed() {
     drop(typed(&begin.replace("autodev redis status", "true")));
     right(&instance);
     typed("autodev redis status; autodev redis verify");
-    let said: Vec<String> = blocks.map(&typed).collect();
-    typed("redis-cli shutdown nosave || true");
-    assert!(said.iter().any(|text| text.starts_with("held\n")), "{said:?}");
+    let (last, before) = blocks.collect::<Vec<_>>().split_last().map(|(last, rest)| (*last, rest.concat())).unwrap();
+    let said = typed(&format!("{before}\nredis-cli DBSIZE\n{last}\nredis-cli DBSIZE"));
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines.starts_with(&["held", "0"]) && !said.contains("ERR"), "{said}");
+    // What all instances with the prefix share stays.
+    assert_eq!(lines.last(), Some(&"1"), "{said}");
+}
+
+/// Ends the server that a client's program leads to, however the test ends.
+struct Down(PathBuf);
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        drop(Command::new(&self.0).args(["shutdown", "nosave"]).output());
+    }
 }

@@ -31,7 +31,11 @@ pub(super) fn daemon(paths: &Paths) -> CheckView {
     let answer = Client::connect_quickly(paths, HELLO_LIMIT)
         .map(|mut client| client.call_within(&Request::Health, Some(ANSWER_LIMIT)));
     match answer {
-        Some(Ok(Reply::Health(troubles))) if !troubles.is_empty() => bad("daemon", few(&troubles), "autodev status"),
+        Some(Ok(Reply::Health(troubles))) if !troubles.is_empty() => bad(
+            "daemon",
+            few(&troubles),
+            "autodev status; settings that have been mended are read by 'autodev daemon reload'",
+        ),
         Some(Ok(_)) => fine("daemon", served),
         Some(Err(fault)) => odd(
             "daemon",
@@ -115,7 +119,7 @@ pub(super) fn redis(settings: &Settings) -> CheckView {
     };
     match live::examine(&target) {
         Ok(warnings) if warnings.is_empty() => fine("redis", format!("{} answers", target.address)),
-        Ok(warnings) => odd("redis", few(&warnings), "autodev redis status"),
+        Ok(warnings) => odd("redis", few(&warnings), "in the configuration of the server; 'man autodev-redis' has one"),
         Err(why) => odd(
             "redis",
             format!("{} cannot be used: {why}", target.address),
