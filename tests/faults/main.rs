@@ -222,3 +222,16 @@ fn no_descriptors_and_no_processes() {
         until_clean(Work::Life, aim, 500);
     }
 }
+
+/// A monitor learns of it before somebody submits in vain.
+#[test]
+fn a_disk_that_stays_full_is_no_health() {
+    let case = Case::new();
+    case.instance.ok(&["health"]);
+    case.injector.aim(Aim { stays: true, ..disk(Fault::Error(Errno::ENOSPC)) });
+    let health = case.instance.run(&["health", "--no-start"]);
+    assert!(case.injector.rest());
+    let said = String::from_utf8_lossy(&health.stdout);
+    assert!(health.status.code() == Some(1) && said.contains("stored"), "{health:?}");
+    case.instance.ok(&["health"]);
+}

@@ -94,6 +94,11 @@ fn a_server_that_was_flushed() {
     // Asked at once it does not compare with what is gone.
     let () = server.ask(&["FLUSHALL"]);
     instance.ok(&["redis", "verify"]);
+    // Every time, not only the first, when the connection is gone.
+    for _ in 0..3 {
+        let _: i64 = server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+        instance.ok(&["redis", "verify"]);
+    }
     // Scripts are gone after this.
     let () = server.ask(&["SCRIPT", "FLUSH"]);
     instance.submit(&["--hold"], "true");

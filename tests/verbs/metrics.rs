@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use crate::common::{DEADLINE, Instance, appears};
@@ -104,6 +105,19 @@ fn they_are_served_where_the_settings_say() {
         assert_eq!(asked_as(&format!("{host}:{}", port.port()), tcp(), "/health").0, status, "{host}");
         // Through a tunnel that begins at another port.
         assert_eq!(asked_as(&format!("{host}:9"), tcp(), "/health").0, status, "{host}");
+    }
+    // Where somebody else listens, and is too busy to be asked, the daemon does not wait.
+    let busy = instance.home().join("busy");
+    let theirs = UnixListener::bind(&busy).unwrap();
+    assert_eq!(unsafe { libc::listen(theirs.as_raw_fd(), 0) }, 0);
+    let _queued = UnixStream::connect(&busy).unwrap();
+    instance.ok(&["config", "set", "metrics.listen", &format!("unix:{}", busy.display())]);
+    instance.ok(&["status"]);
+    instance.ok(&["config", "set", "metrics.listen", &port.to_string()]);
+    let began = Instant::now();
+    while TcpStream::connect(port).is_err() {
+        assert!(began.elapsed() < DEADLINE);
+        std::thread::sleep(Duration::from_millis(10));
     }
     // What is wrong shows.
     instance.ok(&["config", "set", "daemon.disk_reserve", "65536 GiB"]);
