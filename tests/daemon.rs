@@ -279,7 +279,7 @@ fn daemonize_returns_when_it_is_ready() {
     assert!(instance.program("autodevd").arg("--daemonize").status().unwrap().success());
     instance.ok(&["--no-start", "status"]);
     let again = instance.program("autodevd").arg("--daemonize").output().unwrap();
-    assert!(!again.status.success());
+    assert_eq!(again.status.code(), Some(75));
     assert!(String::from_utf8_lossy(&again.stderr).contains("another daemon"), "{again:?}");
 }
 

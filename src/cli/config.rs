@@ -339,7 +339,8 @@ fn changed(ctx: &Context, key: &str, value: Option<&str>) -> Result<Status, Faul
     } else if !ctx.output.is_quiet() {
         match value {
             Some(value) => ctx.output.line(&format!("{key} = {value}"))?,
-            None => ctx.output.line(&format!("{key} has its default again"))?,
+            None if config::named(key).is_ok() => ctx.output.line(&format!("{key} has its default again"))?,
+            None => ctx.output.line(&format!("{key}, which is no setting, is taken out"))?,
         }
     }
     Ok(Status::OK)

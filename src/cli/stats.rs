@@ -127,7 +127,8 @@ fn sheet(view: &StatsView) -> String {
         ("tasks", if ends.is_empty() { "none has ended".into() } else { ends.join(", ") }),
     ];
     if all.tasks > 0 {
-        lines.push(("success", format!("{}, with {} attempts", success(all), all.attempts)));
+        let plural = if all.attempts == 1 { "" } else { "s" };
+        lines.push(("success", format!("{}, with {} attempt{plural}", success(all), all.attempts)));
         lines.push(("waiting", spread(&all.waiting)));
         lines.push(("running", spread(&all.running)));
         if all.peak_memory_bytes > 0 {

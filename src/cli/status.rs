@@ -65,7 +65,13 @@ pub(super) fn sheet(status: &StatusView, now: Timestamp) -> String {
         lines.push(("waiting", each.join(", ")));
     }
     if status.requests > 0 {
-        lines.push(("asked", format!("{} questions wait for an answer: 'autodev requests'", status.requests)));
+        lines.push((
+            "asked",
+            match status.requests {
+                1 => "1 question waits for an answer: 'autodev requests'".to_owned(),
+                more => format!("{more} questions wait for an answer: 'autodev requests'"),
+            },
+        ));
     }
     if let Some(free) = status.disk_free {
         lines.push(("disk", format!("{} free", table::size(free))));
@@ -74,7 +80,8 @@ pub(super) fn sheet(status: &StatusView, now: Timestamp) -> String {
         lines.push(("redis", super::redis::line(&status.redis)));
     }
     if let Some(error) = &status.config_error {
-        lines.push(("problem", error.clone()));
+        let place = error.lines().next().unwrap_or_default();
+        lines.push(("problem", format!("{place}: 'autodev config check'")));
     }
     lines.into_iter().map(|(name, value)| format!("{name:<9} {value}\n")).collect()
 }
@@ -118,6 +125,6 @@ mod tests {
         status.config_error = Some("line 3: no such setting".into());
         let text = sheet(&status, Timestamp(0));
         assert!(text.contains("draining") && text.contains("claude") && text.contains("line 3"), "{text}");
-        assert!(text.contains("2 Dependency") && text.contains("1 questions"), "{text}");
+        assert!(text.contains("2 Dependency") && text.contains("1 question waits"), "{text}");
     }
 }

@@ -81,17 +81,16 @@ impl Problem {
     #[must_use]
     pub fn discreet(mut self) -> Self {
         if let Place::Text { text, .. } = &mut self.place {
-            let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-            let indent = text.len() - text.trim_start().len();
-            let name = text[indent..].find(|c| !bare(c)).unwrap_or(text.len() - indent);
-            let rest = text[indent + name..].trim_start();
-            // A word alone goes on with what began above it.
-            let names =
-                rest.starts_with(['=', ':', '"', '\'']) || text[indent..].starts_with('[') && !text.contains('"');
-            let kept = match text[indent..].starts_with('[') {
-                true if names => text.len(),
-                _ if names => indent + name,
-                _ => 0,
+            let line = text.trim_start();
+            let indent = text.len() - line.len();
+            let name = line.find(|c: char| !c.is_ascii_alphanumeric() && !"_-.".contains(c)).unwrap_or(line.len());
+            let kept = if line.starts_with('[') && !line.contains('"') {
+                text.len()
+            } else if line[name..].trim_start().starts_with(['=', ':', '"', '\'']) {
+                indent + name
+            } else {
+                // A word alone goes on with what began above it.
+                0
             };
             *text =
                 text.char_indices().map(|(at, c)| if at >= kept && c.is_alphanumeric() { '*' } else { c }).collect();

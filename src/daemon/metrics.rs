@@ -62,7 +62,8 @@ pub(crate) async fn troubles(daemon: &Arc<Daemon>) -> Result<Vec<String>, Fault>
         Ok(Err(error)) => troubles.push(format!("nothing can be stored: {error}")),
         Err(_) => troubles.push(format!("nothing was stored for {} s", WRITE_LIMIT.as_secs())),
     }
-    troubles.extend(daemon.settings.problem().map(|problem| format!("the settings are wrong: {problem}")));
+    let place = |problem: String| format!("the settings are wrong: {}", problem.lines().next().unwrap_or_default());
+    troubles.extend(daemon.settings.problem().map(place));
     if daemon.is_disk_low() {
         troubles.push("too little room is left on the disk of the state directory".into());
     }

@@ -114,7 +114,8 @@ fn bad(name: &str, found: impl Into<String>, hint: &str) -> CheckView {
 
 /// All of them, or the first and how many there are.
 fn few(problems: &[String]) -> String {
-    let shown: Vec<&str> = problems.iter().take(NAMED).map(String::as_str).collect();
+    // Of a place in a file, which place it is.
+    let shown: Vec<&str> = problems.iter().take(NAMED).filter_map(|problem| problem.lines().next()).collect();
     let more = problems.len().saturating_sub(NAMED);
     if more > 0 { format!("{}; and {more} more", shown.join("; ")) } else { shown.join("; ") }
 }
