@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, Follower, Frame, OUT_LIMIT, Viewer};
 use super::event_loop::{Keeper, Stage};
 use super::{KEEP_BYTES, log};
+use crate::process;
 use crate::protocol::keeper::{self as wire, FromKeeper, Looks, MAX_OUTPUT, PICTURE_PART};
 use crate::screen::Screen;
 use crate::secret::{Redactor, TooMany};
@@ -326,6 +327,8 @@ impl Keeper {
             return;
         }
         self.output.resize(columns, rows);
+        // The engine takes a history's worth for it.
+        process::give_back_memory();
         let (columns, rows) = self.output.size();
         if let Err(error) = self.terminal.resize(columns, rows) {
             log(&format!("the terminal cannot be resized: {error}"));

@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::durable;
 use crate::paths::SessionDir;
 use crate::place::Place;
+use crate::process;
 use crate::protocol::exit::ExitRecord;
 use crate::protocol::launch::RecordingLimits;
 use crate::recording::Writer;
@@ -288,7 +289,7 @@ fn work(shared: &Shared, mut writer: Writer, place: &Place) {
                 continue;
             }
             if std::mem::take(&mut compressed) {
-                give_back_memory();
+                process::give_back_memory();
             }
             batch.give_back();
             state.queue.give_back();
@@ -368,16 +369,6 @@ fn work(shared: &Shared, mut writer: Writer, place: &Place) {
             shared.tell();
             return;
         }
-    }
-}
-
-/// Gives what was freed back to the system. The allocator would keep it for whoever wants
-/// as much next, and many keepers wait side by side.
-fn give_back_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it takes no pointer and may be called at any time, by any thread.
-    unsafe {
-        libc::malloc_trim(0);
     }
 }
 
