@@ -287,7 +287,8 @@ fn append(pack: &Path, sessions: Vec<Ended>) -> Vec<(Ended, Option<u64>)> {
 }
 
 fn directory(day: &Path, session: &Ended) -> To {
-    if !session.dir.launch().exists() && !session.dir.started().exists() {
+    // The next start would remove it.
+    if gather::is_unborn(&session.dir) {
         return To::Nowhere;
     }
     let Some(name) = session.dir.path().file_name() else { return To::Nowhere };
@@ -345,6 +346,7 @@ mod tests {
         let dir = SessionDir(live.join(name));
         fs::create_dir_all(dir.path()).unwrap();
         fs::write(dir.launch(), name).unwrap();
+        fs::write(dir.started(), "").unwrap();
         Ended { uid: Uid::new(), dir, bytes, barred: None, tries: 0 }
     }
 
@@ -368,10 +370,17 @@ mod tests {
         assert!(!session.dir.path().exists());
         // Its daemon died while making it: the next start removes it, so it must not be said to
         // be kept.
-        let unborn = ended(&live, "2.1", u64::MAX);
-        fs::remove_file(unborn.dir.launch()).unwrap();
-        let uid = unborn.uid;
-        assert_eq!(paths(&find_places(&done, vec![unborn], &HashMap::new())), [(uid, None, None)]);
+        for name in ["2.1", "3.1"] {
+            let unborn = ended(&live, name, u64::MAX);
+            fs::remove_file(unborn.dir.started()).unwrap();
+            if name == "2.1" {
+                fs::remove_file(unborn.dir.launch()).unwrap();
+            } else {
+                fs::write(unborn.dir.launch(), "{ torn").unwrap();
+            }
+            let uid = unborn.uid;
+            assert_eq!(paths(&find_places(&done, vec![unborn], &HashMap::new())), [(uid, None, None)]);
+        }
         // A name that is there already is somebody else's.
         let other = ended(&live, "1.1", u64::MAX);
         let moved = paths(&find_places(&done, vec![other], &HashMap::new()));
@@ -443,7 +452,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<String> = names.collect();
         names.sort();
-        assert_eq!(names, ["launch.json", "rec-000001.raw.zst"]);
+        assert_eq!(names, ["launch.json", "rec-000001.raw.zst", "started"]);
     }
 
     #[test]

@@ -107,6 +107,12 @@ pub fn belongs(dir: &SessionDir, uid: Uid) -> io::Result<bool> {
     Ok(json::<LaunchSpec>(&dir.launch())?.whole().is_none_or(|spec| spec.uid == uid))
 }
 
+/// Whether its daemon died while making a directory: what it is cannot be read, and nothing was
+/// ever started in it.
+pub fn is_unborn(dir: &SessionDir) -> bool {
+    !dir.started().exists() && json::<LaunchSpec>(&dir.launch()).is_ok_and(|launch| launch.whole().is_none())
+}
+
 /// A file of ours.
 enum Content<T> {
     Absent,
