@@ -242,12 +242,14 @@ impl User {
         user_screen.feed(b"$ first\r\nits output\r\n$ autodev attach\r\n", &mut Vec::new());
         let end = || Stdio::from(slave.try_clone().unwrap());
         command.stdin(end()).stdout(end()).stderr(end());
-        // SAFETY: setsid and ioctl are async-signal-safe.
+        // SAFETY: setsid, ioctl and signal are async-signal-safe.
         unsafe {
             command.pre_exec(|| {
                 if libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
                     return Err(std::io::Error::last_os_error());
                 }
+                // Tests that run behind a shell have it ignored, and a login does not.
+                libc::signal(libc::SIGINT, libc::SIG_DFL);
                 Ok(())
             });
         }
