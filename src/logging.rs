@@ -30,8 +30,8 @@ impl FormatTime for Clock {
     }
 }
 
-/// Sends log events to standard error, which may go to the file `log`. `filter` is a `tracing` filter such as `info` or
-/// `autodev=debug`; a senseless one counts as `info`.
+/// Sends log events to standard error, which may go to the file `log`. `filter` is a
+/// `tracing` filter such as `info` or `autodev=debug`; a senseless one counts as `info`.
 pub fn start(filter: &str, form: Form, log: &Path) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     if form == Form::Text

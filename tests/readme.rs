@@ -1,6 +1,6 @@
 //! The README keeps its word: what stands in its `console` blocks is typed, in order, at a
-//! terminal, and shows what the README shows. Blocks marked `sh agent` need an agent; of
-//! them only the command lines are checked.
+//! terminal, and shows what the README shows. Blocks marked `sh agent` need an agent:
+//! here only their command lines are checked, `examples.rs` types them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 

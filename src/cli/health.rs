@@ -21,8 +21,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
 For monitors and scripts: no daemon is started for it. Exit status: 0 when the daemon does
-its work, 1 when something keeps it from that or it does not answer, 3 when none runs. 'autodev doctor' looks at
-everything.
+its work, 1 when something keeps it from that or it does not answer, 3 when none runs.
+'autodev doctor' looks at everything.
 
 Examples:
   autodev health -q || notify-send 'autodev is not well'

@@ -50,8 +50,9 @@ enum By {
 const EXAMPLES: &str = "\
 Success is how many of a hundred tasks have passed, of those that were not cancelled.
 Waiting is the time from the submit until the first attempt; running is that of all
-attempts together, without pauses. AN HOUR counts from the first task on. p95 is what 95 of 100 tasks stay below. CPU is the processor time of all
-tasks together, MEMORY the most that one of them has used at once.
+attempts together, without pauses. AN HOUR counts from the first task on. p95 is what 95
+of 100 tasks stay below. CPU is the processor time of all tasks together, MEMORY the most
+that one of them has used at once.
 
 Examples:
   autodev stats

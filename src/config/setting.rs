@@ -410,6 +410,17 @@ mod tests {
     }
 
     #[test]
+    fn what_commands_read_is_known() {
+        for key in
+            ["submit.timeout", "attach.history_lines", "attach.prefix", "daemon.auto_restart", "environment.allow"]
+        {
+            assert!(setting(key).is_of_commands(), "{key}");
+        }
+        assert_eq!(SETTINGS.iter().filter(|setting| setting.is_of_commands()).count(), 8);
+        assert!(!setting("queue.slots").is_of_commands());
+    }
+
+    #[test]
     fn names_are_found_or_suggested() {
         assert_eq!(find(&["queue", "slots"]).unwrap().unwrap().key, "queue.slots");
         assert_eq!(find(&["providers", "claude", "slots"]).unwrap().unwrap().key, "providers.*.slots");

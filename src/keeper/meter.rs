@@ -75,10 +75,11 @@ impl Meter {
     /// if nothing ever did.
     pub fn used(&self, ran: Duration) -> Option<Used> {
         self.next?;
-        let (cpu_ms, largest) = ended();
+        let (ended, largest) = ended();
         Some(Used {
             ran_ms: u64::try_from(ran.as_millis()).unwrap_or(u64::MAX),
-            cpu_ms,
+            // Of some nobody has waited for: what was seen of them stays seen.
+            cpu_ms: self.cpu_ms.max(ended),
             peak_memory_bytes: self.peak_memory.max(largest),
             peak_processes: self.peak_processes,
         })
@@ -97,7 +98,7 @@ fn ended() -> (u64, u64) {
 /// Everything below this process, as it is now.
 fn tree() -> Vec<Stat> {
     if !Path::new("/proc/thread-self/children").exists() {
-        // A kernel made without CONFIG_PROC_CHILDREN.
+        // A kernel made without CONFIG_PROC_CHILDREN: all of /proc is looked at, to its end.
         let all = process::descendants(std::process::id()).unwrap_or_default();
         return all.into_iter().map(|(_, stat)| stat).collect();
     }

@@ -99,7 +99,7 @@ impl Target {
         .map_err(|error| error.to_string())
     }
 
-    /// Whether anybody listens there.
+    /// Whether anybody listens there. Without a password nobody looks: to connect says it, too.
     ///
     /// # Errors
     /// The system's own; `TimedOut`.

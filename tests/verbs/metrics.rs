@@ -72,6 +72,15 @@ fn asked_as(host: &str, mut stream: impl Read + Write, path: &str) -> (u16, Stri
     (status, text.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
+/// The daemon follows its settings by itself: nobody is told when it has.
+fn until(instance: &Instance, is: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is() {
+        assert!(began.elapsed() < DEADLINE, "{}", instance.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn they_are_served_where_the_settings_say() {
     let instance = Instance::new();
@@ -88,15 +97,8 @@ fn they_are_served_where_the_settings_say() {
     // Elsewhere, from now on, and no longer there.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     instance.ok(&["config", "set", "metrics.listen", &port.to_string()]);
-    let began = Instant::now();
-    let stream = loop {
-        match TcpStream::connect(port) {
-            Ok(stream) => break stream,
-            Err(error) => assert!(began.elapsed() < DEADLINE, "{error}"),
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
-    assert_eq!(get(stream, "/health").0, 200);
+    until(&instance, || TcpStream::connect(port).is_ok());
+    assert_eq!(get(TcpStream::connect(port).unwrap(), "/health").0, 200);
     assert!(UnixStream::connect(&socket).is_err() && !socket.exists());
     // Only as this machine: a page elsewhere may have its name lead here.
     let tcp = || TcpStream::connect(port).unwrap();
@@ -112,13 +114,10 @@ fn they_are_served_where_the_settings_say() {
     assert_eq!(unsafe { libc::listen(theirs.as_raw_fd(), 0) }, 0);
     let _queued = UnixStream::connect(&busy).unwrap();
     instance.ok(&["config", "set", "metrics.listen", &format!("unix:{}", busy.display())]);
+    until(&instance, || instance.log().contains("busy is served by another program"));
     instance.ok(&["status"]);
     instance.ok(&["config", "set", "metrics.listen", &port.to_string()]);
-    let began = Instant::now();
-    while TcpStream::connect(port).is_err() {
-        assert!(began.elapsed() < DEADLINE);
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until(&instance, || TcpStream::connect(port).is_ok());
     // What is wrong shows.
     instance.ok(&["config", "set", "daemon.disk_reserve", "65536 GiB"]);
     assert_eq!(get(TcpStream::connect(port).unwrap(), "/health").0, 503);
@@ -141,11 +140,7 @@ fn nothing_is_replaced_by_a_socket() {
     let own = instance.json(&["status"])["socket"].as_str().unwrap().to_owned();
     for path in [file.to_str().unwrap(), &own] {
         instance.ok(&["config", "set", "metrics.listen", &format!("unix:{path}")]);
-        let began = Instant::now();
-        while !instance.log().contains(&format!("{path} is")) {
-            assert!(began.elapsed() < DEADLINE, "{}", instance.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        until(&instance, || instance.log().contains(&format!("{path} is")));
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
     instance.ok(&["config", "unset", "metrics.listen"]);

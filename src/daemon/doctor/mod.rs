@@ -317,7 +317,7 @@ fn backups(paths: &Paths, settings: &Settings, glance: Option<&Glance>, deep: bo
     let age = short(now.since(newest.at));
     let next = glance.and_then(|glance| glance.next_entry_at(newest.seq).ok().flatten());
     if is_overdue(settings.backup_interval(), served_for(paths), next.map(|next| now.since(next))) {
-        let found = format!("{}, the newest of {age} ago, and none of what has happened since", all.len());
+        let found = format!("{}, the newest of {age} ago, and nothing that has happened since is in one", all.len());
         return odd("backups", found, "autodev backup; 'autodev daemon logs' may say why none was made");
     }
     let whole = if deep { ", all of them whole" } else { "" };
